@@ -1,0 +1,1 @@
+"""The two documents a user writes: the rig and the run."""

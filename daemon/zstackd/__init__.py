@@ -1,0 +1,1 @@
+"""The capture-and-stack service and its command line."""

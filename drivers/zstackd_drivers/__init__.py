@@ -1,0 +1,1 @@
+"""Cameras and focus axes, and the simulated twins that stand in for them."""

@@ -1,0 +1,66 @@
+"""What goes into a stack and what comes out."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8] | NDArray[np.uint16]
+"""(H, W) or (H, W, 3) in blue, green, red order; full range of the dtype."""
+
+FloatMap = NDArray[np.float32]
+"""(H, W) float32."""
+
+Method = Literal["pyramid", "laplacian"]
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """How to stack; the defaults are meant to be right for every stack."""
+
+    method: Method = "pyramid"
+    align: bool = True
+    depth: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReport:
+    """What became of one frame.
+
+    `transform` is the 2x3 affine matrix that takes frame pixels to result pixels (x, y; pixel
+    centres at whole numbers). `residual_px` is None where no alignment was asked for.
+    `sharpness` is the mean focus measure, comparable within one stack.
+    """
+
+    index: int
+    name: str
+    z_um: float | None
+    sharpness: float
+    transform: tuple[tuple[float, float, float], tuple[float, float, float]]
+    residual_px: float | None
+    used: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackReport:
+    """What became of every frame, in order of their index."""
+
+    method: Method
+    reference_index: int
+    frames: tuple[FrameReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StackResult:
+    """One fused image with its height map.
+
+    `image`: shape and dtype of the frames. `depth_um`: height of best focus; in planes where the
+    frames had no z. `confidence`: 0 (filled in) to 1 (measured). Both are None without `depth`.
+    """
+
+    image: Image
+    depth_um: FloatMap | None
+    confidence: FloatMap | None
+    report: StackReport
