@@ -78,5 +78,5 @@ class FocusAxis(Protocol):
         ...
 
     def move_duration_s(self, from_um: float, to_um: float) -> float:
-        """Return the seconds that `move_to(to_um)` takes from rest at `from_um`, overshoot included."""
+        """Return the seconds of `move_to(to_um)` from rest at `from_um`, overshoot included."""
         ...

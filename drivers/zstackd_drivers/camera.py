@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]

@@ -1,0 +1,7 @@
+"""`python -m zstackd`."""
+
+import sys
+
+from zstackd.cli import main
+
+sys.exit(main())

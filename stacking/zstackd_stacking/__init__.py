@@ -1,0 +1,1 @@
+"""Focus stacking: align, fuse, and measure height; usable without the rest of zstackd."""
