@@ -1,0 +1,187 @@
+"""The streaming stacker: frames in, one at a time; fused image and height map out."""
+
+from typing import Final
+
+import cv2
+import numpy as np
+
+from zstackd_config.errors import StackError
+from zstackd_stacking.depth import DepthMap
+from zstackd_stacking.fuse import PyramidFusion
+from zstackd_stacking.geometry import Matrix, corner_motion_px, identity, rescale
+from zstackd_stacking.planes import join, luma, split, warp_planes
+from zstackd_stacking.track import Placement, Track
+from zstackd_stacking.types import (
+    FloatMap,
+    FrameReport,
+    Image,
+    StackOptions,
+    StackReport,
+    StackResult,
+)
+
+_LEAST_SIDE_PX: Final = 32
+_STILL_PX: Final = 0.03
+_COLOUR: Final = 3
+_DEFAULTS: Final = StackOptions()
+
+
+class Stacker:
+    """Fuses frames given in outward order (see `stacking_order`), in constant memory."""
+
+    def __init__(self, options: StackOptions = _DEFAULTS) -> None:
+        self._options = options
+        self._fusion = PyramidFusion()
+        self._depth = DepthMap()
+        self._track = Track()
+        self._reports: list[FrameReport] = []
+        self._shape: tuple[int, ...] = ()
+        self._dtype = np.dtype(np.uint8)
+        self._brightness: FloatMap | None = None
+
+    def add(
+        self, image: Image, *, index: int, z_um: float | None = None, name: str = ""
+    ) -> FrameReport:
+        """Align and fuse one frame; the first one sets geometry, brightness, size and dtype.
+
+        Raises StackError where size, dtype, index or height do not fit the frames so far.
+        """
+        self._check(image, index, z_um, name)
+        padded = _padded(image)
+        luminance = luma(padded)
+        if self._options.align:
+            placement = self._track.place(luminance, index)
+        else:
+            placement = Placement(identity(), used=True, residual_px=None)
+        sharpness = 0.0
+        if placement.used:
+            sharpness = self._fuse(padded, luminance, placement.matrix, index, z_um)
+        report = FrameReport(
+            index=index,
+            name=name,
+            z_um=z_um,
+            sharpness=sharpness,
+            transform=_as_tuples(placement.matrix),
+            residual_px=placement.residual_px,
+            used=placement.used,
+            note=placement.note,
+        )
+        self._reports.append(report)
+        return report
+
+    def preview(self, *, max_side_px: int = 1024) -> Image:
+        """The image so far, reduced to at most `max_side_px` on its longer side."""
+        image = self._image()
+        factor = max_side_px / max(image.shape[:2])
+        if factor >= 1:
+            return image
+        size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
+        return _as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA), self._dtype)
+
+    def result(self) -> StackResult:
+        """The fused image, the height map and what became of each frame, so far."""
+        image = self._image()
+        depth_um, confidence = self._heights() if self._options.depth else (None, None)
+        frames = tuple(sorted(self._reports, key=lambda report: report.index))
+        report = StackReport(self._options.method, self._reports[0].index, frames)
+        return StackResult(image, depth_um, confidence, report)
+
+    def _check(self, image: Image, index: int, z_um: float | None, name: str) -> None:
+        what = f"frame {index}" + (f" ({name})" if name else "")
+        if image.dtype not in (np.uint8, np.uint16):
+            raise StackError(f"{what} is {image.dtype}: frames must be 8 or 16 bit")
+        if image.ndim not in (2, _COLOUR) or image.size == 0 or image.shape[2:] not in ((), (3,)):
+            raise StackError(f"{what} has shape {image.shape}: give (H, W) or (H, W, 3)")
+        if not self._reports:
+            self._shape, self._dtype = image.shape, image.dtype
+            return
+        first = self._reports[0]
+        if image.shape != self._shape:
+            raise StackError(
+                f"{what} is {_size(image.shape)}, the reference {_size(self._shape)}: "
+                "frames of one stack must have one size"
+            )
+        if image.dtype != self._dtype:
+            raise StackError(f"{what} is {image.dtype}, the reference {self._dtype}: use one depth")
+        if index in {report.index for report in self._reports}:
+            raise StackError(f"{what} was added before: each index belongs to one frame")
+        if (z_um is None) != (first.z_um is None):
+            raise StackError(f"{what}: give z_um for every frame of a stack or for none")
+
+    def _fuse(
+        self, image: Image, luminance: Image, matrix: Matrix, index: int, z_um: float | None
+    ) -> float:
+        height, width = luminance.shape
+        planes, mask = split(image, luminance), None
+        if corner_motion_px(matrix, identity(), width=width, height=height) > _STILL_PX:
+            planes = warp_planes(planes, matrix)
+            mask = _coverage(matrix, height, width)
+        gain = self._gain(planes[0], mask)
+        evidence = self._fusion.add(planes, gain=gain, mask=mask)
+        if self._options.depth:
+            self._depth.add(evidence, index=index, height=float(index) if z_um is None else z_um)
+        return float(cv2.mean(evidence)[0])
+
+    def _gain(self, luminance: Image, mask: FloatMap | None) -> float:
+        """Factor from the frame's brightness to the reference's, over the part they share."""
+        size = max(1, luminance.shape[1] // 32), max(1, luminance.shape[0] // 32)
+        small = cv2.resize(luminance, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        if self._brightness is None:
+            self._brightness = small
+            return 1.0
+        shared = np.ones_like(small)
+        if mask is not None:
+            shared = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+        own = float(np.sum(small * shared))
+        gain = float(np.sum(self._brightness * shared)) / own if own > 0 else 1.0
+        return gain if 0.2 < gain < 5 and abs(gain - 1) > 0.002 else 1.0
+
+    def _image(self) -> Image:
+        if not self._reports:
+            raise StackError("no frames were added: a stack needs at least 1 frame")
+        image = join(self._fusion.planes(), self._dtype)
+        return image[: self._shape[0], : self._shape[1]]
+
+    def _heights(self) -> tuple[FloatMap, FloatMap]:
+        height, width = max(self._shape[0], _LEAST_SIDE_PX), max(self._shape[1], _LEAST_SIDE_PX)
+        maps = (
+            cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
+            for part in self._depth.heights()
+        )
+        depth, confidence = (part[: self._shape[0], : self._shape[1]] for part in maps)
+        return depth, confidence
+
+
+def _padded(image: Image) -> Image:
+    """The image, repeated at right and bottom up to the least size a pyramid needs."""
+    down = max(0, _LEAST_SIDE_PX - image.shape[0])
+    right = max(0, _LEAST_SIDE_PX - image.shape[1])
+    if not down and not right:
+        return image
+    return _as_image(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE), image.dtype)
+
+
+def _coverage(matrix: Matrix, height: int, width: int) -> FloatMap:
+    """Where the warped frame has pixels, at half size: 1 inside, 0 outside and at its edge."""
+    ones = np.ones(((height + 1) // 2, (width + 1) // 2), np.float32)
+    size = ones.shape[1], ones.shape[0]
+    inside = cv2.warpAffine(ones, rescale(matrix, 0.5), size, flags=cv2.INTER_LINEAR)
+    whole = cv2.compare(inside, 0.999, cv2.CMP_GT)
+    eroded = cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=255)
+    return np.asarray(eroded, np.float32) / 255
+
+
+def _as_image(image: np.ndarray, dtype: np.dtype) -> Image:
+    return image.astype(dtype, copy=False)
+
+
+def _as_tuples(
+    matrix: Matrix,
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    (a, b, c), (d, e, f) = matrix.tolist()
+    return (a, b, c), (d, e, f)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    kind = "colour" if len(shape) == _COLOUR else "mono"
+    return f"{shape[1]} x {shape[0]} px {kind}"
