@@ -1,0 +1,83 @@
+"""One-direction approach and limits: the way to a height, in whole motor steps."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from zstackd_drivers.errors import LimitError
+
+_OVERSHOOT_PER_BACKLASH = 1.25
+_EPSILON_UM = 1e-6
+
+
+def overshoot_um(backlash_um: float) -> float:
+    """Return how far past a plane a motion against the approach goes; zero without backlash."""
+    return _OVERSHOOT_PER_BACKLASH * backlash_um
+
+
+def check_reach(
+    z_um: float,
+    *,
+    limits_um: tuple[float, float],
+    backlash_um: float,
+    approach: Literal["up", "down"],
+    overshoots: bool,
+) -> None:
+    """Raise LimitError where `z_um`, or the overshoot before it, lies beyond the limits."""
+    low, high = limits_um
+    if not low - _EPSILON_UM <= z_um <= high + _EPSILON_UM:
+        raise LimitError(
+            f"focus height {z_um:g} µm is beyond the limits {low:g} to {high:g} µm: "
+            "change the plan, or focus.limits_um of the rig"
+        )
+    turn = z_um - (overshoot_um(backlash_um) if approach == "up" else -overshoot_um(backlash_um))
+    if overshoots and not low - _EPSILON_UM <= turn <= high + _EPSILON_UM:
+        raise LimitError(
+            f"focus height {z_um:g} µm is approached {approach} from {turn:g} µm, beyond the "
+            f"limits {low:g} to {high:g} µm: keep planes {overshoot_um(backlash_um):g} µm inside "
+            f"(1.25 × backlash)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StepGrid:
+    """Whole motor steps, counted from the controller's machine zero, and their heights."""
+
+    um_per_unit: float
+    steps_per_unit: float
+    origin_um: float
+
+    @property
+    def step_um(self) -> float:
+        """Micrometres of one step, always positive."""
+        return abs(self.um_per_unit) / self.steps_per_unit
+
+    def nearest(self, z_um: float) -> int:
+        """Return the step nearest to a height."""
+        return round((z_um - self.origin_um) / self.um_per_unit * self.steps_per_unit)
+
+    def units(self, step: int) -> float:
+        """Return a step's position in controller units."""
+        return step / self.steps_per_unit
+
+    def height_um(self, units: float) -> float:
+        """Return the height of a position in controller units."""
+        return self.origin_um + self.um_per_unit * units
+
+    def way(
+        self, start: int, target: int, *, approach: Literal["up", "down"], backlash_um: float,
+        engaged: bool,
+    ) -> list[int]:  # fmt: skip
+        """Return the steps to visit so that the last motion takes up all backlash.
+
+        `engaged`: the screw already bears in the approach direction. Empty where nothing moves.
+        """
+        upward = 1 if (approach == "up") == (self.um_per_unit > 0) else -1
+        overshoot = math.ceil(overshoot_um(backlash_um) / self.step_um - _EPSILON_UM)
+        ahead = upward * (target - start)
+        if engaged and ahead == 0:
+            return []
+        if ahead >= (0 if engaged else max(overshoot, 1)):
+            return [target]
+        turn = target - upward * overshoot
+        return [step for step in (turn, target) if overshoot or step != start][-2:]

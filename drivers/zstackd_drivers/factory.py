@@ -1,0 +1,120 @@
+"""From a rig's settings to open devices."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from zstackd_config.rig import Camera as CameraSettings
+from zstackd_config.rig import FolderCamera as FolderCameraSettings
+from zstackd_config.rig import GrblFocus, Rig, Simulation
+from zstackd_drivers.axis import FocusAxis, Reference
+from zstackd_drivers.camera import Camera
+from zstackd_drivers.camera_twin import SimulatedCamera
+from zstackd_drivers.clock import Clock, ScaledClock, SystemClock
+from zstackd_drivers.errors import UnreferencedError
+from zstackd_drivers.folder_camera import FolderCamera
+from zstackd_drivers.grbl import GrblAxis
+from zstackd_drivers.grbl_setup import TwinSetup
+from zstackd_drivers.grbl_twin import GrblTwin
+from zstackd_drivers.true_focus import TrueFocus
+
+SIMULATED_PORT = "simulated"
+_CAMERAS_WITHOUT_HARDWARE = {"simulated", "folder"}
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The open rig; `truth` is where the specimen stands, as far as that can be known."""
+
+    axis: FocusAxis
+    camera: Camera
+    clock: Clock
+    truth: TrueFocus
+
+
+class ReportedFocus:
+    """What a real axis reports, for a simulated camera that has no better truth."""
+
+    def __init__(self, axis: FocusAxis, clock: Clock) -> None:
+        self._axis = axis
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._moved_ns: int | None = None
+
+    def true_position_um(self, at_ns: int | None = None) -> float:  # noqa: ARG002
+        """Return the last reported height, or 0 where nothing was reported; `at_ns` is ignored."""
+        return self._axis.snapshot().position_um or 0.0
+
+    def last_motion_end_ns(self) -> int | None:
+        """Return when motion was last seen; None where it never was."""
+        with self._lock:
+            if self._axis.snapshot().moving:
+                self._moved_ns = self._clock.monotonic_ns()
+            return self._moved_ns
+
+
+@contextmanager
+def open_devices(rig: Rig) -> Iterator[Devices]:
+    """Open clock, axis and camera of `rig`; on leaving, close them in reverse.
+
+    Nothing moves: see `reference_axis`. Raises a `HardwareError` where a part fails, with those
+    already open closed again.
+    """
+    clock = make_clock(rig)
+    with ExitStack() as stack:
+        axis, twin = _enter_axis(stack, rig.focus, rig.simulation, clock)
+        truth: TrueFocus = twin or ReportedFocus(axis, clock)
+        camera = stack.enter_context(_camera(rig.camera, rig, clock, truth))
+        yield Devices(axis, camera, clock, truth)
+
+
+@contextmanager
+def open_axis(rig: Rig) -> Iterator[FocusAxis]:
+    """Open the focus axis of `rig` alone; nothing moves."""
+    with ExitStack() as stack:
+        axis, _ = _enter_axis(stack, rig.focus, rig.simulation, make_clock(rig))
+        yield axis
+
+
+def make_clock(rig: Rig) -> Clock:
+    """Return the rig's clock: scaled only where nothing of the rig is real hardware."""
+    simulated = rig.focus.port == SIMULATED_PORT
+    if simulated and rig.camera.driver in _CAMERAS_WITHOUT_HARDWARE:
+        return ScaledClock(rig.simulation.time_scale)
+    return SystemClock()
+
+
+def reference_axis(axis: FocusAxis, settings: GrblFocus) -> None:
+    """Make the position known: home where `reference` is `home`, else ask for an operator.
+
+    Does nothing where it is known. Raises UnreferencedError where only an operator can say.
+    """
+    state = axis.snapshot()
+    if state.reference is Reference.REFERENCED:
+        return
+    if settings.reference == "home":
+        axis.home()
+        return
+    raise UnreferencedError(
+        f"the focus axis on {settings.port} does not know its position "
+        f"({state.fault or 'not referenced since start'}): confirm where it stands"
+    )
+
+
+def _enter_axis(
+    stack: ExitStack, focus: GrblFocus, simulation: Simulation, clock: Clock
+) -> tuple[FocusAxis, GrblTwin | None]:
+    if focus.port != SIMULATED_PORT:
+        return stack.enter_context(GrblAxis(focus, clock=clock, port=focus.port)), None
+    setup = TwinSetup.from_rig(focus, simulation)
+    twin = stack.enter_context(GrblTwin(setup=setup, clock=clock))
+    return stack.enter_context(GrblAxis(focus, clock=clock, port=twin.port)), twin
+
+
+def _camera(settings: CameraSettings, rig: Rig, clock: Clock, truth: TrueFocus) -> Camera:
+    if isinstance(settings, FolderCameraSettings):
+        return FolderCamera(settings=settings)
+    return SimulatedCamera(
+        settings=settings, optics=rig.optics, simulation=rig.simulation, clock=clock, focus=truth
+    )

@@ -1,0 +1,84 @@
+"""The `$$` settings a focus axis depends on, and what is wrong with them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from zstackd_config.rig import GrblFocus
+from zstackd_drivers.errors import WrongDeviceError
+
+_NEEDED = (1, 10, 13, 20, 22, 24, 25, 27, 102, 112, 122, 132)
+_HOLD_ALWAYS = 255
+_HOMING_SPARE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class GrblSettings:
+    """Rates in units per minute, acceleration in units/s², travels in units."""
+
+    idle_delay: float
+    soft_limits: bool
+    homing: bool
+    steps_per_unit: float
+    max_rate: float
+    acceleration: float
+    travel: float
+    homing_limit_s: float
+
+    @classmethod
+    def judged(cls, dump: Mapping[int, float], port: str) -> Self:
+        """Return the settings; raises WrongDeviceError where they make a focus axis impossible."""
+        missing = [f"${number}" for number in _NEEDED if number not in dump]
+        if missing:
+            raise WrongDeviceError(
+                f"GRBL on {port} did not report {', '.join(missing)}: "
+                "it needs GRBL 1.1 for three axes"
+            )
+        if dump[13]:
+            raise WrongDeviceError(f"GRBL on {port} reports inches ($13=1): send it $13=0")
+        for number in (102, 112, 122, 24, 25):
+            if dump[number] <= 0:
+                raise WrongDeviceError(
+                    f"GRBL on {port} has ${number}={dump[number]:g}: it must be more than 0"
+                )
+        return cls(
+            idle_delay=dump[1],
+            soft_limits=bool(dump[20]),
+            homing=bool(dump[22]),
+            steps_per_unit=dump[102],
+            max_rate=dump[112],
+            acceleration=dump[122],
+            travel=dump[132],
+            homing_limit_s=_homing_limit_s(dump),
+        )
+
+    def complaints(self, focus: GrblFocus) -> Iterator[str]:
+        """Yield what an operator should mend, though the axis works."""
+        if self.idle_delay != _HOLD_ALWAYS:
+            yield (
+                f"$1={self.idle_delay:g}: the motor goes limp after a move and loses focus; "
+                "send the controller $1=255"
+            )
+        if focus.reference == "home" and not self.homing:
+            yield "$22=0: it cannot home; set $22=1, or focus.reference: confirm in the rig"
+        fastest = self.max_rate / 60 * abs(focus.um_per_unit)
+        if focus.speed_um_per_s > fastest:
+            yield (
+                f"focus.speed_um_per_s is {focus.speed_um_per_s:g}, but $112={self.max_rate:g} "
+                f"allows {fastest:g} µm/s: moves will be that slow"
+            )
+        span = focus.limits_um[1] - focus.limits_um[0]
+        if self.soft_limits and span > self.travel * abs(focus.um_per_unit):
+            yield (
+                f"focus.limits_um span {span:g} µm, but $132={self.travel:g} allows "
+                f"{self.travel * abs(focus.um_per_unit):g} µm: some moves will be refused"
+            )
+
+
+def _homing_limit_s(dump: Mapping[int, float]) -> float:
+    # GRBL searches 1.5 times the travel, then touches the switch again within 5 pull-offs; it
+    # may do so for each axis in turn.
+    travels = [dump.get(number, dump[132]) for number in (130, 131, 132)]
+    search_s = 60 * sum(1.5 * travel for travel in travels) / dump[25]
+    touch_s = 60 * len(travels) * 5 * dump[27] * (1 / dump[24] + 1 / dump[25])
+    return 1.5 * (search_s + touch_s) + _HOMING_SPARE_S

@@ -1,0 +1,81 @@
+"""What a simulated GRBL controller is: its mechanics, its settings, its quirks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, Self
+
+from zstackd_config.rig import GrblFocus, Simulation
+
+_STEP_UM = 0.25
+_ACCELERATION_UM_S2 = 10_000.0
+_SPARE_UM = 500.0
+_BASE = {
+    0: 10, 1: 255, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 10: 1, 11: 0.01, 12: 0.002, 13: 0,
+    20: 1, 21: 0, 22: 1, 23: 0, 24: 25, 25: 500, 26: 250, 27: 1, 30: 1000, 31: 0, 32: 0,
+    100: 250, 101: 250, 102: 250, 110: 500, 111: 500, 112: 500,
+    120: 10, 121: 10, 122: 10, 130: 200, 131: 200, 132: 200,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSetup:
+    """A simulated controller and axis; `travel` and `start` are in controller units.
+
+    `home` tells the end with the switch. At the high end machine zero is the switch, as GRBL is
+    shipped; at the low end the firmware counts as built with its own origin.
+    """
+
+    travel: tuple[float, float]
+    start: float
+    um_per_unit: float = 1000.0
+    origin_um: float = 0.0
+    backlash_um: float = 0.0
+    engaged: Literal["up", "down"] = "up"
+    home: Literal["high", "low"] = "high"
+    settings: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    firmware: Literal["grbl", "grbl-0.9", "marlin", "silent"] = "grbl"
+    resets_on_open: bool = True
+    blank_eeprom: bool = False
+    home_fails: bool = False
+
+    def all_settings(self) -> dict[int, float]:
+        """Return the `$$` settings: the shipped ones, overruled by `settings`."""
+        return {**_BASE, **self.settings}
+
+    @classmethod
+    def from_rig(cls, focus: GrblFocus, simulation: Simulation) -> Self:
+        """Return a controller that suits a rig: every height within the limits is in reach."""
+        scale = abs(focus.um_per_unit)
+        ends = [(height - focus.origin_um) / focus.um_per_unit for height in focus.limits_um]
+        spare = (_SPARE_UM + 2 * focus.backlash_um) / scale
+        low, high = min(ends) - spare, max(ends) + spare
+        shipped = max(ends) <= 0
+        travel = (low, 0.0 if shipped else high)
+        rate = 60 * focus.speed_um_per_s / scale
+        span = travel[1] - travel[0]
+        return cls(
+            travel=travel,
+            start=low + 0.4 * span,
+            um_per_unit=focus.um_per_unit,
+            origin_um=focus.origin_um,
+            backlash_um=simulation.backlash_um,
+            engaged=focus.approach,
+            home="high" if shipped else "low",
+            settings={
+                **_motion_settings(rate, scale, span),
+                23: 0 if shipped else 4,
+                27: 0.1 * spare,
+            },
+        )
+
+
+def _motion_settings(rate: float, scale: float, span: float) -> dict[int, float]:
+    return {
+        24: rate,
+        25: 4 * rate,
+        102: scale / _STEP_UM,
+        112: 4 * rate,
+        122: _ACCELERATION_UM_S2 / scale,
+        132: span,
+    }

@@ -1,0 +1,59 @@
+"""Controllers that are not GRBL 1.1, to prove that the driver refuses them."""
+
+from typing import Literal
+
+Kind = Literal["grbl-0.9", "marlin", "silent"]
+_NS = 1_000_000_000
+_BOOT_S = 1.4
+_GREETINGS: dict[Kind, list[str]] = {
+    "grbl-0.9": ["", "Grbl 0.9j ['$' for help]"],
+    "marlin": ["start", "echo:Marlin 2.1.2", "echo: Last Updated: 2023-01-01"],
+    "silent": [],
+}
+
+
+class OtherFirmware:
+    """Greets after power-up and answers each line in its own manner."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._greets_at: int | None = None
+        self._rx = bytearray()
+        self._out: list[bytes] = []
+
+    def receive(self, data: bytes, now_ns: int) -> None:
+        """Take bytes from the line."""
+        self.advance(now_ns)
+        self._rx += data
+        while b"\n" in self._rx:
+            line, _, rest = bytes(self._rx).partition(b"\n")
+            self._rx = bytearray(rest)
+            self._answer(line.decode("ascii", errors="replace").strip("\x18?\r"))
+
+    def advance(self, now_ns: int) -> None:
+        """Let time pass until `now_ns`."""
+        if self._greets_at is not None and now_ns >= self._greets_at:
+            self._greets_at = None
+            self._say(*_GREETINGS[self._kind])
+
+    def next_event_ns(self) -> int | None:
+        """Return the rig time of the greeting, while it is to come."""
+        return self._greets_at
+
+    def board_reset(self, now_ns: int) -> None:
+        """Reboot."""
+        self._greets_at = now_ns + round(_BOOT_S * _NS)
+
+    def take_output(self) -> list[bytes]:
+        """Return, and forget, the lines to send."""
+        out, self._out = self._out, []
+        return out
+
+    def _answer(self, line: str) -> None:
+        if self._kind == "marlin":
+            self._say(f'echo:Unknown command: "{line}"', "ok")
+        elif self._kind == "grbl-0.9":
+            self._say("[0.9j.20160303:]", "ok")
+
+    def _say(self, *lines: str) -> None:
+        self._out += [line.encode("ascii") + b"\r\n" for line in lines]

@@ -1,0 +1,76 @@
+"""Scripted faults of a firmware twin: what goes wrong, and when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+
+class Action(Enum):
+    """What goes wrong."""
+
+    RESET = auto()
+    ALARM = auto()
+    STALL = auto()
+    UNPLUG = auto()
+    REPLUG = auto()
+    SILENCE = auto()
+    LOSE_REPLY = auto()
+    DOUBLE_REPLY = auto()
+    NOISE = auto()
+    SPLIT = auto()
+    MERGE = auto()
+
+
+REPLY_ACTIONS = {Action.LOSE_REPLY, Action.DOUBLE_REPLY}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault, triggered once: by the n-th motion (from 1) or by a line that begins so.
+
+    `delay_s` is rig time between the trigger and the fault; `noise` is what NOISE sends.
+    """
+
+    action: Action
+    on_motion: int | None = None
+    on_line: str | None = None
+    delay_s: float = 0.0
+    noise: bytes = b"\xff\x00\xfe~<Id"
+
+    def counted_from(self, motions: int) -> "Fault":
+        """Return the same fault with its motion counted after `motions` earlier ones."""
+        if self.on_motion is None:
+            return self
+        return replace(self, on_motion=self.on_motion + motions)
+
+
+class Script:
+    """Faults still to come."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._waiting = list(faults)
+        self._due: list[tuple[int, Fault]] = []
+
+    def add(self, fault: Fault) -> None:
+        """Let `fault` wait for its trigger."""
+        self._waiting.append(fault)
+
+    def see(self, *, motions: int, lines: Sequence[str], now_ns: int) -> None:
+        """Notice what the controller took in since the last call."""
+        for fault in list(self._waiting):
+            by_motion = fault.on_motion is not None and motions >= fault.on_motion
+            prefix = fault.on_line
+            by_line = prefix is not None and any(line.startswith(prefix) for line in lines)
+            if by_motion or by_line:
+                self._waiting.remove(fault)
+                self._due.append((now_ns + round(fault.delay_s * 1e9), fault))
+
+    def take_due(self, now_ns: int) -> list[Fault]:
+        """Return the faults whose time has come, in order."""
+        due = sorted((entry for entry in self._due if entry[0] <= now_ns), key=lambda e: e[0])
+        self._due = [entry for entry in self._due if entry[0] > now_ns]
+        return [fault for _, fault in due]
+
+    def next_ns(self) -> int | None:
+        """Return the rig time of the next fault already triggered."""
+        return min((at for at, _ in self._due), default=None)

@@ -1,0 +1,43 @@
+"""A serial line that distorts what a twin sends, when told to."""
+
+from collections.abc import Sequence
+
+from zstackd_drivers.twin_faults import REPLY_ACTIONS, Action, Fault
+
+
+class Distortion:
+    """Faults of the line that wait for the next bytes to spoil."""
+
+    def __init__(self) -> None:
+        self._reply: list[Action] = []
+        self._chunks: list[Fault] = []
+
+    def distort(self, fault: Fault) -> None:
+        """Let `fault` spoil the next reply, or the next bytes of any kind."""
+        if fault.action in REPLY_ACTIONS:
+            self._reply.append(fault.action)
+        else:
+            self._chunks.append(fault)
+
+    def send(self, lines: Sequence[bytes]) -> list[bytes]:
+        """Return the chunks to write for `lines`."""
+        chunks = [line for given in lines for line in self._replies(given)]
+        if not chunks:
+            return []
+        for fault in self._chunks:
+            chunks = _spoil(fault, chunks)
+        self._chunks.clear()
+        return chunks
+
+    def _replies(self, line: bytes) -> list[bytes]:
+        if not self._reply or not line.startswith((b"ok", b"error")):
+            return [line]
+        return [] if self._reply.pop(0) is Action.LOSE_REPLY else [line, line]
+
+
+def _spoil(fault: Fault, chunks: list[bytes]) -> list[bytes]:
+    if fault.action is Action.NOISE:
+        return [fault.noise, *chunks]
+    if fault.action is Action.SPLIT:
+        return [bytes([byte]) for chunk in chunks for byte in chunk]
+    return [b"".join(chunks)]
