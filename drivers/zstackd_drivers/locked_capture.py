@@ -1,0 +1,209 @@
+"""Fresh and locked frames, proven by each frame's own metadata: what every live camera shares.
+
+A pipeline still holds frames that were exposed before the axis stopped, and a control takes
+effect some frames after it was set; how many depends on buffers and sensor. So nothing here
+counts frames or sleeps: a frame is taken when its own timestamp and its own exposure say so.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+from zstackd_drivers.camera import ExposureValues, Frame, Image
+from zstackd_drivers.clock import Clock
+from zstackd_drivers.errors import CameraError, CameraTimeout
+
+STABLE_FRAMES = 4
+STABLE_RATIO = 0.01
+
+
+class TakenFrame(Protocol):
+    """One frame lent by the pipeline; it keeps a buffer until `release()`."""
+
+    @property
+    def sensor_timestamp_ns(self) -> int:
+        """Return the start of exposure in rig time."""
+        ...
+
+    @property
+    def exposure(self) -> ExposureValues:
+        """Return the values this very frame was exposed with."""
+        ...
+
+    def image(self) -> Image:
+        """Return a copy of the pixels."""
+        ...
+
+    def release(self) -> None:
+        """Give the buffer back; a second call does nothing."""
+        ...
+
+
+class FrameSource(Protocol):
+    """A running sensor and its queue of frames."""
+
+    def take(self, *, deadline_ns: int) -> TakenFrame | None:
+        """Return the next frame, waiting until `deadline_ns` (rig time); None where none came.
+
+        A frame that already waits is returned whatever the time is. Raises Interrupted when
+        cancelled and CameraError when the camera is gone.
+        """
+        ...
+
+    def set_automatic(self) -> None:
+        """Let exposure, gain and white balance follow the scene."""
+        ...
+
+    def set_values(self, values: ExposureValues) -> None:
+        """Ask for explicit values; they take effect some frames later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LockTolerance:
+    """How far a frame's values may lie from the lock: the sensor's quantisation."""
+
+    exposure_time_ms: float
+    analogue_gain: float
+    colour_gain: float
+
+    def accepts(self, *, reported: ExposureValues, lock: ExposureValues) -> bool:
+        """Return whether `reported` is `lock` within the quantisation of the sensor."""
+        return (
+            abs(reported.exposure_time_ms - lock.exposure_time_ms) <= self.exposure_time_ms
+            and abs(reported.analogue_gain - lock.analogue_gain) <= self.analogue_gain
+            and self._colour_accepted(reported.colour_gains, lock.colour_gains)
+        )
+
+    def _colour_accepted(
+        self, reported: tuple[float, float] | None, lock: tuple[float, float] | None
+    ) -> bool:
+        if reported is None or lock is None:
+            return reported is lock
+        return all(abs(r - k) <= self.colour_gain for r, k in zip(reported, lock, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class LockedCapture:
+    """Takes frames from `source` until one proves what was asked of it."""
+
+    name: str
+    source: FrameSource
+    clock: Clock
+    tolerance: LockTolerance
+    size_px: tuple[int, int]
+
+    def converge(self, *, timeout_s: float) -> ExposureValues:
+        """Let the automatic exposure settle and return the values it settled on.
+
+        Raises CameraTimeout where the values still wander after `timeout_s` of rig time.
+        """
+        self.source.set_automatic()
+        deadline_ns = self._deadline_ns(timeout_s)
+        recent: list[ExposureValues] = []
+        while (taken := self.source.take(deadline_ns=deadline_ns)) is not None:
+            values, late = taken.exposure, taken.sensor_timestamp_ns > deadline_ns
+            taken.release()
+            recent = [*recent[-(STABLE_FRAMES - 1) :], values]
+            if len(recent) == STABLE_FRAMES and all(_close(values, other) for other in recent):
+                return values
+            if late:
+                break
+        last = f"it stood at {describe(recent[-1])}" if recent else "no frame came"
+        raise CameraTimeout(
+            f"{self.name}: automatic exposure did not settle within {timeout_s:g} s; {last}; "
+            "steady the light, or give exposure mode manual"
+        )
+
+    def hold(self, values: ExposureValues, *, timeout_s: float) -> ExposureValues:
+        """Set explicit values and return them as the first frame that carries them reports them.
+
+        Raises CameraTimeout where no frame carries them within `timeout_s` of rig time.
+        """
+        self.source.set_values(values)
+        taken = self._first(values, after_ns=None, timeout_s=timeout_s)
+        try:
+            return taken.exposure
+        finally:
+            taken.release()
+
+    def fresh(self, lock: ExposureValues, *, after_ns: int, timeout_s: float) -> Frame:
+        """Return a frame whose exposure began after `after_ns` and that carries `lock`.
+
+        Older frames and frames with other values are given back unread. Raises CameraTimeout
+        where none comes within `timeout_s` of rig time after `after_ns`, and CameraError where
+        the image has not the size of the open camera.
+        """
+        taken = self._first(lock, after_ns=after_ns, timeout_s=timeout_s)
+        try:
+            return self._frame(taken)
+        finally:
+            taken.release()
+
+    def _first(self, lock: ExposureValues, *, after_ns: int | None, timeout_s: float) -> TakenFrame:
+        deadline_ns = max(self._deadline_ns(timeout_s), (after_ns or 0) + _ns(timeout_s))
+        refused: Counter[str] = Counter()
+        while (taken := self.source.take(deadline_ns=deadline_ns)) is not None:
+            fault = self._fault(taken, lock, after_ns)
+            if fault is None:
+                return taken
+            refused[fault] += 1
+            late = taken.sensor_timestamp_ns > deadline_ns
+            taken.release()
+            if late:
+                break
+        raise CameraTimeout(self._timeout_message(refused, lock, timeout_s))
+
+    def _fault(self, taken: TakenFrame, lock: ExposureValues, after_ns: int | None) -> str | None:
+        if after_ns is not None and taken.sensor_timestamp_ns <= after_ns:
+            return "exposed too early"
+        if not self.tolerance.accepts(reported=taken.exposure, lock=lock):
+            return f"had {describe(taken.exposure)}"
+        return None
+
+    def _frame(self, taken: TakenFrame) -> Frame:
+        image = taken.image()
+        height, width = image.shape[:2]
+        if (width, height) != self.size_px:
+            raise CameraError(
+                f"{self.name}: a frame has {width} x {height} px where the open camera has "
+                f"{self.size_px[0]} x {self.size_px[1]} px; open the camera again"
+            )
+        return Frame(
+            image=image,
+            sensor_timestamp_ns=taken.sensor_timestamp_ns,
+            exposure=taken.exposure,
+            extra={},
+        )
+
+    def _timeout_message(
+        self, refused: Counter[str], lock: ExposureValues, timeout_s: float
+    ) -> str:
+        came = ", ".join(f"{n} {fault}" for fault, n in refused.most_common(3)) or "none at all"
+        return (
+            f"{self.name}: no fresh frame with {describe(lock)} within {timeout_s:g} s "
+            f"(frames that came: {came}); check the camera's cable and power"
+        )
+
+    def _deadline_ns(self, timeout_s: float) -> int:
+        return self.clock.monotonic_ns() + _ns(timeout_s)
+
+
+def describe(values: ExposureValues) -> str:
+    """Return exposure, gain and colour gains in words, with units."""
+    text = f"exposure {values.exposure_time_ms:.3f} ms, gain {values.analogue_gain:.3f}"
+    if values.colour_gains is None:
+        return text
+    red, blue = values.colour_gains
+    return f"{text}, colour gains {red:.3f} and {blue:.3f}"
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def _close(a: ExposureValues, b: ExposureValues) -> bool:
+    pairs = [(a.exposure_time_ms, b.exposure_time_ms), (a.analogue_gain, b.analogue_gain)]
+    pairs += zip(a.colour_gains or (), b.colour_gains or (), strict=True)
+    return all(math.isclose(x, y, rel_tol=STABLE_RATIO) for x, y in pairs)

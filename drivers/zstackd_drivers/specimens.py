@@ -1,0 +1,20 @@
+"""The built-in specimens by name."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from zstackd_drivers.specimen import Specimen, canvas_size_px
+from zstackd_drivers.specimen_diatom import paint_diatom
+
+Name = Literal["diatom", "board", "insect"]
+
+PAINTERS: dict[Name, Callable[..., Specimen]] = {
+    "diatom": paint_diatom,
+    "board": paint_diatom,
+    "insect": paint_diatom,
+}
+
+
+def build_specimen(name: Name, *, size_px: tuple[int, int], seed: int) -> Specimen:
+    """Paint a specimen for frames of `size_px` (width, height); the same for the same seed."""
+    return PAINTERS[name](size_px=canvas_size_px(size_px), seed=seed)
