@@ -1,13 +1,23 @@
 """What goes into a stack and what comes out."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W) or (H, W, 3) in blue, green, red order; full range of the dtype."""
+
+
+def as_image(pixels: NDArray[Any]) -> Image:
+    """`pixels` as a contiguous `Image`; TypeError where they are not uint8 or uint16."""
+    if pixels.dtype == np.uint8:
+        return np.ascontiguousarray(pixels, dtype=np.uint8)
+    if pixels.dtype == np.uint16:
+        return np.ascontiguousarray(pixels, dtype=np.uint16)
+    raise TypeError(f"an image has uint8 or uint16 pixels, not {pixels.dtype}")
+
 
 FloatMap = NDArray[np.float32]
 """(H, W) float32."""

@@ -1,0 +1,62 @@
+"""What a TIFF keeps about the camera: the tags that EXIF and TIFF/EP (ISO 12234-2) share.
+
+A TIFF has no place for a foreign EXIF block, so its fields are written as tags of the image.
+"""
+
+import logging
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from PIL import Image as PillowImage
+from PIL.TiffImagePlugin import IFDRational
+
+_LOG = logging.getLogger(__name__)
+
+_EXIF_DIRECTORY = 0x8769
+_EXIF_PREFIX = b"Exif\0\0"
+_TEXTS = frozenset({271, 272, 306, 315, 33432, 36867})
+_RATIONALS = frozenset({33434, 33437, 37386})
+_COUNTS = frozenset({34855})
+_ASCII_TYPE, _SHORT_TYPE, _RATIONAL_TYPE = 2, 3, 5
+
+ExtraTag = tuple[int, int, int, Any, bool]
+
+
+def exif_from_tags(tags: Mapping[int, Any]) -> bytes | None:
+    """An EXIF block of what TIFF tags say about the camera; None where they say nothing."""
+    block = PillowImage.Exif()
+    inner = block.get_ifd(_EXIF_DIRECTORY)
+    for tag, value in tags.items():
+        if tag in _TEXTS and isinstance(value, str):
+            block[tag] = value
+        elif tag in _RATIONALS and isinstance(value, tuple):
+            inner[tag] = IFDRational(*value)
+        elif tag in _COUNTS and isinstance(value, int):
+            inner[tag] = value
+    found = len(block) or len(inner)
+    return block.tobytes().removeprefix(_EXIF_PREFIX) if found else None
+
+
+def tags_from_exif(exif: bytes) -> list[ExtraTag]:
+    """Extra tags for tifffile, from an EXIF block; empty, with a warning, where it is damaged."""
+    block = PillowImage.Exif()
+    try:
+        block.load(exif)
+        fields = {**block, **block.get_ifd(_EXIF_DIRECTORY)}
+    except (SyntaxError, OSError, ValueError, KeyError) as error:
+        _LOG.warning("the EXIF data of the reference frame is damaged and left out: %s", error)
+        return []
+    tags = (_extra_tag(tag, value) for tag, value in sorted(fields.items()))
+    return [tag for tag in tags if tag is not None]
+
+
+def _extra_tag(tag: int, value: Any) -> ExtraTag | None:
+    if tag in _TEXTS and isinstance(value, str) and value.isascii():
+        return tag, _ASCII_TYPE, 0, value, True
+    if tag in _COUNTS and isinstance(value, int):
+        return tag, _SHORT_TYPE, 1, value, True
+    if tag in _RATIONALS:
+        ratio = Fraction(float(value)).limit_denominator(1_000_000)
+        return tag, _RATIONAL_TYPE, 1, (ratio.numerator, ratio.denominator), True
+    return None
