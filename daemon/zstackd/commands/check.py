@@ -1,0 +1,114 @@
+"""`zstackd check`: validate files, and print what runs would do."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from zstackd.plan import Plan, plan_run
+from zstackd.room import readable
+from zstackd_config.errors import ZstackdError
+from zstackd_config.load import load_rig, load_run
+from zstackd_config.rig import Rig
+
+_PLANES_SHOWN_WHOLE = 12
+_PLANES_AT_ENDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One file: `error` says in one or more lines what is wrong with it."""
+
+    file: Path
+    name: str = ""
+    plan: Plan | None = None
+    error: str = ""
+
+
+def check(
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="[RUN.yaml]…")] = None,
+    rig: Annotated[
+        Path | None, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> int:
+    """Validate a rig file and run files, and print the plan of each run; nothing moves.
+
+    Exit status 2 where anything is wrong, with every error on a line of its own.
+    """
+    if rig is None and not runs:
+        raise typer.BadParameter("nothing to check: give run files, --rig RIG.yaml, or both")
+    settings, judged = _judged_rig(rig)
+    judged += [_judged_run(path, settings) for path in runs or []]
+    if as_json:
+        typer.echo(json.dumps([_entry(each) for each in judged], indent=2, ensure_ascii=False))
+    else:
+        _print(judged)
+    return 2 if any(each.error for each in judged) else 0
+
+
+def _judged_rig(path: Path | None) -> tuple[Rig | None, list[_Judged]]:
+    if path is None:
+        return None, []
+    try:
+        rig = load_rig(path)
+    except ZstackdError as error:
+        return None, [_Judged(path, error=str(error))]
+    return rig, [_Judged(path, name=rig.name)]
+
+
+def _judged_run(path: Path, rig: Rig | None) -> _Judged:
+    try:
+        run = load_run(path)
+        plan = None if rig is None else plan_run(rig, run, source=str(path))
+    except ZstackdError as error:
+        return _Judged(path, error=str(error))
+    return _Judged(path, name=run.name, plan=plan)
+
+
+def _entry(judged: _Judged) -> dict[str, Any]:
+    plan = judged.plan and {**asdict(judged.plan), "disk_bytes": judged.plan.disk_bytes}
+    return {
+        "file": str(judged.file),
+        "ok": not judged.error,
+        "name": judged.name or None,
+        "errors": judged.error.splitlines(),
+        "plan": plan,
+    }
+
+
+def _print(judged: list[_Judged]) -> None:
+    console = Console()
+    for each in judged:
+        if each.error:
+            sys.stderr.write(f"{each.error}\n")
+        elif each.plan is None:
+            console.print(f"{each.file}: valid ({each.name})", markup=False, highlight=False)
+        else:
+            console.print(_table(each, each.plan))
+
+
+def _table(judged: _Judged, plan: Plan) -> Table:
+    table = Table(
+        title=f"{judged.file}: {judged.name}", title_justify="left", show_header=False, box=None
+    )
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    table.add_row("planes", _planes(plan))
+    table.add_row("duration", f"about {plan.seconds:.0f} s of rig time")
+    table.add_row("disk", f"up to {readable(plan.disk_bytes)}")
+    table.add_row("memory", f"up to {readable(plan.peak_memory_bytes)}")
+    return table
+
+
+def _planes(plan: Plan) -> str:
+    heights = [f"{z_um:g}" for z_um in plan.planes_um]
+    if len(heights) > _PLANES_SHOWN_WHOLE:
+        heights = [*heights[:_PLANES_AT_ENDS], "…", *heights[-_PLANES_AT_ENDS:]]
+    where = " from where the axis stands; held against the limits then" * plan.from_current
+    return f"{len(plan.planes_um)}: {', '.join(heights)} µm{where}"

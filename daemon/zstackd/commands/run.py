@@ -1,0 +1,60 @@
+"""`zstackd run`: one run in the foreground, with progress."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zstackd.attempt import Published
+from zstackd.halt import Halt
+from zstackd.plan import plan_run
+from zstackd.recovery import recover
+from zstackd.runner import run_accepted
+from zstackd.show import ProgressBars, ProgressLines, summary
+from zstackd.signals import StopSignals
+from zstackd.spool import Spool
+from zstackd_config.load import load_rig, load_run
+from zstackd_config.rig import Rig
+from zstackd_drivers.factory import open_devices
+
+
+def run(
+    request: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file.")],
+    rig: Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the result, instead of the rig's.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder for the spool, instead of the rig's.")
+    ] = None,
+) -> None:
+    """Capture, stack and publish one run in the foreground."""
+    settings = load_rig(rig)
+    published = _run(settings, request, output or settings.paths.output, state)
+    typer.echo(summary(published))
+
+
+def _run(rig: Rig, request: Path, output: Path, state: Path | None) -> Published:
+    name = _checked_name(rig, request)
+    halt = Halt()
+    show = ProgressBars() if sys.stderr.isatty() else ProgressLines()
+    with (
+        StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
+        Spool(state or rig.paths.state) as spool,
+    ):
+        recover(spool)
+        with open_devices(rig) as devices:
+            halt.check()
+            folder = spool.accept(request, name=name, keep=True)
+            with show:
+                return run_accepted(
+                    folder, rig=rig, devices=devices, output=output, halt=halt, tell=show
+                )
+
+
+def _checked_name(rig: Rig, request: Path) -> str:
+    """Refuse, before anything is opened, what can be seen to be wrong."""
+    run = load_run(request)
+    plan_run(rig, run, source=str(request))
+    return run.name

@@ -1,0 +1,36 @@
+"""`zstackd serve`: the service in the foreground, as systemd runs it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zstackd.durable import make_folder
+from zstackd.halt import Halt
+from zstackd.recovery import recover
+from zstackd.service import Service
+from zstackd.signals import StopSignals
+from zstackd.spool import Spool
+from zstackd_config.load import load_rig
+
+
+def serve(
+    rig: Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for results, instead of the rig's.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder for the spool, instead of the rig's.")
+    ] = None,
+) -> None:
+    """Run what is dropped into the inbox, until SIGTERM."""
+    settings = load_rig(rig)
+    results = output or settings.paths.output
+    stop = Halt()
+    with (
+        StopSignals(lambda signal: stop.request(f"stopped by {signal}")),
+        Spool(state or settings.paths.state) as spool,
+    ):
+        make_folder(results)
+        recover(spool)
+        Service(settings, spool, results, stop).run()

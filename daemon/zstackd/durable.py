@@ -1,0 +1,67 @@
+"""Writing that survives a power cut: flush the file, flush its folder, then rename."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from zstackd_config.errors import StorageError
+
+_BLOCK_BYTES = 1 << 20
+
+
+def flush_file(path: Path) -> None:
+    """Flush one file's contents to the disk."""
+    _flush(path, os.O_RDONLY)
+
+
+def flush_folder(path: Path) -> None:
+    """Flush one folder's entries to the disk, so that renames in it survive."""
+    _flush(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: hidden sibling, flush, rename, flush of the folder."""
+    hidden = path.with_name(f".{path.name}.tmp")
+    try:
+        hidden.write_text(text, encoding="utf-8")
+        flush_file(hidden)
+        hidden.replace(path)
+        flush_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            hidden.unlink(missing_ok=True)
+        raise storage_error(error, path) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents; raises StorageError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """Return the one-line error for an operating system's refusal at `path`."""
+    reason = error.strerror or str(error)
+    return StorageError(
+        f"{path}: cannot be written: {reason}; check the folder, its permissions and the free space"
+    )

@@ -1,0 +1,136 @@
+"""The frames of one run on disk: written whole, hashed, and announced to who waits for them."""
+
+import shutil
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from zstackd.durable import make_folder, sha256_of, storage_error
+from zstackd.halt import Halt
+from zstackd_config.errors import InputError
+from zstackd_config.rig import Frames
+from zstackd_drivers.axis import MoveReport
+from zstackd_drivers.camera import ExposureValues, Frame
+from zstackd_stacking import Image
+from zstackd_stacking.images import read_image
+from zstackd_stacking.output import write_image
+
+_JPEG_BITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedFrame:
+    """A frame as it came from the camera, and how the axis came to its plane."""
+
+    index: int
+    move: MoveReport
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame on disk, with all that was known when it was taken; heights in micrometres."""
+
+    index: int
+    file: str
+    bytes: int
+    sha256: str
+    commanded_um: float
+    reported_um: float
+    approach: Literal["up", "down"]
+    sensor_timestamp_ns: int
+    exposure: ExposureValues
+    extra: Mapping[str, Any]
+
+
+class FrameStore:
+    """The frames folder of one run; one thread writes, another reads."""
+
+    def __init__(
+        self, folder: Path, settings: Frames, halt: Halt, *, pixel_size_um: float | None = None
+    ) -> None:
+        self.folder = folder
+        self._settings = settings
+        self._halt = halt
+        self._pixel_size_um = pixel_size_um
+        self._stored: dict[int, StoredFrame] = {}
+        self._changed = threading.Condition()
+        halt.listen(self._wake)
+
+    def prepare(self, *, bits: int) -> None:
+        """Make the folder; raises InputError where the format cannot hold the camera's bits."""
+        if self._settings.format == "jpg" and bits > _JPEG_BITS:
+            raise InputError(
+                f"frames.format jpg holds {_JPEG_BITS} bits, the camera delivers {bits} bits; "
+                "choose png or tif in the rig file"
+            )
+        make_folder(self.folder)
+
+    def write(self, captured: CapturedFrame) -> StoredFrame:
+        """Write and hash one frame; it appears under its name only when whole and on the disk."""
+        name = f"z_{captured.index:04d}.{self._settings.format}"
+        path = self.folder / name
+        write_image(
+            path,
+            captured.frame.image,
+            pixel_size_um=self._pixel_size_um,
+            quality=self._settings.jpeg_quality,
+        )
+        try:
+            return _stored(captured, name, path.stat().st_size, sha256_of(path))
+        except OSError as error:
+            raise storage_error(error, path) from error
+
+    def announce(self, stored: StoredFrame) -> None:
+        """Let `read` have this frame."""
+        with self._changed:
+            self._stored[stored.index] = stored
+            self._changed.notify_all()
+
+    def read(self, index: int) -> Image:
+        """Return the pixels of frame `index`, waiting until it is stored.
+
+        Raises the halt's cause where the run is stopped meanwhile.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: index in self._stored or self._halt.event.is_set())
+            self._halt.check()
+            name = self._stored[index].file
+        return read_image(self.folder / name)
+
+    def stored(self) -> tuple[StoredFrame, ...]:
+        """Return what has been announced so far, in order of planes."""
+        with self._changed:
+            return tuple(self._stored[index] for index in sorted(self._stored))
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+def drop_frames(folder: Path) -> None:
+    """Delete a run's frames and their folder; harmless where there are none."""
+    try:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
+def _stored(captured: CapturedFrame, name: str, size: int, digest: str) -> StoredFrame:
+    move, frame = captured.move, captured.frame
+    return StoredFrame(
+        index=captured.index,
+        file=name,
+        bytes=size,
+        sha256=digest,
+        commanded_um=move.commanded_um,
+        reported_um=move.reported_um,
+        approach=move.approach,
+        sensor_timestamp_ns=frame.sensor_timestamp_ns,
+        exposure=frame.exposure,
+        extra=frame.extra,
+    )

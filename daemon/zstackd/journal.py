@@ -1,0 +1,102 @@
+"""The journal of one run: what is about to happen, flushed to disk before it does."""
+
+import json
+import os
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from zstackd.durable import flush_folder, storage_error
+
+Event = Literal[
+    "accepted",
+    "started",
+    "planned",
+    "exposure_locked",
+    "plane",
+    "frame",
+    "captured",
+    "stacked",
+    "publishing",
+    "published",
+    "failed",
+    "interrupted",
+    "frames_dropped",
+]
+
+ENDS: frozenset[Event] = frozenset({"published", "failed", "interrupted"})
+
+
+class Journal:
+    """Appends one JSON line for each event; returns only once the line is on the disk.
+
+    Safe from any thread. A line that a power cut tore is closed by a newline on the next opening
+    and left out by `read_journal`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        is_new = not self.path.exists()
+        try:
+            self._descriptor = os.open(
+                self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
+            )
+            if is_new:
+                flush_folder(self.path.parent)
+            self._mend()
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._descriptor)
+
+    def append(self, event: Event, **facts: Any) -> None:
+        """Write `event` with its `facts` (JSON values); raises StorageError where that fails."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"at": now, "event": event, **facts}, ensure_ascii=False)
+        try:
+            with self._lock:
+                self._write(line.encode() + b"\n")
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+        os.fdatasync(self._descriptor)
+
+    def _mend(self) -> None:
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            self._write(b"\n")
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a journal in order; none where the file is missing.
+
+    A line torn by a power cut is left out: what it announced was not begun.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [entry for line in text.splitlines() if (entry := _entry(line)) is not None]
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and "event" in entry else None

@@ -1,0 +1,149 @@
+"""What a run will do and need, worked out and judged before anything moves."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from zstackd_config.errors import InputError
+from zstackd_config.rig import GrblFocus, Rig
+from zstackd_config.run import ManualExposure, Run
+from zstackd_drivers.approach import check_reach, overshoot_um
+from zstackd_drivers.camera import CameraInfo
+from zstackd_drivers.errors import LimitError
+
+MoveSeconds = Callable[[float, float], float]
+
+STACKER_BYTES_PER_PIXEL: Final = 60
+FRAMES_IN_FLIGHT: Final = 4
+"""Frames held at once: one in the camera, two in the queue, one being written."""
+
+_INTERPRETER_BYTES: Final = 120 << 20
+_USUAL_EXPOSURE_MS: Final = 30.0
+_USUAL_LOCK_S: Final = 0.5
+_MS_PER_S: Final = 1000.0
+_COMPRESSED: Final = {"jpg": 0.5, "png": 1.0, "tif": 1.0}
+"""Largest part of the raw size that a frame file takes; noise hardly compresses."""
+
+_MAPS_BYTES_PER_PIXEL: Final = 4 + 3 + 1
+"""Published beside the image: depth as float32, its picture, the preview."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run in figures; `seconds` is an estimate in rig time, the bytes are upper bounds.
+
+    `from_current`: the planes are relative to where the axis will stand, which nobody knows yet,
+    so they were not held against the limits.
+    """
+
+    planes_um: tuple[float, ...]
+    from_current: bool
+    seconds: float
+    frame_bytes: int
+    result_bytes: int
+    peak_memory_bytes: int
+
+    @property
+    def disk_bytes(self) -> int:
+        """Return the bytes of all frames in the spool and of the published result."""
+        return self.bytes_from(0) + self.result_bytes
+
+    def bytes_from(self, index: int) -> int:
+        """Return the bytes in the spool of the frames from plane `index` on."""
+        return (len(self.planes_um) - index) * self.frame_bytes
+
+
+def plan_run(
+    rig: Rig,
+    run: Run,
+    *,
+    source: str,
+    camera: CameraInfo | None = None,
+    reference_um: float | None = None,
+    move_s: MoveSeconds | None = None,
+) -> Plan:
+    """Return the plan of `run` on `rig`; `source` names the run in errors.
+
+    `camera` is the open camera, where there is one; `reference_um` is where the axis stands, if
+    known. Raises InputError where a plane, or the overshoot before it, is
+    out of reach; nothing is ever clipped.
+    """
+    from_current = reference_um is None and starts_from_current(run)
+    planes_um = run.planes_um(0.0 if from_current else reference_um)
+    if not from_current:
+        _check_planes(planes_um, rig.focus, source)
+    _check_reference(run, len(planes_um), source)
+    pixels, frame_raw_bytes = _frame_size(rig, camera)
+    return Plan(
+        planes_um=planes_um,
+        from_current=from_current,
+        seconds=_seconds(planes_um, rig.focus, run, move_s or _rough_move_s(rig.focus)),
+        frame_bytes=round(frame_raw_bytes * _COMPRESSED[rig.frames.format]),
+        result_bytes=frame_raw_bytes + _MAPS_BYTES_PER_PIXEL * pixels,
+        peak_memory_bytes=_INTERPRETER_BYTES
+        + STACKER_BYTES_PER_PIXEL * pixels
+        + FRAMES_IN_FLIGHT * frame_raw_bytes,
+    )
+
+
+def starts_from_current(run: Run) -> bool:
+    """Return whether the planes depend on where the axis stands when the run begins."""
+    return run.z_plan.is_relative and run.z_reference_um == "current"
+
+
+def _check_planes(planes_um: Sequence[float], focus: GrblFocus, source: str) -> None:
+    for index, z_um in enumerate(planes_um):
+        try:
+            check_reach(
+                z_um,
+                limits_um=focus.limits_um,
+                backlash_um=focus.backlash_um,
+                approach=focus.approach,
+                overshoots=index == 0 or _turns(planes_um[index - 1], z_um, focus),
+            )
+        except LimitError as error:
+            raise InputError(
+                f"{source}: z_plan: plane {index} of {len(planes_um)} (counted from 0): {error}"
+            ) from error
+
+
+def _turns(from_um: float, to_um: float, focus: GrblFocus) -> bool:
+    return to_um < from_um if focus.approach == "up" else to_um > from_um
+
+
+def _check_reference(run: Run, count: int, source: str) -> None:
+    reference = run.stacking.reference
+    if isinstance(reference, int) and reference >= count:
+        raise InputError(
+            f"{source}: stacking.reference: plane {reference} does not exist, the plan has planes "
+            f"0 to {count - 1}; choose one of them, or first, middle, last"
+        )
+
+
+def _frame_size(rig: Rig, camera: CameraInfo | None) -> tuple[int, int]:
+    """Return the pixels and the raw bytes of one frame; zeros where nobody knows yet."""
+    if camera is not None:
+        pixels = camera.size_px[0] * camera.size_px[1]
+        return pixels, pixels * camera.channels * (2 if camera.bits > 8 else 1)  # noqa: PLR2004
+    width, height = rig.camera.size_px or (0, 0)
+    return width * height, width * height * 3
+
+
+def _seconds(planes_um: Sequence[float], focus: GrblFocus, run: Run, move_s: MoveSeconds) -> float:
+    exposure_ms = _USUAL_EXPOSURE_MS
+    if isinstance(run.exposure, ManualExposure):
+        exposure_ms = run.exposure.exposure_time_ms
+    each_s = (focus.settle_ms + exposure_ms) / _MS_PER_S
+    moves_s = sum(move_s(before, after) for before, after in pairwise(planes_um))
+    return _USUAL_LOCK_S + moves_s + len(planes_um) * each_s
+
+
+def _rough_move_s(focus: GrblFocus) -> MoveSeconds:
+    """Return the time of a move without its acceleration, which only the controller knows."""
+
+    def move_s(from_um: float, to_um: float) -> float:
+        extra_um = 2 * overshoot_um(focus.backlash_um) if _turns(from_um, to_um, focus) else 0.0
+        return (abs(to_um - from_um) + extra_um) / focus.speed_um_per_s
+
+    return move_s

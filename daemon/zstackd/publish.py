@@ -1,0 +1,86 @@
+"""Publishing: a hidden folder beside the results, filled and flushed, then one rename."""
+
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from zstackd.durable import flush_folder, make_folder, sha256_of, storage_error, write_text
+from zstackd.manifest import Manifest, PublishedFile
+from zstackd_config.errors import StorageError
+from zstackd_config.run import Output
+from zstackd_stacking import StackResult
+from zstackd_stacking.output import write_depth_tiff, write_image
+from zstackd_stacking.pictures import depth_picture, reduced
+
+Role = Literal["image", "depth", "depth_picture", "preview"]
+_PREVIEW_SIDE_PX = 1024
+_PREVIEW_QUALITY = 85
+_MOST_NAMES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Makes the result of one run appear in the output folder, whole or not at all."""
+
+    output: Path
+    run_id: str
+
+    @property
+    def hidden(self) -> Path:
+        """Return the folder in which the result is put together."""
+        return self.output / f".{self.run_id}.tmp"
+
+    def prepare(
+        self, result: StackResult, settings: Output, *, pixel_size_um: float
+    ) -> tuple[PublishedFile, ...]:
+        """Write every file but the manifest into the hidden folder and return what they are."""
+        make_folder(self.output)
+        self.discard()
+        make_folder(self.hidden)
+        image = self.hidden / f"stack.{settings.format}"
+        write_image(image, result.image, pixel_size_um=pixel_size_um, quality=settings.jpeg_quality)
+        preview = self.hidden / "preview.jpg"
+        write_image(
+            preview, reduced(result.image, max_side_px=_PREVIEW_SIDE_PX), quality=_PREVIEW_QUALITY
+        )
+        written: list[tuple[Path, Role]] = [(image, "image"), (preview, "preview")]
+        if result.depth_um is not None and result.confidence is not None:
+            depth, picture = self.hidden / "depth.tif", self.hidden / "depth.png"
+            write_depth_tiff(depth, result.depth_um, pixel_size_um=pixel_size_um)
+            drawn = depth_picture(result.depth_um, result.confidence, pixel_size_um=pixel_size_um)
+            write_image(picture, drawn)
+            written += [(depth, "depth"), (picture, "depth_picture")]
+        return tuple(_published(path, role) for path, role in written)
+
+    def free_name(self) -> str:
+        """Return the result's folder name: the run's id, numbered where that is taken."""
+        names = [self.run_id, *(f"{self.run_id}-{number}" for number in range(2, _MOST_NAMES))]
+        for name in names:
+            if not (self.output / name).exists():
+                return name
+        raise StorageError(f"{self.output}: {_MOST_NAMES} results called {self.run_id}; move some")
+
+    def appear(self, manifest: Manifest, name: str) -> Path:
+        """Write the manifest, flush, and rename the hidden folder to `name`: the result is out."""
+        target = self.output / name
+        write_text(self.hidden / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+        try:
+            flush_folder(self.hidden)
+            self.hidden.rename(target)
+            flush_folder(self.output)
+        except OSError as error:
+            raise storage_error(error, target) from error
+        return target
+
+    def discard(self) -> None:
+        """Remove the hidden folder and what is in it; harmless where there is none."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.hidden)
+
+
+def _published(path: Path, role: Role) -> PublishedFile:
+    return PublishedFile(
+        name=path.name, role=role, bytes=path.stat().st_size, sha256=sha256_of(path)
+    )

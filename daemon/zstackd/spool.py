@@ -1,0 +1,165 @@
+"""The state folder: inbox, one folder for each accepted run, and the lock on it all."""
+
+import fcntl
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from zstackd.durable import flush_folder, make_folder, storage_error
+from zstackd.journal import ENDS, Journal, read_journal
+from zstackd_config.errors import StorageError
+
+_SLUG_LENGTH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One accepted run in the spool; the folder's name is the run's id."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """Return the run's id."""
+        return self.path.name
+
+    @property
+    def request(self) -> Path:
+        """Return the path of the run file as the user wrote it."""
+        return self.path / "request.yaml"
+
+    @property
+    def frames(self) -> Path:
+        """Return the folder of the captured frames."""
+        return self.path / "frames"
+
+    @property
+    def journal(self) -> Path:
+        """Return the path of the journal."""
+        return self.path / "journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run that was accepted and not yet closed, with the entries of its journal so far."""
+
+    folder: RunFolder
+    history: tuple[dict[str, Any], ...]
+
+    @property
+    def started(self) -> dict[str, Any] | None:
+        """Return the entry of the run's start; None where it still waits."""
+        return next((entry for entry in self.history if entry["event"] == "started"), None)
+
+
+class Spool:
+    """The state folder of one rig; entering it takes the lock that keeps other programs out."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.inbox = state / "inbox"
+        self.runs = state / "runs"
+
+    def __enter__(self) -> Self:
+        make_folder(self.inbox)
+        make_folder(self.runs)
+        self._descriptor = _locked(self.state / "lock")
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._descriptor)
+
+    def accept(self, request: Path, *, name: str, keep: bool) -> RunFolder:
+        """Make `request` a run of its own; moves the file in, or copies it where `keep` is set.
+
+        The file's arrival in the run's folder is what makes it accepted; a folder without it is a
+        leftover of a crash, and the request is still where it was.
+        """
+        run = RunFolder(self._new_folder(name))
+        try:
+            with Journal(run.journal) as journal:
+                journal.append("accepted", run=run.run_id, name=name, source=str(request))
+            _bring(request, run.request, keep=keep)
+            flush_folder(run.path)
+            flush_folder(self.runs)
+        except OSError as error:
+            raise storage_error(error, run.path) from error
+        return run
+
+    def _new_folder(self, name: str) -> Path:
+        stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{slug(name)}"
+        candidates = [stem, *(f"{stem}-{number}" for number in range(2, 10_000))]
+        for candidate in candidates:
+            path = self.runs / candidate
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise storage_error(error, path) from error
+            return path
+        raise StorageError(f"{self.runs}: 10000 runs called {stem}; wait a second")
+
+    def open_runs(self) -> list[OpenRun]:
+        """Return every run that was accepted and not closed, in order of acceptance."""
+        folders = [RunFolder(path) for path in self.runs.iterdir() if path.is_dir()]
+        accepted = [folder for folder in folders if folder.request.exists()]
+        runs = [OpenRun(folder, tuple(read_journal(folder.journal))) for folder in accepted]
+        return sorted((run for run in runs if not _is_closed(run)), key=_arrival)
+
+
+def slug(name: str) -> str:
+    """Return `name` as a short, safe part of a file name: a-z, 0-9 and hyphens."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    return words[:_SLUG_LENGTH].rstrip("-") or "run"
+
+
+def _is_closed(run: OpenRun) -> bool:
+    return any(entry["event"] in ENDS for entry in run.history)
+
+
+def _arrival(run: OpenRun) -> tuple[str, str]:
+    return (str(run.history[0].get("at", "")) if run.history else "", run.folder.run_id)
+
+
+def _bring(source: Path, target: Path, *, keep: bool) -> None:
+    if not keep:
+        source.rename(target)
+        flush_folder(source.parent)
+        return
+    hidden = target.with_name(".request.tmp")
+    with hidden.open("wb") as stream:
+        stream.write(source.read_bytes())
+        stream.flush()
+        os.fsync(stream.fileno())
+    hidden.rename(target)
+
+
+def _locked(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(descriptor)
+        raise StorageError(
+            f"{path.parent}: state folder is in use by process {holder}; "
+            "stop that one, or give another --state"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
