@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from zstackd_stacking.colour import coloured, muted, viridis
+from zstackd_stacking.lettering import Pen
 from zstackd_stacking.types import FloatMap, Image, as_image
 
 Picture = NDArray[np.uint8]
@@ -96,58 +97,41 @@ def _with_footer(
     width = max(picture.width, 20 * text_px)
     sheet = PillowImage.new("RGB", (width, picture.height + 5 * text_px), _PAPER)
     sheet.paste(picture, ((width - picture.width) // 2, 0))
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(text_px)
+    pen = Pen(ImageDraw.Draw(sheet), ImageFont.load_default(text_px), _INK)
     top = picture.height + text_px
     share = 0.55 if pixel_um else 1.0
     box = (2 * text_px, top, round(width * share) - 3 * text_px, top + text_px)
-    _draw_legend(sheet, draw, font, box, low=low, high=high, unit=unit)
+    ramp = PillowImage.fromarray(np.ascontiguousarray(viridis()[np.newaxis, :, ::-1]))
+    sheet.paste(ramp.resize((box[2] - box[0], box[3] - box[1])), box[:2])
+    _draw_ticks(pen, box, low=low, high=high, unit=unit)
     if pixel_um:
         right = (width + picture.width) // 2 - 2 * text_px
-        _draw_scale_bar(draw, font, (right, top), width=picture.width, pixel_um=pixel_um)
+        _draw_scale_bar(pen, (right, top), width=picture.width, pixel_um=pixel_um)
     return sheet
 
 
-def _draw_legend(
-    sheet: PillowImage.Image,
-    draw: ImageDraw.ImageDraw,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    box: tuple[int, int, int, int],
-    *,
-    low: float,
-    high: float,
-    unit: str,
+def _draw_ticks(
+    pen: Pen, box: tuple[int, int, int, int], *, low: float, high: float, unit: str
 ) -> None:
     left, top, right, bottom = box
-    ramp = PillowImage.fromarray(np.ascontiguousarray(viridis()[np.newaxis, :, ::-1]))
-    sheet.paste(ramp.resize((right - left, bottom - top)), (left, top))
+    length = (bottom - top) // 3
     ticks = round_ticks(low, high)
     decimals = decimals_of(ticks)
-    for number, tick in enumerate(ticks):
+    for number, tick in enumerate(ticks, start=1):
         share = (tick - low) / (high - low) if high > low else 0.5
         x = left + share * (right - left)
-        draw.line((x, bottom, x, bottom + (bottom - top) // 3), fill=_INK, width=2)
-        last = number == len(ticks) - 1
-        label = f"{tick:.{decimals}f}" + (f" {unit}" if last else "")
-        draw.text((x, bottom + (bottom - top) // 2), label, fill=_INK, font=font, anchor="ma")
+        pen.draw.line((x, bottom, x, bottom + length), fill=_INK, width=2)
+        label = f"{tick:.{decimals}f}" + (f" {unit}" if number == len(ticks) else "")
+        pen.write(label, middle=x, top=bottom + 1.5 * length)
 
 
-def _draw_scale_bar(
-    draw: ImageDraw.ImageDraw,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    corner: tuple[int, int],
-    *,
-    width: int,
-    pixel_um: float,
-) -> None:
+def _draw_scale_bar(pen: Pen, corner: tuple[int, int], *, width: int, pixel_um: float) -> None:
     right, top = corner
     length_um = round_below(width * pixel_um * _SCALE_BAR_SHARE)
     length_px = length_um / pixel_um
     thick = max(3, width // 200)
-    draw.rectangle((right - length_px, top, right, top + thick), fill=_INK)
-    label = length_label(length_um)
-    middle = right - length_px / 2
-    draw.text((middle, top + 2 * thick), label, fill=_INK, font=font, anchor="ma")
+    pen.draw.rectangle((right - length_px, top, right, top + thick), fill=_INK)
+    pen.write(length_label(length_um), middle=right - length_px / 2, top=top + 2 * thick)
 
 
 def round_below(value: float) -> float:

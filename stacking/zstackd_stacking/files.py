@@ -1,0 +1,198 @@
+"""Image files become a stack: found, sorted, checked, read ahead, and fed to a stacker."""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Protocol
+
+from zstackd_config.errors import InputError
+from zstackd_stacking.containers import Header
+from zstackd_stacking.images import Loaded, load_image, probe_image, upright_size
+from zstackd_stacking.order import Reference, stacking_order
+from zstackd_stacking.output import FORMATS, Metadata
+from zstackd_stacking.stacker import Stacker
+from zstackd_stacking.types import FrameReport, Image, Method, StackOptions, StackResult
+
+_LOG = logging.getLogger(__name__)
+_DEFAULTS: Final = StackOptions()
+_NUMBERS = re.compile(r"(\d+)")
+
+OnFrame = Callable[[FrameReport], None]
+
+
+class FrameSink(Protocol):
+    """What takes frames one by one: a `Stacker`, or another method's."""
+
+    def add(
+        self, image: Image, *, index: int, z_um: float | None = None, name: str = ""
+    ) -> FrameReport:
+        """Take one frame and say what became of it."""
+        ...
+
+    def result(self) -> StackResult:
+        """The fused image of all frames so far."""
+        ...
+
+
+def find_frames(folder: Path) -> list[Path]:
+    """The images in a folder (not below it, nothing hidden), in natural order; may be empty.
+
+    Raises:
+        InputError: the folder is missing, is none, or cannot be read.
+    """
+    try:
+        entries = list(folder.iterdir())
+    except NotADirectoryError as error:
+        raise InputError(
+            f"{folder}: is not a folder; give frames as they are, without -i"
+        ) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: no such folder") from error
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror}") from error
+    return natural_order(
+        entry
+        for entry in entries
+        if entry.suffix.lower() in FORMATS and not entry.name.startswith(".") and entry.is_file()
+    )
+
+
+def natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Each file once, sorted as people count: `z2.jpg` before `z10.jpg`."""
+    once: dict[tuple[int, int] | Path, Path] = {}
+    for path in sorted(paths, key=_natural_key):
+        status = path.stat() if path.exists() else None
+        once.setdefault((status.st_dev, status.st_ino) if status else path, path)
+    return list(once.values())
+
+
+def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = _NUMBERS.split(str(path).casefold())
+    key = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part]
+    return key, str(path)
+
+
+def stack_files(
+    paths: Sequence[Path],
+    options: StackOptions = _DEFAULTS,
+    *,
+    reference: Reference | int | None = None,
+    z_step_um: float | None = None,
+    on_frame: OnFrame | None = None,
+) -> StackResult:
+    """Fuse image files, given from one end of the focus range to the other.
+
+    Args:
+        paths: frames in order of focus; all of one size, depth and kind.
+        options: method, alignment, depth map.
+        reference: the frame whose geometry the result has: first, middle, last or an index;
+            by default the middle one, or for the classic method the first.
+        z_step_um: distance between planes; heights are then in µm from the first frame on,
+            otherwise in planes.
+        on_frame: called after each frame with what became of it.
+
+    Raises:
+        InputError: no frames, one that cannot be read, or frames that do not match.
+    """
+    order = frame_order(len(paths), options.method, reference)
+    require_alike(paths, order[0])
+    sink = _sink(options)
+    feed(sink, paths, order, z_step_um=z_step_um, on_frame=on_frame)
+    return sink.result()
+
+
+def _sink(options: StackOptions) -> FrameSink:
+    if options.method == "laplacian":
+        from zstackd_stacking.laplacian import LaplacianStacker  # noqa: PLC0415 - rarely needed
+
+        return LaplacianStacker(options)
+    return Stacker(options)
+
+
+def frame_order(
+    count: int, method: Method, reference: Reference | int | None = None
+) -> tuple[int, ...]:
+    """Indices in the order in which a method wants its frames, the reference first.
+
+    Raises:
+        InputError: there are no frames, or the reference is none of them.
+    """
+    if count == 0:
+        raise InputError("no frames to stack: name image files, or a folder of them with -i")
+    if isinstance(reference, int) and not 0 <= reference < count:
+        raise InputError(f"reference frame {reference}: there are frames 0 to {count - 1}")
+    classic = method == "laplacian"
+    outward = stacking_order(count, reference if reference is not None else _usual(classic))
+    if classic:
+        return (outward[0], *sorted(outward[1:]))
+    return outward
+
+
+def _usual(classic: bool) -> Reference:
+    return "first" if classic else "middle"
+
+
+def require_alike(paths: Sequence[Path], reference: int) -> None:
+    """Refuse frames that differ in size, bits or channels, by their headers alone.
+
+    Raises:
+        InputError: names the first frame that differs from the reference, and how.
+    """
+    wanted = _kind(probe_image(paths[reference]))
+    for path in paths:
+        found = _kind(probe_image(path))
+        if found != wanted:
+            raise InputError(
+                f"{path}: {found}, but {paths[reference]} (the reference) has {wanted}; "
+                "frames of one stack must be alike"
+            )
+
+
+def _kind(header: Header) -> str:
+    width, height = upright_size(header)
+    colours = "mono" if header.channels == 1 else "colour"
+    return f"{width} × {height} px {header.bits}-bit {colours}"
+
+
+def feed(
+    sink: FrameSink,
+    paths: Sequence[Path],
+    order: Sequence[int],
+    *,
+    z_step_um: float | None = None,
+    on_frame: OnFrame | None = None,
+) -> None:
+    """Give each frame to `sink` in `order`, reading the next one meanwhile."""
+    frames = read_ahead([paths[index] for index in order])
+    for index, loaded in zip(order, frames, strict=True):
+        report = sink.add(
+            loaded.image,
+            index=index,
+            z_um=None if z_step_um is None else index * z_step_um,
+            name=paths[index].name,
+        )
+        if on_frame is not None:
+            on_frame(report)
+
+
+def read_ahead(paths: Sequence[Path]) -> Iterator[Loaded]:
+    """Yield each image in turn while the next one, never more, is read in a thread."""
+    warned = False
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
+        coming = reader.submit(load_image, paths[0])
+        for number, path in enumerate(paths, start=1):
+            loaded = coming.result()
+            if number < len(paths):
+                coming = reader.submit(load_image, paths[number])
+            if loaded.header.alpha and not warned:
+                _LOG.warning("%s: transparency is left out, here and in all frames", path)
+                warned = True
+            yield loaded
+
+
+def frame_metadata(path: Path) -> Metadata:
+    """EXIF block and colour profile of a frame, to be passed on to the result."""
+    header = probe_image(path)
+    return Metadata(header.exif, header.icc)
