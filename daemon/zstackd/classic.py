@@ -1,0 +1,62 @@
+"""What `focusstack` does: the images of a folder become one, by the classic method."""
+
+import sys
+from pathlib import Path
+
+import cv2
+
+from zstackd_config.errors import InputError
+from zstackd_stacking import FrameReport
+from zstackd_stacking.atomic import require_writable
+from zstackd_stacking.files import feed, find_frames, frame_metadata, frame_order, require_alike
+from zstackd_stacking.laplacian import Kernels, LaplacianStacker
+from zstackd_stacking.output import output_format, write_image
+from zstackd_stacking.types import as_image
+
+
+def stack_folder(
+    folder: Path, output: Path, *, gaussian_px: int, laplacian_px: int, keep_steps: bool
+) -> None:
+    """Stack the images in `folder` into `output`; does nothing where there are none.
+
+    Raises:
+        InputError: a kernel size, an image or the output cannot be used.
+    """
+    stacker = LaplacianStacker(kernels=Kernels(gaussian_px, laplacian_px))
+    frames = find_frames(folder)
+    if not frames:
+        sys.stdout.write(f"{folder}: no images in this folder, nothing done\n")
+        return
+    output_format(output)
+    require_writable(output, inputs=frames)
+    require_alike(frames, 0)
+    steps = _steps_folder(output) if keep_steps else None
+
+    def on_frame(report: FrameReport) -> None:
+        if not report.used:
+            sys.stderr.write(f"{report.name}: {report.note}\n")
+        elif steps is not None:
+            _keep_step(stacker, steps)
+
+    feed(stacker, frames, frame_order(len(frames), "laplacian"), on_frame=on_frame)
+    write_image(output, stacker.result().image, metadata=frame_metadata(frames[0]))
+    sys.stdout.write(f"{output}: written from {len(frames)} images\n")
+
+
+def _steps_folder(output: Path) -> Path:
+    folder = output.with_name(f"{output.stem}_intermediate")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+    return folder
+
+
+def _keep_step(stacker: LaplacianStacker, folder: Path) -> None:
+    step = stacker.last_step
+    if step is None:
+        return
+    stem = Path(step.name).stem
+    write_image(folder / f"aligned_{stem}.png", step.aligned)
+    bright = cv2.normalize(step.measure, step.measure.copy(), 0, 255, cv2.NORM_MINMAX)
+    write_image(folder / f"laplacian_{stem}.png", as_image(cv2.convertScaleAbs(bright)))
