@@ -1,9 +1,8 @@
 """`focusstack`: the classic command-line tool, with its options and its method."""
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from zstackd.arguments import Parser, file_path
 from zstackd.cli import guarded, save_cpu_time
 from zstackd.logs import configure_logging
 
@@ -11,18 +10,18 @@ _DEFAULT_KERNEL_PX = 5
 _OFF = {"0", "false", "no", "off"}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The classic tool's options."""
-    options = argparse.ArgumentParser(
-        prog="focusstack",
-        description="Fuse the images in a folder into one that is sharp all over, by the classic "
+    options = Parser(
+        "focusstack",
+        "Fuse the images in a folder into one that is sharp all over, by the classic\n"
         "Laplacian method. `zstackd stack` gives better images in less time.",
     )
     options.add_argument(
-        "-i", "--input", type=Path, required=True, help="folder of the images to stack"
+        "-i", "--input", type=file_path, required=True, help="folder of the images to stack"
     )
     options.add_argument(
-        "-o", "--output", type=Path, required=True, help="the result: .png, .tif or .jpg"
+        "-o", "--output", type=file_path, required=True, help="the result: .png, .tif or .jpg"
     )
     for short, name in (("-g", "gaussian"), ("-l", "laplacian")):
         options.add_argument(
@@ -48,18 +47,18 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process' own) and return its exit status."""
     save_cpu_time()
-    arguments = parser().parse_args(argv)
     configure_logging(debug=False)
+    return guarded(lambda: _run(argv), program="focusstack", debug=False)
+
+
+def _run(argv: Sequence[str] | None) -> None:
+    wanted = parser().parse_args(argv)
     from zstackd.classic import stack_folder  # noqa: PLC0415 - cv2 and numpy cost start-up
 
-    return guarded(
-        lambda: stack_folder(
-            arguments.input,
-            arguments.output,
-            gaussian_px=arguments.gaussian,
-            laplacian_px=arguments.laplacian,
-            keep_steps=arguments.debug,
-        ),
-        program="focusstack",
-        debug=False,
+    stack_folder(
+        wanted.input,
+        wanted.output,
+        gaussian_px=wanted.gaussian,
+        laplacian_px=wanted.laplacian,
+        keep_steps=wanted.debug,
     )

@@ -11,7 +11,13 @@ from zstackd_stacking import FrameReport, StackOptions, StackReport, StackResult
 from zstackd_stacking.atomic import require_writable
 from zstackd_stacking.files import find_frames, frame_metadata, natural_order, stack_files
 from zstackd_stacking.order import Reference
-from zstackd_stacking.output import DEFAULT_QUALITY, output_format, write_depth_tiff, write_image
+from zstackd_stacking.output import (
+    DEFAULT_QUALITY,
+    MAX_QUALITY,
+    output_format,
+    write_depth_tiff,
+    write_image,
+)
 
 _NAMED: dict[str, Reference] = {"first": "first", "middle": "middle", "last": "last"}
 
@@ -83,10 +89,18 @@ def reference_from(word: str | None, count: int) -> Reference | int | None:
     return int(word) - 1
 
 
-def require_positive(option: str, value: float | None) -> None:
-    """Refuse a length that is zero, negative or no number."""
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise InputError(f"{option} {value:g}: must be a length above 0 µm")
+def positive(option: str, value_um: float | None) -> float | None:
+    """`value_um` itself; InputError where it is zero, negative or no number."""
+    if value_um is not None and not (math.isfinite(value_um) and value_um > 0):
+        raise InputError(f"{option} {value_um:g}: must be a length above 0 µm")
+    return value_um
+
+
+def quality_from(value: int) -> int:
+    """`value` itself; InputError where it is no JPEG quality."""
+    if not 1 <= value <= MAX_QUALITY:
+        raise InputError(f"--quality {value}: must be 1 to {MAX_QUALITY}")
+    return value
 
 
 def run_job(job: StackJob, on_frame: Callable[[FrameReport], None] | None = None) -> StackDone:

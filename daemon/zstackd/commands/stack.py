@@ -2,137 +2,119 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
+from zstackd.arguments import Parser, file_path
 
 if TYPE_CHECKING:  # they cost start-up, which `--help` and usage errors do without
-    from zstackd.stack_job import StackDone
+    from zstackd.stack_job import StackDone, StackJob
     from zstackd_stacking import FrameReport
     from zstackd_stacking.files import OnFrame
 
-Frames = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="FRAMES",
-        help="Images of one z-stack: JPEG, PNG or TIFF. They are sorted by the numbers in "
-        "their names.",
-        show_default=False,
-    ),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "-o", "--output", metavar="OUT", help="The result: .png, .tif or .jpg.", show_default=False
-    ),
-]
-Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "-i", "--input", metavar="DIR", help="Stack all images in this folder.", show_default=False
-    ),
-]
-Depth = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--depth",
-        metavar="FILE",
-        help="Write the height map too: .tif for heights as float32, .png for a picture with "
-        "legend and scale bar. May be given more than once.",
-        show_default=False,
-    ),
-]
-ZStep = Annotated[
-    float | None,
-    typer.Option(
-        "--z-step-um",
-        metavar="UM",
-        help="Distance between frames in µm. Without it heights are in planes.",
-        show_default=False,
-    ),
-]
-PixelSize = Annotated[
-    float | None,
-    typer.Option(
-        "--pixel-size-um",
-        metavar="UM",
-        help="Size of a pixel on the specimen in µm, for scale bar and resolution tags.",
-        show_default=False,
-    ),
-]
-NoAlign = Annotated[
-    bool, typer.Option("--no-align", help="Take the frames as they lie, as from a rigid rig.")
-]
-WhichReference = Annotated[
-    str | None,
-    typer.Option(
-        "--reference",
-        metavar="WHICH",
-        help="The frame that all others are aligned to: first, middle, last, or its number "
-        "counted from 1. Default: middle; for laplacian first.",
-        show_default=False,
-    ),
-]
-MethodName = Annotated[
-    Literal["pyramid", "laplacian"],
-    typer.Option(
-        "--method", help="pyramid gives the best image; laplacian is the classic of older tools."
-    ),
-]
-Quality = Annotated[int, typer.Option("--quality", min=1, max=100, help="Of a .jpg result.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print warnings and errors only.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object about the result.")]
+_DESCRIPTION = """\
+Fuse the images of one z-stack into a single one that is sharp all over.
+
+A frame that cannot be aligned is left out and named. Inputs are never
+overwritten, and a result appears whole or not at all."""
 
 
-def stack(
-    frames: Frames = None,
-    *,
-    output: Output = None,
-    folder: Folder = None,
-    depth: Depth = None,
-    z_step_um: ZStep = None,
-    pixel_size_um: PixelSize = None,
-    no_align: NoAlign = False,
-    reference: WhichReference = None,
-    method: MethodName = "pyramid",
-    quality: Quality = 95,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
-) -> None:
-    """Fuse the images of one z-stack into a single one that is sharp all over.
+def stack(words: Sequence[str]) -> None:
+    """Run the command with the words that follow its name.
 
-    A frame that cannot be aligned is left out and named. Inputs are never overwritten, and a
-    result appears whole or not at all.
+    Raises:
+        InputError: an option, a frame or an output cannot be used.
     """
-    if output is None:
-        raise typer.BadParameter("name the result with -o, such as -o stack.png")
-    from zstackd import stack_job  # noqa: PLC0415 - numpy and cv2 cost start-up
-    from zstackd_stacking import StackOptions  # noqa: PLC0415
+    wanted = _parser().parse_intermixed_args(words)
+    job = _job(wanted)
+    terminal = sys.stderr.isatty() and not (wanted.quiet or wanted.json)
+    from zstackd.stack_job import run_job  # noqa: PLC0415 - start-up
 
-    stack_job.require_positive("--z-step-um", z_step_um)
-    stack_job.require_positive("--pixel-size-um", pixel_size_um)
-    paths = stack_job.gather(frames or [], folder)
-    job = stack_job.StackJob(
-        frames=paths,
-        output=output,
-        depth=tuple(depth or ()),
-        options=StackOptions(method=method, align=not no_align, depth=bool(depth)),
-        reference=stack_job.reference_from(reference, len(paths)),
-        z_step_um=z_step_um,
-        pixel_size_um=pixel_size_um,
-        quality=quality,
-    )
-    with _progress(len(paths), shown=not (quiet or as_json) and sys.stderr.isatty()) as on_frame:
-        done = stack_job.run_job(job, on_frame)
+    with _progress(len(job.frames), shown=terminal) as on_frame:
+        done = run_job(job, on_frame)
     _warn(done)
-    if as_json:
-        typer.echo(json.dumps(_as_json(done, z_step_um), ensure_ascii=False, allow_nan=False))
-    elif not quiet:
-        typer.echo(_summary(done))
+    if wanted.json:
+        report = json.dumps(_as_json(done, job.z_step_um), ensure_ascii=False, allow_nan=False)
+        sys.stdout.write(f"{report}\n")
+    elif not wanted.quiet:
+        sys.stdout.write(f"{_summary(done)}\n")
+
+
+def _parser() -> Parser:
+    parser = Parser("zstackd stack", _DESCRIPTION)
+    parser.add_argument(
+        "frames",
+        nargs="*",
+        type=file_path,
+        metavar="FRAME",
+        help="images of one z-stack: JPEG, PNG or TIFF; sorted by the numbers in their names",
+    )
+    _add_places(parser)
+    _add_settings(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="warnings and errors only")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    return parser
+
+
+def _add_places(parser: Parser) -> None:
+    parser.add_argument(
+        "-i", "--input", type=file_path, metavar="DIR", help="stack all images in this folder"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=file_path,
+        metavar="OUT",
+        required=True,
+        help="the result: .png, .tif or .jpg",
+    )
+    parser.add_argument(
+        "--depth",
+        type=file_path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write the height map too: .tif for heights as float32, .png for a picture with "
+        "legend and scale bar; may be given more than once",
+    )
+
+
+def _add_settings(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--z-step-um", type=float, metavar="UM", help="distance between frames in µm; without "
+        "it heights are in planes")  # fmt: skip
+    add("--pixel-size-um", type=float, metavar="UM", help="size of a pixel on the specimen in µm, "
+        "for scale bar and resolution tags")  # fmt: skip
+    add("--no-align", action="store_true", help="take the frames as they lie, as from a rigid rig")
+    add("--reference", metavar="WHICH", help="the frame that all others are aligned to: first, "
+        "middle, last, or its number counted from 1 (default: middle; for laplacian "
+        "first)")  # fmt: skip
+    add("--method", choices=["pyramid", "laplacian"], default="pyramid", help="pyramid (default) "
+        "gives the best image; laplacian is the classic of older tools")  # fmt: skip
+    add("--quality", type=int, default=95, metavar="N", help="of a .jpg result, 1 to 100 "
+        "(default: %(default)s)")  # fmt: skip
+
+
+def _job(wanted: Namespace) -> "StackJob":
+    from zstackd import stack_job  # noqa: PLC0415 - start-up
+    from zstackd_stacking import StackOptions  # noqa: PLC0415 - start-up
+
+    frames = stack_job.gather(wanted.frames, wanted.input)
+    return stack_job.StackJob(
+        frames=frames,
+        output=wanted.output,
+        depth=wanted.depth,
+        options=StackOptions(
+            method=wanted.method, align=not wanted.no_align, depth=bool(wanted.depth)
+        ),
+        reference=stack_job.reference_from(wanted.reference, len(frames)),
+        z_step_um=stack_job.positive("--z-step-um", wanted.z_step_um),
+        pixel_size_um=stack_job.positive("--pixel-size-um", wanted.pixel_size_um),
+        quality=stack_job.quality_from(wanted.quality),
+    )
 
 
 @contextmanager

@@ -1,0 +1,55 @@
+"""The commands that typer reads the options of."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+
+import typer
+
+from zstackd_config.errors import InputError
+
+
+def run_typed(words: Sequence[str], named: str | None, commands: Mapping[str, str]) -> object:
+    """Run the command that `words` name; returns what it returns, usually an exit status.
+
+    Raises:
+        InputError: the words are no valid command line.
+    """
+    try:
+        return _app(named, commands)(args=list(words), standalone_mode=False)
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except typer.TyperException as error:
+        message = error.format_message()
+        # Without any word the whole help is the message; it needs no name before it.
+        raise InputError(message if "\n" in message else f"zstackd: {message}") from error
+
+
+def _app(named: str | None, commands: Mapping[str, str]) -> typer.Typer:
+    """The command line; of a named command only its own module is imported, otherwise none."""
+    app = typer.Typer(
+        name="zstackd",
+        help="Capture z-stacks with a microscope rig and fuse them into one sharp image.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    if named is not None:
+        app.command(named)(getattr(import_module(f"zstackd.commands.{named}"), named))
+        return app
+    for command, summary in commands.items():
+        app.command(command, help=summary)(_listed)
+    return app
+
+
+def _root(
+    debug: bool = typer.Option(False, "--debug", help="Show tracebacks and debug messages."),
+) -> None:
+    """Shown in the help only: the program has looked for `--debug` by itself already."""
+    del debug
+
+
+def _listed() -> None:
+    """Stands for a command in the list of them; a named command is always the real one."""
