@@ -33,7 +33,7 @@ def guarded(call: Callable[[], object], *, program: str, debug: bool) -> int:
             traceback.print_exc()
         sys.stderr.write(f"{error}\n")
         return error.exit_status
-    except Exception as error:  # the edge of the program
+    except Exception as error:  # noqa: BLE001 - the edge of the program
         if debug:
             traceback.print_exc()
         sys.stderr.write(
