@@ -4,6 +4,7 @@ A TIFF has no place for a foreign EXIF block, so its fields are written as tags 
 """
 
 import logging
+import warnings
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -42,9 +43,10 @@ def tags_from_exif(exif: bytes) -> list[ExtraTag]:
     """Extra tags for tifffile, from an EXIF block; empty, with a warning, where it is damaged."""
     block = PillowImage.Exif()
     try:
-        block.load(exif)
-        fields = {**block, **block.get_ifd(_EXIF_DIRECTORY)}
-    except (SyntaxError, OSError, ValueError, KeyError) as error:
+        with warnings.catch_warnings(action="error"):  # Pillow warns of damage, and reads on
+            block.load(exif)
+            fields = {**block, **block.get_ifd(_EXIF_DIRECTORY)}
+    except (SyntaxError, OSError, ValueError, KeyError, UserWarning) as error:
         _LOG.warning("the EXIF data of the reference frame is damaged and left out: %s", error)
         return []
     tags = (_extra_tag(tag, value) for tag, value in sorted(fields.items()))

@@ -47,7 +47,7 @@ def read_tiff(path: Path, name: str) -> Image:
     try:
         with tifffile.TiffFile(path) as file:
             page = _only_page(file, name)
-            if page.bitspersample not in {8, 16} or page.dtype not in {np.uint8, np.uint16}:
+            if page.bitspersample not in {8, 16} or page.dtype not in (np.uint8, np.uint16):
                 raise InputError(
                     f"{name}: pixels of type {page.dtype} with {page.bitspersample} bits; "
                     "a frame has 8 or 16 bits per channel, unsigned: convert it first"
