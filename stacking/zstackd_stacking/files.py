@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -100,7 +101,10 @@ def stack_files(
     require_alike(paths, order[0])
     sink = _sink(options)
     feed(sink, paths, order, z_step_um=z_step_um, on_frame=on_frame)
-    return sink.result()
+    result = sink.result()
+    if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
+        return replace(result, image=load_image(paths[0]).image)
+    return result
 
 
 def _sink(options: StackOptions) -> FrameSink:

@@ -23,9 +23,9 @@ class Pen:
         x, y = round(middle - self.length(text) / 2), round(top)
         for letter in _pieces(text):
             glyph = "u" if letter == _MICRO else letter
-            self.draw.text((x, y), glyph, fill=self.ink, font=self.font, anchor="la")
             if letter == _MICRO:
                 self._stem(x, y)
+            self.draw.text((x, y), glyph, fill=self.ink, font=self.font, anchor="la")
             x += round(self.font.getlength(glyph))
 
     def length(self, text: str) -> float:
