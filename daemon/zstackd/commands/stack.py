@@ -35,7 +35,7 @@ def stack(words: Sequence[str]) -> None:
 
     with _progress(len(job.frames), shown=terminal) as on_frame:
         done = run_job(job, on_frame)
-    _warn(done)
+    _warn(done, notes=not wanted.quiet)
     if wanted.json:
         report = json.dumps(_as_json(done, job.z_step_um), ensure_ascii=False, allow_nan=False)
         sys.stdout.write(f"{report}\n")
@@ -134,9 +134,9 @@ def _progress(total: int, *, shown: bool) -> Iterator["OnFrame | None"]:
         yield advance
 
 
-def _warn(done: "StackDone") -> None:
+def _warn(done: "StackDone", *, notes: bool) -> None:
     for frame in done.report.frames:
-        if frame.note:
+        if frame.note and (notes or not frame.used):
             sys.stderr.write(f"{frame.name}: {frame.note}\n")
     if len(done.report.frames) == 1:
         sys.stderr.write("only one frame: there is nothing to fuse, it is written as it is\n")
