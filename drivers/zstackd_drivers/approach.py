@@ -75,9 +75,8 @@ class StepGrid:
         upward = 1 if (approach == "up") == (self.um_per_unit > 0) else -1
         overshoot = math.ceil(overshoot_um(backlash_um) / self.step_um - _EPSILON_UM)
         ahead = upward * (target - start)
-        if engaged and ahead == 0:
+        if ahead == 0 and (engaged or not overshoot):
             return []
-        if ahead >= (0 if engaged else max(overshoot, 1)):
+        if not overshoot or ahead >= (0 if engaged else overshoot):
             return [target]
-        turn = target - upward * overshoot
-        return [step for step in (turn, target) if overshoot or step != start][-2:]
+        return [target - upward * overshoot, target]

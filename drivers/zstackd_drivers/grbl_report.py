@@ -31,6 +31,11 @@ def build_info() -> list[str]:
     return ["[VER:1.1h.20190825:]", "[OPT:V,15,128]"]
 
 
+def parser_state() -> list[str]:
+    """Return the line of `$G`."""
+    return ["[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F0 S0]"]
+
+
 def parameters() -> list[str]:
     """Return the lines of `$#`."""
     zero = "0.000,0.000,0.000"

@@ -26,20 +26,19 @@ class GrblSettings:
     homing_limit_s: float
 
     @classmethod
-    def judged(cls, dump: Mapping[int, float], port: str) -> Self:
+    def judged(cls, dump: Mapping[int, float], name: str) -> Self:
         """Return the settings; raises WrongDeviceError where they make a focus axis impossible."""
         missing = [f"${number}" for number in _NEEDED if number not in dump]
         if missing:
             raise WrongDeviceError(
-                f"GRBL on {port} did not report {', '.join(missing)}: "
-                "it needs GRBL 1.1 for three axes"
+                f"{name} did not report {', '.join(missing)}: it needs GRBL 1.1 for three axes"
             )
         if dump[13]:
-            raise WrongDeviceError(f"GRBL on {port} reports inches ($13=1): send it $13=0")
+            raise WrongDeviceError(f"{name} reports inches ($13=1): send it $13=0")
         for number in (102, 112, 122, 24, 25):
             if dump[number] <= 0:
                 raise WrongDeviceError(
-                    f"GRBL on {port} has ${number}={dump[number]:g}: it must be more than 0"
+                    f"{name} has ${number}={dump[number]:g}: it must be more than 0"
                 )
         return cls(
             idle_delay=dump[1],

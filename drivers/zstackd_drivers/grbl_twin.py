@@ -3,15 +3,17 @@
 `python -m zstackd_drivers.grbl_twin` prints the port's name and serves until end of input.
 """
 
+import argparse
 import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from zstackd_drivers.clock import Clock
+from zstackd_drivers.clock import Clock, ScaledClock
 from zstackd_drivers.grbl_firmware import GrblFirmware
 from zstackd_drivers.grbl_setup import TwinSetup
 from zstackd_drivers.other_firmware import OtherFirmware
@@ -73,35 +75,35 @@ class GrblTwin:
     def violations(self) -> list[str]:
         """Motions that should never have been commanded."""
         with self._lock:
-            return list(self._board.violations)
+            return list(self._board.machine.violations)
 
     @property
     def motions(self) -> int:
         """How many motions were accepted."""
         with self._lock:
-            return self._board.motions
+            return self._board.machine.motions
 
     def true_position_um(self, at_ns: int | None = None) -> float:
         """Return the specimen's true height in micrometres at rig time `at_ns` (now if absent)."""
         with self._lock:
-            return self._board.motor.specimen_um(self._time(at_ns))
+            return self._board.machine.motor.specimen_um(self._time(at_ns))
 
     def motor_position_um(self, at_ns: int | None = None) -> float:
         """Return the motor's true height in micrometres, before any lost motion."""
         with self._lock:
-            return self._board.motor.height_um(self._time(at_ns))
+            return self._board.machine.motor.height_um(self._time(at_ns))
 
     def last_motion_end_ns(self) -> int | None:
         """Return the rig time at which motion last ended; the present while it moves."""
         now = self._clock.monotonic_ns()
         with self._lock:
-            motor = self._board.motor
+            motor = self._board.machine.motor
             return min(now, motor.end_ns) if motor.moved else None
 
     def script(self, fault: Fault) -> None:
         """Add a fault; `on_motion` counts from now."""
         with self._lock:
-            self._script.add(fault.counted_from(self._board.motions))
+            self._script.add(fault.counted_from(self._board.machine.motions))
 
     def _time(self, at_ns: int | None) -> int:
         return self._clock.monotonic_ns() if at_ns is None else at_ns
@@ -133,7 +135,7 @@ class GrblTwin:
         else:
             self._firmware.advance(now)
         lines, self._board.lines = self._board.lines, []
-        self._script.see(motions=self._board.motions, lines=lines, now_ns=now)
+        self._script.see(motions=self._board.machine.motions, lines=lines, now_ns=now)
         for fault in self._script.take_due(now):
             self._fail(fault, now)
 
@@ -142,9 +144,9 @@ class GrblTwin:
             case Action.RESET:
                 self._firmware.board_reset(now)
             case Action.ALARM:
-                self._board.hard_limit(now)
+                self._board.machine.hard_limit()
             case Action.STALL:
-                self._board.stall(now)
+                self._board.machine.stall()
             case Action.UNPLUG:
                 self._port.unplug()
             case Action.REPLUG:
@@ -168,11 +170,6 @@ class GrblTwin:
 
 def main() -> None:
     """Serve one twin until the end of standard input or a signal."""
-    import argparse  # noqa: PLC0415  only the command needs it
-    import sys  # noqa: PLC0415
-
-    from zstackd_drivers.clock import ScaledClock  # noqa: PLC0415
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--time-scale", type=float, default=1.0, help="simulated seconds a second")
     parser.add_argument("--backlash-um", type=float, default=8.0, help="lost motion in um")

@@ -98,6 +98,11 @@ class Motor:
         """Return how many commanded motions have not begun."""
         return sum(segment.start_ns > at_ns for segment in self._segments)
 
+    def next_start_ns(self, at_ns: int) -> int | None:
+        """Return the rig time at which the next queued motion begins."""
+        starts = (segment.start_ns for segment in self._segments)
+        return min((start for start in starts if start > at_ns), default=None)
+
     def specimen_um(self, at_ns: int) -> float:
         """Return the specimen's true height in micrometres."""
         return self._specimen(self._at(at_ns), at_ns)
