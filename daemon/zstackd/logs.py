@@ -10,3 +10,5 @@ def configure_logging(*, debug: bool) -> None:
         format="%(levelname)s %(name)s: %(message)s" if debug else "%(message)s",
         force=True,
     )
+    # tifffile tells of every oddity of a damaged file before it gives up; our one line is enough.
+    logging.getLogger("tifffile").setLevel(logging.NOTSET if debug else logging.CRITICAL)

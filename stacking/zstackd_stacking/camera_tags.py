@@ -19,6 +19,7 @@ _EXIF_PREFIX = b"Exif\0\0"
 _TEXTS = frozenset({271, 272, 306, 315, 33432, 36867})
 _RATIONALS = frozenset({33434, 33437, 37386})
 _COUNTS = frozenset({34855})
+_MAX_SHORT, _MAX_RATIO = 65535, 4000
 _ASCII_TYPE, _SHORT_TYPE, _RATIONAL_TYPE = 2, 3, 5
 
 ExtraTag = tuple[int, int, int, Any, bool]
@@ -56,9 +57,11 @@ def tags_from_exif(exif: bytes) -> list[ExtraTag]:
 def _extra_tag(tag: int, value: Any) -> ExtraTag | None:
     if tag in _TEXTS and isinstance(value, str) and value.isascii():
         return tag, _ASCII_TYPE, 0, value, True
-    if tag in _COUNTS and isinstance(value, int):
+    if tag in _COUNTS and isinstance(value, int) and 0 <= value <= _MAX_SHORT:
         return tag, _SHORT_TYPE, 1, value, True
-    if tag in _RATIONALS:
-        ratio = Fraction(float(value)).limit_denominator(1_000_000)
-        return tag, _RATIONAL_TYPE, 1, (ratio.numerator, ratio.denominator), True
+    if tag in _RATIONALS and isinstance(value, int | float | IFDRational):
+        number = float(value)
+        if 0 <= number <= _MAX_RATIO:  # not where it is no number either
+            ratio = Fraction(number).limit_denominator(1_000_000)
+            return tag, _RATIONAL_TYPE, 1, (ratio.numerator, ratio.denominator), True
     return None

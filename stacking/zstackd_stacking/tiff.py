@@ -80,8 +80,8 @@ def _header(page: tifffile.TiffPage) -> Header:
     profile = page.tags.valueof(_COLOUR_PROFILE)
     return Header(
         "tiff",
-        page.imagewidth,
-        page.imagelength,
+        int(page.imagewidth),
+        int(page.imagelength),
         channels=_RGB if coloured else 1,
         bits=8 if palette else page.bitspersample,
         alpha=bool(page.extrasamples),
