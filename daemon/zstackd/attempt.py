@@ -11,7 +11,7 @@ from zstackd.frame_store import CapturedFrame, FrameStore
 from zstackd.fusing import Fusing
 from zstackd.halt import Halt
 from zstackd.journal import Journal
-from zstackd.manifest import FrameEntry, Manifest, TimingEntry, software_versions
+from zstackd.manifest import CameraEntry, FrameEntry, Manifest, TimingEntry, software_versions
 from zstackd.plan import Plan, plan_run
 from zstackd.progress import Tell
 from zstackd.publish import Publisher
@@ -160,7 +160,7 @@ class Attempt:
             stacking_method=result.report.method,
             reference_plane=result.report.reference_index,
             pixel_size_um=self._rig.optics.pixel_size_um,
-            camera=asdict(self._devices.camera.info()),
+            camera=CameraEntry(**asdict(self._devices.camera.info())),
             focus=self._devices.axis.identity(),
             request=run.model_dump(mode="json"),
             rig=self._rig.model_dump(mode="json"),

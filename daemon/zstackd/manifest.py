@@ -87,6 +87,16 @@ class FrameEntry(_Entry):
         )
 
 
+class CameraEntry(_Entry):
+    """The camera as it really is."""
+
+    driver: str
+    model: str
+    size_px: tuple[int, int]
+    channels: int
+    bits: int
+
+
 class TimingEntry(_Entry):
     """Seconds of the rig's clock; `time_scale` of them pass in one second of the wall clock."""
 
@@ -134,7 +144,7 @@ class Manifest(_Entry):
     stacking_method: str
     reference_plane: int
     pixel_size_um: float = Field(description="Size of one pixel on the specimen.")
-    camera: dict[str, JsonValue] = Field(description="The camera as it really is.")
+    camera: CameraEntry
     focus: str = Field(description="The focus controller's own words on what it is.")
     request: dict[str, JsonValue] = Field(description="The run file as resolved.")
     rig: dict[str, JsonValue] = Field(description="The rig file as resolved.")

@@ -71,6 +71,10 @@ def plan_run(
     """
     from_current = reference_um is None and starts_from_current(run)
     planes_um = run.planes_um(0.0 if from_current else reference_um)
+    if not planes_um:
+        raise InputError(
+            f"{source}: z_plan: it has no planes; give at least 1 (a top lies above its bottom)"
+        )
     if not from_current:
         _check_planes(planes_um, rig.focus, source)
     _check_reference(run, len(planes_um), source)

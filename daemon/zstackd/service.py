@@ -1,25 +1,23 @@
-"""The service: takes run files from the inbox, runs them in order, and outlives what fails."""
+"""The service: runs what was accepted, in order, and outlives what fails."""
 
 import logging
-import threading
-from collections import deque
+import queue
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from zstackd.halt import Halt
-from zstackd.inbox import Inbox, require_regular
-from zstackd.plan import plan_run
+from zstackd.intake import Intake, Queue
 from zstackd.progress import nobody
 from zstackd.runner import run_accepted
 from zstackd.spool import RunFolder, Spool
-from zstackd_config.errors import Interrupted, StorageError, ZstackdError
-from zstackd_config.load import load_run
+from zstackd.worker import Worker
+from zstackd_config.errors import Interrupted, ZstackdError
 from zstackd_config.rig import Rig
 from zstackd_drivers.factory import Devices, open_devices
 
-SCAN_S = 5.0
-SOON_S = 0.25
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+_PATIENCE_S = 3.0
 _log = logging.getLogger(__name__)
 
 
@@ -31,57 +29,43 @@ class Service:
         self._spool = spool
         self._output = output
         self._stop = stop
-        self._wake = threading.Event()
         self._hardware = _Hardware(rig)
-        self._queue: deque[RunFolder] = deque()
+        self._accepted: Queue = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Serve until stopped; runs that were accepted earlier come first."""
-        self._queue.extend(run.folder for run in self._spool.open_runs())
-        self._stop.listen(self._wake.set)
+        """Serve until stopped; raises what ended it, if it was not asked to stop."""
+        for run in self._spool.open_runs():
+            self._accepted.put(run.folder)
+        self._stop.listen(lambda: self._accepted.put(None))
+        intake = Intake(self._rig, self._spool, self._accepted, self._stop)
+        taking = Worker("inbox", intake.run, self._stop)
         _log.info("serving %s: drop run files into %s", self._rig.name, self._spool.inbox)
-        with Inbox(self._spool.inbox, self._wake) as inbox, self._hardware:
+        taking.start()
+        with self._hardware:
             while not self._stop.event.is_set():
-                self._wake.clear()
-                self._accept(inbox)
-                wait_s = self._work()
-                if wait_s and not self._stop.event.is_set():
-                    self._wake.wait(min(wait_s, SOON_S if inbox.is_waiting() else SCAN_S))
-        _log.info("stopped; %d accepted runs wait for the next start", len(self._queue))
+                self._work()
+        taking.join(time.monotonic() + _PATIENCE_S)
+        cause = self._stop.cause
+        if cause is not None and not isinstance(cause, Interrupted):
+            raise cause
+        _log.info("stopped")
 
-    def _accept(self, inbox: Inbox) -> None:
-        for path in inbox.complete():
-            if self._stop.event.is_set():
-                return
-            try:
-                self._take(inbox, path)
-            except FileNotFoundError:
-                _log.info("inbox: %s was taken back", path.name)
-            except StorageError as error:
-                _log.error("inbox: %s stays where it is: %s", path.name, error)
-                inbox.leave(path)
+    def _work(self) -> None:
+        """Do the next accepted run; a rig that went away while waiting is waited for again."""
+        self._ready()
+        folder = self._accepted.get()
+        devices = self._ready()
+        if folder is not None and devices is not None:
+            self._do(folder, devices)
 
-    def _take(self, inbox: Inbox, path: Path) -> None:
-        try:
-            require_regular(path)
-            run = load_run(path)
-            plan_run(self._rig, run, source=path.name)
-        except ZstackdError as error:
-            inbox.refuse(path, str(error))
-            return
-        folder = self._spool.accept(path, name=run.name, keep=False)
-        _log.info("accepted %s as %s", path.name, folder.run_id)
-        self._queue.append(folder)
-
-    def _work(self) -> float:
-        """Do the next run, if there is one; return how many seconds to wait before going on."""
-        devices = self._hardware.devices()
-        if devices is None:
-            return self._hardware.retry_s
-        if not self._queue:
-            return SCAN_S
-        self._do(self._queue.popleft(), devices)
-        return 0.0
+    def _ready(self) -> Devices | None:
+        """Return the open devices, trying until they are there; None once stopped."""
+        while not self._stop.event.is_set():
+            devices = self._hardware.devices()
+            if devices is not None:
+                return devices
+            self._stop.event.wait(self._hardware.retry_s)
+        return None
 
     def _do(self, folder: RunFolder, devices: Devices) -> None:
         halt = Halt()

@@ -16,9 +16,6 @@ from zstackd_config.errors import ZstackdError
 from zstackd_config.load import load_rig, load_run
 from zstackd_config.rig import Rig
 
-_PLANES_SHOWN_WHOLE = 12
-_PLANES_AT_ENDS = 4
-
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
@@ -83,20 +80,17 @@ def _entry(judged: _Judged) -> dict[str, Any]:
 
 
 def _print(judged: list[_Judged]) -> None:
-    console = Console()
     for each in judged:
         if each.error:
             sys.stderr.write(f"{each.error}\n")
-        elif each.plan is None:
-            console.print(f"{each.file}: valid ({each.name})", markup=False, highlight=False)
-        else:
-            console.print(_table(each, each.plan))
+            continue
+        typer.echo(f"{each.file}: {each.name}: valid")
+        if each.plan is not None:
+            Console().print(_table(each.plan))
 
 
-def _table(judged: _Judged, plan: Plan) -> Table:
-    table = Table(
-        title=f"{judged.file}: {judged.name}", title_justify="left", show_header=False, box=None
-    )
+def _table(plan: Plan) -> Table:
+    table = Table(show_header=False, box=None)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("planes", _planes(plan))
@@ -108,7 +102,5 @@ def _table(judged: _Judged, plan: Plan) -> Table:
 
 def _planes(plan: Plan) -> str:
     heights = [f"{z_um:g}" for z_um in plan.planes_um]
-    if len(heights) > _PLANES_SHOWN_WHOLE:
-        heights = [*heights[:_PLANES_AT_ENDS], "…", *heights[-_PLANES_AT_ENDS:]]
     where = " from where the axis stands; held against the limits then" * plan.from_current
     return f"{len(plan.planes_um)}: {', '.join(heights)} µm{where}"

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from zstackd.journal import Journal, read_journal
+from zstackd_config.errors import StorageError
+
+
+def test_lines_are_on_disk_as_they_are_appended(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.append("plane", plane=3, z_um=1.5)
+        (entry,) = read_journal(path)
+    assert (entry["event"], entry["plane"], entry["z_um"]) == ("plane", 3, 1.5)
+    assert entry["at"].endswith("+00:00")
+
+
+@pytest.mark.parametrize("torn", ['{"at": "2026", "ev', '{"at": "20\u00e9'[:-1], "\x00\x00\x00"])
+def test_a_torn_line_is_left_out_and_does_not_spoil_the_next(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.append("accepted")
+    with path.open("ab") as stream:
+        stream.write(torn.encode()[:-1])
+    assert [entry["event"] for entry in read_journal(path)] == ["accepted"]
+    with Journal(path) as journal:
+        journal.append("interrupted")
+    assert [entry["event"] for entry in read_journal(path)] == ["accepted", "interrupted"]
+
+
+def test_a_missing_journal_has_no_entries(tmp_path: Path) -> None:
+    assert read_journal(tmp_path / "none") == []
+
+
+def test_a_journal_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"nowhere/journal\.jsonl: cannot be written"):
+        Journal(tmp_path / "nowhere" / "journal.jsonl").__enter__()

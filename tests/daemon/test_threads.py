@@ -1,0 +1,96 @@
+"""Halt, channel and worker: nobody is left waiting, and the first cause is the one reported."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from zstackd.channel import Channel
+from zstackd.halt import Halt
+from zstackd.signals import StopSignals
+from zstackd.worker import Worker
+from zstackd_config.errors import HardwareError, Interrupted, StorageError
+
+
+def test_the_first_cause_wins_and_every_listener_is_told_once_in_order() -> None:
+    halt, told = Halt(), []
+
+    def failing() -> None:
+        told.append("motor")
+        raise HardwareError("link lost")
+
+    halt.listen(failing)
+    halt.listen(lambda: told.append("camera"))
+    halt.check()
+    halt.request("stopped by SIGTERM")
+    halt.fail(StorageError("disk full"))
+    halt.listen(lambda: told.append("late"))
+    assert told == ["motor", "camera", "late"]
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+        halt.check()
+
+
+def test_a_full_channel_waits_for_room_and_keeps_the_order() -> None:
+    halt = Halt()
+    channel = Channel[int](2, halt)
+    most = 0
+
+    def fill() -> None:
+        for number in range(100):
+            channel.put(number)
+        channel.close()
+
+    worker = Worker("fill", fill, halt)
+    worker.start()
+    taken = []
+    while (item := channel.get()) is not None:
+        taken.append(item)
+        most = max(most, len(channel._items))
+    worker.result()
+    assert taken == list(range(100))
+    assert most <= 2
+
+
+@pytest.mark.parametrize("waiting_in", ["put", "get"])
+def test_a_halt_frees_whoever_waits_at_a_channel(waiting_in: str) -> None:
+    halt = Halt()
+    channel = Channel[int](1, halt)
+    if waiting_in == "put":
+        channel.put(0)
+    worker = Worker("waits", lambda: channel.put(1) if waiting_in == "put" else channel.get(), halt)
+    worker.start()
+    halt.fail(StorageError("disk full"))
+    with pytest.raises(StorageError, match="disk full"):
+        worker.result()
+    assert worker.join(time.monotonic() + 5)
+
+
+def test_an_error_in_a_worker_halts_the_run() -> None:
+    halt = Halt()
+
+    def fails() -> None:
+        raise StorageError("disk full")
+
+    worker = Worker("fails", fails, halt)
+    worker.start()
+    assert halt.event.wait(5)
+    with pytest.raises(StorageError, match="disk full"):
+        worker.result()
+
+
+def test_signals_are_heard_while_the_main_thread_waits() -> None:
+    heard: list[str] = []
+    woken = threading.Event()
+
+    def stop(name: str) -> None:
+        heard.append(name)
+        woken.set()
+
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignals(stop):
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        assert woken.wait(5)
+    assert heard == ["SIGTERM"]
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,242 @@
+"""The installed program on a simulated rig, as real processes in a folder of their own."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import yaml
+
+from zstackd_config.load import load_rig
+from zstackd_drivers.clock import SystemClock
+from zstackd_drivers.grbl_setup import TwinSetup
+from zstackd_drivers.grbl_twin import GrblTwin
+from zstackd_drivers.other_firmware import Kind
+
+ZSTACKD = (sys.executable, "-W", "error", "-m", "zstackd")
+DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """A folder with a small, fast simulated rig and its runs."""
+
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "output"
+
+    @property
+    def inbox(self) -> Path:
+        return self.state / "inbox"
+
+    def rig(self, file: str = "rig.yaml", **changes: Any) -> Path:
+        """Write a rig file; a change such as `focus={"port": …}` is merged into its section."""
+        rig: dict[str, Any] = {
+            "name": "bench",
+            "camera": {"driver": "simulated", "size_px": [512, 384]},
+            "optics": {"pixel_size_um": 1.2, "numerical_aperture": 0.12, "magnification": 4},
+            "focus": {
+                "driver": "grbl",
+                "port": "simulated",
+                "limits_um": [-100, 400],
+                "backlash_um": 10,
+                "speed_um_per_s": 1000,
+                "settle_ms": 100,
+            },
+            "paths": {"state": "state", "output": "output"},
+            "simulation": {"time_scale": 20},
+        }
+        for section, values in changes.items():
+            merge = isinstance(values, dict) and section in rig
+            rig[section] = {**rig[section], **values} if merge else values
+        return self._write(file, rig)
+
+    def run(self, file: str = "run.yaml", **changes: Any) -> Path:
+        """Write a run file of 21 planes over the depth of the specimen."""
+        plan = {"bottom": 0, "top": 200, "step": 10}
+        return self._write(file, {"name": "A small run", "z_plan": plan, **changes})
+
+    def slow_run(self) -> Path:
+        """Write a run file that takes much longer than any test waits."""
+        return self.run("slow.yaml", name="slow", z_plan={"bottom": 0, "top": 200, "step": 0.25})
+
+    def _write(self, name: str, content: Any) -> Path:
+        path = self.folder / name
+        path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+        return path
+
+    @contextmanager
+    def controller(
+        self, firmware: Kind | Literal["grbl"] = "grbl", focus: dict[str, Any] | None = None
+    ) -> Iterator[GrblTwin]:
+        """Run a controller twin in real time on a port of its own, outside the program."""
+        rig = load_rig(self.rig("twin.yaml", focus=focus or {}))
+        setup = replace(TwinSetup.from_rig(rig.focus, rig.simulation), firmware=firmware)
+        with GrblTwin(setup=setup, clock=SystemClock()) as twin:
+            yield twin
+
+    def zstackd(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the program to its end."""
+        return subprocess.run(
+            [*ZSTACKD, *map(str, words)],
+            cwd=self.folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+        )  # fmt: skip
+
+    @contextmanager
+    def started(self, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """Start the program in a session of its own; kill it on leaving if it still runs."""
+        log = self.folder / f"{words[0]}.log"
+        with (
+            log.open("a") as stream,
+            subprocess.Popen(
+                [*ZSTACKD, *map(str, words)],
+                cwd=self.folder, stdout=stream, stderr=stream, text=True, start_new_session=True,
+            ) as process,
+        ):  # fmt: skip
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+    def published(self) -> tuple[Path, dict[str, Any]]:
+        """Return the only result and its manifest, after checking every promise of it."""
+        (result,) = self.results()
+        assert faults_of(result) == []
+        return result, json.loads((result / "manifest.json").read_text())
+
+    def results(self) -> list[Path]:
+        """Return what a consumer sees in the output folder, hidden entries too."""
+        return sorted(self.output.iterdir()) if self.output.exists() else []
+
+    def journals(self) -> list[list[dict[str, Any]]]:
+        """Return the journal of each run, oldest run first."""
+        paths = sorted(self.state.glob("runs/*/journal.jsonl"))
+        return [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Return the journal of the only run."""
+        (only,) = self.journals()
+        return only
+
+    @staticmethod
+    def until(look: Callable[[], object], what: str, seconds: float = DEADLINE_S) -> None:
+        """Wait until `look` returns something true; fail where it does not in time."""
+        end = time.monotonic() + seconds
+        while not look():
+            assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
+            time.sleep(0.01)
+
+    def wait_for_event(self, event: str, *, count: int = 1) -> None:
+        """Wait until the journals of all runs have `count` such entries together."""
+
+        def found() -> bool:
+            lines = "".join(path.read_text() for path in self.state.glob("runs/*/journal.jsonl"))
+            return lines.count(f'"event": "{event}"') >= count
+
+        self.until(found, f"{count} × {event} in the journals")
+
+    def wait_for_files(self, pattern: str, *, count: int = 1) -> None:
+        """Wait until `count` files of the state folder fit `pattern`."""
+        self.until(lambda: len(list(self.state.glob(pattern))) >= count, f"{count} × {pattern}")
+
+    def wait_for_log(self, words: str) -> None:
+        """Wait until the service has logged `words`."""
+        log = self.folder / "serve.log"
+        self.until(lambda: log.exists() and words in log.read_text(), f"{words!r} in the log")
+
+
+def faults_of(result: Path) -> list[str]:
+    """Return how a published folder differs from what its manifest promises."""
+    try:
+        manifest = json.loads((result / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        return [f"{result.name}: {error}"]
+    promised = {file["name"]: file for file in manifest["files"]}
+    present = {path.name for path in result.iterdir()} - {"manifest.json"}
+    faults = [f"{name}: promised or present, not both" for name in present ^ set(promised)]
+    for name in present & set(promised):
+        data = (result / name).read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if (len(data), digest) != (promised[name]["bytes"], promised[name]["sha256"]):
+            faults.append(f"{name}: size or hash differs")
+    return faults
+
+
+@dataclass
+class Watcher:
+    """A consumer that looks at the output folder all the time and trusts what it sees."""
+
+    folder: Path
+    faults: list[str] = field(default_factory=list)
+    looks: int = 0
+    _seen: set[str] = field(default_factory=set)
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        while not self._end.is_set():
+            self.looks += 1
+            names = [path.name for path in self.folder.iterdir()] if self.folder.exists() else []
+            for name in names:
+                if not name.startswith(".") and name not in self._seen:
+                    self._seen.add(name)
+                    self.faults += faults_of(self.folder / name)
+            time.sleep(0.001)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        thread = threading.Thread(target=self.watch, name="consumer")
+        thread.start()
+        try:
+            yield
+        finally:
+            self._end.set()
+            thread.join()
+
+
+@contextmanager
+def consuming(site: Site) -> Iterator[Watcher]:
+    """Watch the output folder meanwhile; fail where a partial result showed."""
+    watcher = Watcher(site.output)
+    with watcher.watching():
+        yield watcher
+    assert watcher.looks > 1
+    assert watcher.faults == []
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def consumer(site: Site) -> Iterator[Watcher]:
+    """Watch the output folder during the test."""
+    with consuming(site) as watcher:
+        yield watcher
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Return a site on which the small run was done, with its printed words in `printed.txt`."""
+    site = Site(tmp_path_factory.mktemp("done"))
+    run = site.run(metadata={"slide": "A7", "n": 3})
+    with consuming(site):
+        ended = site.zstackd("run", run, "--rig", site.rig())
+    assert ended.returncode == 0, ended.stderr
+    (site.folder / "printed.txt").write_text(ended.stdout)
+    return site

@@ -1,0 +1,79 @@
+"""Bad input and missing hardware: one line that says what to do, and the right exit status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.e2e.conftest import Site
+
+
+def one_line(ended: subprocess.CompletedProcess[str], status: int) -> str:
+    """Return the only line on stderr, after checking that there is no other."""
+    assert ended.returncode == status, ended.stderr
+    (line,) = ended.stderr.splitlines()
+    return line
+
+
+def test_plan_beyond_the_limits(site: Site) -> None:
+    run = site.run(z_plan={"bottom": 0, "top": 420, "step": 20})
+    line = one_line(site.zstackd("run", run, "--rig", site.rig()), 2)
+    for word in ("run.yaml", "plane 21", "420 µm", "-100 to 400 µm"):
+        assert word in line
+    assert site.journals() == []
+
+
+def test_overshoot_beyond_the_limits(site: Site) -> None:
+    run = site.run(z_plan={"bottom": -95, "top": 0, "step": 5})
+    line = one_line(site.zstackd("run", run, "--rig", site.rig()), 2)
+    for word in ("plane 0", "-95 µm", "-107.5 µm", "-100 to 400 µm"):
+        assert word in line
+
+
+def test_plan_that_leaves_the_limits_from_where_the_axis_stands(site: Site) -> None:
+    run = site.run(z_plan={"range": 1000, "step": 100})
+    ended = site.zstackd("run", run, "--rig", site.rig())
+    assert ended.returncode == 2
+    assert "plane 0 of 11" in ended.stderr
+    assert site.journal()[-1]["event"] == "failed"
+
+
+def test_port_that_does_not_exist(site: Site) -> None:
+    rig = site.rig(focus={"port": "/dev/nowhere"})
+    line = one_line(site.zstackd("run", site.run(), "--rig", rig), 3)
+    assert "/dev/nowhere" in line
+    assert site.journals() == []
+
+
+def test_controller_that_is_not_grbl(site: Site) -> None:
+    with site.controller("marlin") as twin:
+        rig = site.rig(focus={"port": twin.port})
+        line = one_line(site.zstackd("run", site.run(), "--rig", rig), 3)
+        assert twin.motions == 0
+    assert twin.port in line
+    assert "GRBL 1.1" in line
+
+
+def test_second_program_on_one_port(site: Site) -> None:
+    with site.controller() as twin:
+        one = site.rig("one.yaml", focus={"port": twin.port})
+        two = site.rig("two.yaml", focus={"port": twin.port}, paths={"state": "s2", "output": "o2"})
+        with site.started("run", site.slow_run(), "--rig", one) as first:
+            site.wait_for_event("frame")
+            line = one_line(site.zstackd("run", site.run(), "--rig", two), 3)
+            site.wait_for_event("frame", count=3)
+            assert first.poll() is None
+        assert twin.violations == []
+    assert twin.port in line
+
+
+def test_second_program_on_one_state_folder(site: Site) -> None:
+    rig = site.rig()
+    with site.started("run", site.slow_run(), "--rig", rig) as first:
+        site.wait_for_event("frame")
+        line = one_line(site.zstackd("run", site.run(), "--rig", rig), 1)
+        assert str(first.pid) in line
+        assert first.poll() is None
+    assert len(site.journals()) == 1

@@ -1,0 +1,127 @@
+"""`zstackd serve`: what is dropped into the inbox is run in order; nothing bad harms it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.conftest import Site, Watcher
+
+
+def drop(site: Site, path: Path, name: str) -> None:
+    """Put a file into the inbox as a program does: by rename."""
+    site.inbox.mkdir(parents=True, exist_ok=True)
+    path.rename(site.inbox / name)
+
+
+@contextmanager
+def serving(site: Site, rig: Path) -> Iterator[subprocess.Popen[str]]:
+    with site.started("serve", "--rig", rig) as process:
+        site.wait_for_log("drop run files into")
+        yield process
+
+
+def test_runs_are_done_in_order_of_arrival(site: Site, consumer: Watcher) -> None:
+    del consumer
+    rig = site.rig()
+    drop(site, site.run(name="waiting since before the start"), "z.yaml")
+    with serving(site, rig) as process:
+        drop(site, site.run(name="second"), "a.yaml")
+        site.wait_for_event("published", count=2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=5) == 0
+    assert list(site.inbox.iterdir()) == []
+    finished = sorted((journal[-1]["at"], journal[0]["name"]) for journal in site.journals())
+    assert [name for _, name in finished] == ["waiting since before the start", "second"]
+    assert len(site.results()) == 2
+
+
+def test_a_file_counts_once_it_is_complete(site: Site) -> None:
+    text = site.run().read_text()
+    with serving(site, site.rig()):
+        with (site.inbox / "slowly.yaml").open("w") as stream:
+            for half in (text[:20], text[20:]):
+                stream.write(half)
+                stream.flush()
+                time.sleep(0.2)
+        site.wait_for_event("published")
+    assert not list(site.inbox.glob("*.error.txt"))
+
+
+def test_bad_files_are_answered_and_harm_nothing(site: Site) -> None:
+    with serving(site, site.rig()):
+        (site.inbox / "broken.yaml").write_text("name: [unclosed\n")
+        (site.inbox / "unknown.yaml").write_text("name: x\nz_plam: 3\n")
+        drop(site, site.run(z_plan={"bottom": 0, "top": 900, "step": 50}), "far.yaml")
+        os.mkfifo(site.inbox / "pipe.yaml")
+        (site.inbox / "zero.yaml").symlink_to("/dev/zero")
+        (site.inbox / "note.txt").write_text("not a run file")
+        drop(site, site.run(), "good.yaml")
+        site.wait_for_event("published")
+        site.wait_for_files("inbox/*.rejected", count=5)
+    errors = {path.name: path.read_text() for path in site.inbox.glob("*.error.txt")}
+    assert sorted(errors) == [
+        f"{name}.yaml.error.txt" for name in ("broken", "far", "pipe", "unknown", "zero")
+    ]
+    assert "z_plan" in errors["unknown.yaml.error.txt"]
+    assert "-100 to 400 µm" in errors["far.yaml.error.txt"]
+    assert (site.inbox / "note.txt").exists()
+    assert len(site.journals()) == 1
+
+
+def test_sigterm_stops_the_motor_and_closes_the_run(site: Site, consumer: Watcher) -> None:
+    del consumer
+    slow = {"speed_um_per_s": 200, "settle_ms": 0}
+    with site.controller(focus=slow) as twin:
+        with serving(site, site.rig(focus={**slow, "port": twin.port})) as process:
+            drop(site, site.run(z_plan={"bottom": 0, "top": 380, "step": 380}), "run.yaml")
+            site.wait_for_event("plane", count=2)
+            site.until(lambda: twin.motor_position_um() > 5, "motion to the second plane")
+            asked_ns = time.monotonic_ns()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=5) == 0
+        ended_ns = twin.last_motion_end_ns()
+        assert ended_ns is not None
+        assert asked_ns < ended_ns < asked_ns + 0.2e9
+        assert twin.violations == []
+    assert [entry["event"] for entry in site.journal()][-1] == "interrupted"
+    assert site.journal()[-1]["reason"] == "stopped by SIGTERM"
+
+
+def test_killed_service_closes_its_run_and_keeps_its_queue(site: Site, consumer: Watcher) -> None:
+    del consumer
+    rig = site.rig()
+    with serving(site, rig) as process:
+        drop(site, site.slow_run(), "slow.yaml")
+        site.wait_for_event("frame", count=3)
+        drop(site, site.run(name="queued"), "queued.yaml")
+        site.wait_for_event("accepted", count=2)
+        process.kill()
+        process.wait()
+    with serving(site, rig):
+        site.wait_for_event("published")
+    slow, queued = site.journals()
+    assert (slow[-1]["event"], queued[-1]["event"]) == ("interrupted", "published")
+
+
+def test_missing_hardware_is_waited_for(site: Site) -> None:
+    port = site.folder / "controller"
+    drop(site, site.run(z_plan={"absolute": [0, 100]}), "run.yaml")
+    with serving(site, site.rig(focus={"port": str(port)})) as process:
+        site.wait_for_log("the rig is not ready")
+        assert process.poll() is None
+        with site.controller() as twin:
+            port.symlink_to(twin.port)
+            site.wait_for_event("published")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=5) == 0
+    log = (site.folder / "serve.log").read_text()
+    assert log.count("the rig is not ready") == 1
