@@ -160,8 +160,9 @@ def _write(job: StackJob, result: StackResult) -> list[Written]:
 def _write_depth(job: StackJob, result: StackResult, path: Path) -> None:
     if result.depth_um is None:
         return
+    unit = "planes" if job.z_step_um is None else "um"
     if output_format(path) == "tiff":
-        write_depth_tiff(path, result.depth_um, pixel_size_um=job.pixel_size_um)
+        write_depth_tiff(path, result.depth_um, pixel_size_um=job.pixel_size_um, unit=unit)
         return
     from zstackd_stacking.pictures import depth_picture  # noqa: PLC0415 - costs start-up
 
@@ -169,6 +170,6 @@ def _write_depth(job: StackJob, result: StackResult, path: Path) -> None:
         result.depth_um,
         result.confidence,
         pixel_size_um=job.pixel_size_um,
-        unit="planes" if job.z_step_um is None else "µm",
+        unit=unit.replace("um", "µm"),
     )
     write_image(path, picture)

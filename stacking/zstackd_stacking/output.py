@@ -98,13 +98,17 @@ def write_image(
         write_atomically(path, _encode_jpeg(_eight_bits(image, path), quality, metadata))
 
 
-def write_depth_tiff(path: Path, depth_um: FloatMap, *, pixel_size_um: float | None = None) -> None:
-    """Write a height map (H, W) float32 in µm as TIFF, with resolution tags, by rename.
+def write_depth_tiff(
+    path: Path, depth_um: FloatMap, *, pixel_size_um: float | None = None, unit: str = "um"
+) -> None:
+    """Write a height map (H, W) float32 in `unit` as TIFF, with resolution tags, by rename.
+
+    TIFF texts are ASCII, so micrometres are "um" there.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    note = "height of best focus; unit: um"
+    note = f"height of best focus; unit: {unit}"
     write_atomically(path, _encode_tiff(depth_um, pixel_size_um, NO_METADATA, note))
 
 

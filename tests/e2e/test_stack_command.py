@@ -133,6 +133,18 @@ def test_depth_is_written_as_heights_and_as_a_picture(
         assert picture.info["dpi"][0] == pytest.approx(2_000_000 * 0.0254)
 
 
+@pytest.mark.parametrize(("words", "unit"), [([], "planes"), (["--z-step-um", "5"], "um")])
+def test_a_height_map_says_its_unit(
+    run: Run, frames: Path, tmp_path: Path, words: list[str], unit: str
+) -> None:
+    done = run("-i", frames, "-o", "out.png", "--depth", "d.tif", "--json", *words)
+    assert json.loads(done.stdout)["depth_unit"] == unit
+    with tifffile.TiffFile(tmp_path / "d.tif") as file:
+        (page,) = file.pages
+        assert isinstance(page, tifffile.TiffPage)
+        assert page.description.endswith(f"unit: {unit}")
+
+
 def test_16_bits_stay_16_bits(run: Run, frames: Path, tmp_path: Path) -> None:
     for path, plane in zip(sorted(frames.glob("*.png")), planes(3), strict=True):
         cv2.imwrite(str(path), (plane * 257).astype(np.uint16)[..., 0])

@@ -187,9 +187,12 @@ def test_bytes_after_the_end_of_a_jpeg_do_no_harm(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path), wanted)
 
 
-def test_a_progressive_jpeg_is_whole(tmp_path: Path) -> None:
+def test_a_progressive_jpeg_is_whole_with_its_last_scan_only(tmp_path: Path) -> None:
     path = pillow(tmp_path / "frame.jpg", SMOOTH, progressive=True)
     assert read_image(path).shape == SMOOTH.shape
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    assert "truncated" in refusal(path)
 
 
 def test_a_damaged_png_is_refused(tmp_path: Path) -> None:
