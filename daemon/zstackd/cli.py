@@ -5,6 +5,7 @@
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -52,6 +53,11 @@ def save_cpu_time() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def heed_termination() -> None:
+    """Let SIGTERM end a program as Ctrl-C does, so that it cleans up behind itself."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process' own) and return its exit status."""
     save_cpu_time()
@@ -66,6 +72,7 @@ def _dispatch(words: list[str]) -> object:
     if named == "stack":
         from zstackd.commands.stack import stack  # noqa: PLC0415 - start-up
 
+        heed_termination()
         words.remove("stack")
         stack([word for word in words if word != "--debug"])
         return None

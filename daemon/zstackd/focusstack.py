@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from zstackd.arguments import Parser, file_path
-from zstackd.cli import guarded, save_cpu_time
+from zstackd.cli import guarded, heed_termination, save_cpu_time
 from zstackd.logs import configure_logging
 
 _DEFAULT_KERNEL_PX = 5
@@ -47,6 +47,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process' own) and return its exit status."""
     save_cpu_time()
+    heed_termination()
     configure_logging(debug=False)
     return guarded(lambda: _run(argv), program="focusstack", debug=False)
 

@@ -1,5 +1,6 @@
 """What every camera can do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -45,6 +46,10 @@ class Frame:
     extra: dict[str, Any]
 
 
+def ignore() -> None:
+    """Take no notice of the end of an exposure."""
+
+
 class Camera(Protocol):
     """A camera whose frames are proven fresh and locked by their own metadata."""
 
@@ -65,10 +70,12 @@ class Camera(Protocol):
         """Begin a run: converge or set exposure and gains, and hold them until the next call."""
         ...
 
-    def capture(self, *, after_ns: int) -> Frame:
+    def capture(self, *, after_ns: int, exposed: Callable[[], None] = ignore) -> Frame:
         """Return a frame whose exposure began after `after_ns` (rig clock) with the lock's values.
 
-        Raises CameraTimeout where none comes in time, Interrupted after `cancel()`.
+        Calls `exposed` once that frame is exposed to its last line, before its image is fetched:
+        from then on the axis may move. Raises CameraTimeout where no frame comes in time,
+        Interrupted after `cancel()`.
         """
         ...
 

@@ -1,12 +1,13 @@
 """The simulated camera: a sensor twin behind the proof of fresh, locked frames of real ones."""
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 import zstackd_config.rig as settings_of
 from zstackd_config.run import LockedAutoExposure, ManualExposure
-from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame
+from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, ignore
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.errors import CameraError
 from zstackd_drivers.locked_capture import LockedCapture, LockTolerance
@@ -123,13 +124,16 @@ class SimulatedCamera:
         self._lock = self._capture.hold(values, timeout_s=self._timeout_s(values))
         return self._lock
 
-    def capture(self, *, after_ns: int) -> Frame:
+    def capture(self, *, after_ns: int, exposed: Callable[[], None] = ignore) -> Frame:
         """Return a frame whose exposure began after `after_ns` with the lock's values.
 
-        `after_ns` may lie in the future: the wait is then spent on rendering.
+        `after_ns` may lie in the future: the wait is then spent on rendering. `exposed` is called
+        before the image is rendered.
         """
         lock = self._locked()
-        return self._capture.fresh(lock, after_ns=after_ns, timeout_s=self._timeout_s(lock))
+        return self._capture.fresh(
+            lock, after_ns=after_ns, timeout_s=self._timeout_s(lock), exposed=exposed
+        )
 
     def frame_duration_s(self) -> float:
         """Return the seconds between two frames at the locked exposure."""

@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 import zstackd_config.rig as settings_of
 from zstackd_config.errors import Interrupted
 from zstackd_config.run import LockedAutoExposure, ManualExposure
-from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, Image
+from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, Image, ignore
 from zstackd_drivers.errors import CameraError
 from zstackd_drivers.image_file import ImageFileError, read_image, read_size_px
 
@@ -63,7 +64,7 @@ class FolderCamera:
         self._next = 0
         return UNKNOWN_EXPOSURE
 
-    def capture(self, *, after_ns: int) -> Frame:
+    def capture(self, *, after_ns: int, exposed: Callable[[], None] = ignore) -> Frame:
         """Return the next file; raises CameraError where it cannot be read or none is left."""
         if self._cancelled.is_set():
             raise Interrupted(f"{NAME}: cancelled")
@@ -73,6 +74,7 @@ class FolderCamera:
                 f"{NAME}: plane {self._next + 1} is asked for, but {self._settings.path} holds "
                 f"{len(self._files)} images; ask for at most as many planes"
             )
+        exposed()
         path = self._files[self._next]
         image = _read(path)
         if _kind(image) != (info.size_px, info.channels, info.bits):

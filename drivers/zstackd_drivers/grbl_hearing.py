@@ -1,13 +1,13 @@
 """What a GRBL controller has said so far, other than replies."""
 
 import logging
-from collections import deque
 from collections.abc import Callable
 
 from zstackd_drivers.grbl_protocol import Alarm, Banner, Message, Setting, Status, parse
 
 _log = logging.getLogger(__name__)
 _CRITICAL_ALARMS = {1, 2}
+_STRANGE_KEPT = 4
 
 
 class Hearing:
@@ -32,7 +32,7 @@ class Hearing:
         self.lines = 0
         self.reports = 0
         self.banners = 0
-        self.strange: deque[str] = deque(maxlen=4)
+        self.strange: list[str] = []
         self._status: Status | None = None
         self._offset: float | None = None
 
@@ -54,7 +54,7 @@ class Hearing:
             case Message(text) if text.startswith("VER:"):
                 self.version = text
             case _:
-                self.strange.append(line)
+                self._wonder(line)
                 _log.debug("%s: %r", self._port, line)
 
     def disturb(self, why: str) -> None:
@@ -77,8 +77,13 @@ class Hearing:
         self.banners += 1
         self.critical, self._offset = False, None
         if not version.startswith("1.1"):
-            self.strange.append(f"Grbl {version}")
+            self._wonder(f"Grbl {version}")
         self._unexpected("it restarted by itself")
+
+    def _wonder(self, line: str) -> None:
+        # The first lines tell best what is at the other end.
+        if len(self.strange) < _STRANGE_KEPT:
+            self.strange.append(line)
 
     def _unexpected(self, what: str) -> None:
         if not self.expecting_reset:

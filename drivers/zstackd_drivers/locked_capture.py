@@ -7,10 +7,11 @@ counts frames or sleeps: a frame is taken when its own timestamp and its own exp
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from zstackd_drivers.camera import ExposureValues, Frame, Image
+from zstackd_drivers.camera import ExposureValues, Frame, Image, ignore
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.errors import CameraError, CameraTimeout
 
@@ -128,15 +129,24 @@ class LockedCapture:
         finally:
             taken.release()
 
-    def fresh(self, lock: ExposureValues, *, after_ns: int, timeout_s: float) -> Frame:
+    def fresh(
+        self,
+        lock: ExposureValues,
+        *,
+        after_ns: int,
+        timeout_s: float,
+        exposed: Callable[[], None] = ignore,
+    ) -> Frame:
         """Return a frame whose exposure began after `after_ns` and that carries `lock`.
 
-        Older frames and frames with other values are given back unread. Raises CameraTimeout
+        Older frames and frames with other values are given back unread. Calls `exposed` before the
+        image is fetched. Raises CameraTimeout
         where none comes within `timeout_s` of rig time after `after_ns`, and CameraError where
         the image has not the size of the open camera.
         """
         taken = self._first(lock, after_ns=after_ns, timeout_s=timeout_s)
         try:
+            exposed()
             return self._frame(taken)
         finally:
             taken.release()

@@ -30,6 +30,9 @@ GAIN_DELAY_FRAMES = 4
 AUTO_SPEED = 0.35
 AUTO_FRAMES = 60
 
+Views = list[tuple[float, tuple[float, float]]]
+"""Focus height in micrometres and shift in pixels, at a few moments of one exposure."""
+
 Fault = Literal["stall", "wrong_size", "wrong_exposure"]
 
 
@@ -71,7 +74,11 @@ class Exposed:
 class Imager(Protocol):
     """What the lens throws onto the sensor."""
 
-    def image(self, exposed: Exposed) -> Image:
+    def views(self, exposed: Exposed) -> Views:
+        """Return where focus and shake stood during the exposure, as long as that is known."""
+        ...
+
+    def image(self, exposed: Exposed, views: Views) -> Image:
         """Return the noisy image of one frame."""
         ...
 
@@ -86,6 +93,7 @@ class LentFrame:
 
     sensor: "SensorTwin"
     exposed: Exposed
+    views: Views
     released: bool = False
 
     @property
@@ -100,7 +108,7 @@ class LentFrame:
 
     def image(self) -> Image:
         """Return the frame's image; the cropped one where a wrong size is scripted."""
-        image = self.sensor.imager.image(self.exposed)
+        image = self.sensor.imager.image(self.exposed, self.views)
         return image[: image.shape[0] // 2].copy() if self.exposed.fault == "wrong_size" else image
 
     def release(self) -> None:
@@ -233,7 +241,8 @@ class SensorTwin:
         self._advance(now_ns)
         if self._lent < BUFFERS and self._queue and self._queue[0].ready_ns <= now_ns:
             self._lent += 1
-            return LentFrame(self, self._queue.popleft()), now_ns
+            exposed = self._queue.popleft()
+            return LentFrame(self, exposed, self.imager.views(exposed)), now_ns
         return None, self._queue[0].ready_ns if self._queue else self._next_start_ns
 
     def _advance(self, now_ns: int) -> None:

@@ -171,7 +171,7 @@ def _open_exclusively(port: str, baud: int) -> serial.Serial:
     try:
         opened = serial.Serial(port, baud, exclusive=True, write_timeout=_WRITE_TIMEOUT_S)
     except (OSError, ValueError) as error:
-        raise LinkError(_why_not(port, baud, error)) from error
+        raise LinkError(why_not(port, baud, error)) from error
     try:
         fcntl.ioctl(opened.fileno(), termios.TIOCEXCL)
         # Without HUPCL, closing leaves DTR alone and the board does not reboot next time.
@@ -192,7 +192,8 @@ def _release(port: serial.Serial) -> None:
     port.close()
 
 
-def _why_not(port: str, baud: int, error: Exception) -> str:
+def why_not(port: str, baud: int, error: Exception) -> str:
+    """Return one line on why a port could not be opened, and what to do."""
     code = getattr(error, "errno", None)
     if code == errno.ENOENT:
         return (

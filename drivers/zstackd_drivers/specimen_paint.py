@@ -7,6 +7,15 @@ from numpy.typing import NDArray
 from zstackd_drivers.specimen import Bytes, Floats
 
 Rng = np.random.Generator
+Rgb = tuple[int, int, int]
+
+
+def grid(size_px: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Return x as one row and y as one column, in pixels; they broadcast to the canvas."""
+    width, height = size_px
+    x = np.arange(width, dtype=np.float32)[None, :]
+    y = np.arange(height, dtype=np.float32)[:, None]
+    return x, y
 
 
 def grain(rng: Rng, *, size_px: tuple[int, int], scale_px: float, octaves: int = 1) -> Floats:
@@ -35,7 +44,7 @@ def lit(relief: Floats, *, strength: float) -> Floats:
     return np.asarray(1 + slope / np.sqrt(1 + slope**2), np.float32)
 
 
-def tinted(brightness: Floats, colour_rgb: tuple[int, int, int]) -> Floats:
+def tinted(brightness: Floats, colour_rgb: Rgb) -> Floats:
     """Return (H, W, 3) blue, green, red values 0 to 255 of a colour at a brightness."""
     red, green, blue = colour_rgb
     return np.asarray(
@@ -51,3 +60,26 @@ def to_bytes(values: NDArray[np.float32]) -> Bytes:
 def soft_edge(distance_px: Floats) -> Bytes:
     """Return alpha (H, W) uint8 from a signed distance in pixels, inside positive."""
     return np.asarray((np.clip(distance_px + 0.5, 0, 1) * 255).astype(np.uint8))
+
+
+def blended(first: Floats, second: Floats, share: Floats) -> Floats:
+    """Return two colours (H, W, 3) mixed; `share` (H, W) 0 to 1 is how much of the second."""
+    return np.asarray(first + (second - first) * share[..., None], np.float32)
+
+
+def ramp(position: Floats, stops: tuple[tuple[float, Rgb], ...]) -> Floats:
+    """Return colours (H, W, 3) blue, green, red from a ramp of stops at positions 0 to 1."""
+    steps = np.linspace(0, 1, 256)
+    places = [place for place, _ in stops]
+    table = [np.interp(steps, places, [rgb[i] for _, rgb in stops]) for i in (2, 1, 0)]
+    index = np.clip(position * 255, 0, 255).astype(np.uint8)
+    colours = np.stack(table, axis=-1).astype(np.float32).reshape(256, 1, 3)
+    return np.asarray(cv2.LUT(cv2.merge((index, index, index)), colours), np.float32)
+
+
+def shadowed(colour: Floats, alpha: Bytes, *, reach_px: float) -> Floats:
+    """Return `colour` darkened around and under what lies above it."""
+    small = cv2.resize(alpha, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), reach_px / 4)
+    depth = cv2.resize(soft, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(colour * (1 - 0.55 / 255 * depth.astype(np.float32))[..., None], np.float32)

@@ -90,9 +90,8 @@ class TwinImager:
         if ended_ns is None or ended_ns < self._clock.monotonic_ns():
             self._rendering(self._focus.true_position_um())
 
-    def image(self, exposed_frame: Exposed) -> Bytes:
+    def image(self, exposed_frame: Exposed, views: Views) -> Bytes:
         """Return the noisy frame (H, W, 3) uint8 of one exposure."""
-        views = self._views(exposed_frame)
         light = self._view(*views[0])
         for count, view in enumerate(views[1:], start=2):
             light = _bytes(cv2.addWeighted(light, 1 - 1 / count, self._view(*view), 1 / count, 0))
@@ -116,7 +115,7 @@ class TwinImager:
             textured=measurable(image, height_um, noise=self._simulation.noise),
         )
 
-    def _views(self, frame: Exposed) -> list[tuple[float, Shift]]:
+    def views(self, frame: Exposed) -> Views:
         """Return focus height and shake at mid exposure, or a few of them where they changed."""
         exposure_ns = frame.state.lines * LINE_NS
         steps = [(2 * i + 1) / (2 * SMEAR_STEPS) for i in range(SMEAR_STEPS)]

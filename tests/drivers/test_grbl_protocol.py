@@ -1,0 +1,91 @@
+"""Every line GRBL sends is understood, and no bytes can harm the reader."""
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zstackd_drivers.grbl_protocol import (
+    Alarm,
+    Banner,
+    Line,
+    Message,
+    Reply,
+    Setting,
+    Status,
+    Unknown,
+    is_reply,
+    parse,
+)
+from zstackd_drivers.pty_port import PtyPort
+from zstackd_drivers.serial_link import SerialLink
+
+
+@pytest.mark.parametrize(
+    ("line", "meaning"),
+    [
+        ("ok", Reply(None)),
+        ("error:15", Reply(15)),
+        ("ALARM:1", Alarm(1)),
+        ("Grbl 1.1h ['$' for help]", Banner("1.1h")),
+        ("[MSG:Reset to continue]", Message("MSG:Reset to continue")),
+        ("$102=250.000", Setting(102, 250.0)),
+        ("$102=250.000 (z, step/mm)", Setting(102, 250.0)),
+        (
+            "<Idle|MPos:0.000,0.000,-1.250|FS:0,0|WCO:0.000,0.000,2.000>",
+            Status("Idle", -1.25, None, 2.0),
+        ),
+        ("<Jog|FS:60,0|Pn:Z|WPos:1.000,2.000,3.000>", Status("Jog", None, 3.0, None)),
+        ("<Hold:0|Bf:15,128|MPos:0.000,0.000,0.001>", Status("Hold:0", 0.001, None, None)),
+        ("<Idle|MPos:0.000,0.000,-1.2x0|FS:0,0>", None),
+        ("<Idle|MPos:0.000,0.000|FS:0,0>", None),
+        ("<Idle|MPos:nan,nan,nan>", None),
+        ("okok", None),
+        ("error:", None),
+        ("error:٣", None),
+        ("echo:Marlin 2.1", None),
+    ],
+)
+def test_lines(line: str, meaning: Line | None) -> None:
+    assert parse(line) == (meaning or Unknown(line))
+    assert is_reply(line) == isinstance(meaning, Reply)
+
+
+@given(st.text(max_size=200) | st.from_regex(r"\A[<\[$A-Za-z|:.,0-9>\]=-]{0,60}\Z"))
+def test_any_text_is_one_line_of_some_kind(text: str) -> None:
+    assert isinstance(parse(text), Line)
+
+
+@settings(max_examples=40, deadline=None)
+@given(junk=st.binary(max_size=2000))
+def test_any_bytes_leave_the_link_working(junk: bytes) -> None:
+    port = PtyPort()
+    port.open()
+    condition = threading.Condition()
+    link = SerialLink(
+        port=port.name,
+        baud=115200,
+        is_reply=lambda line: line == "ok-17",
+        on_push=lambda line: None,  # noqa: ARG005
+        on_lost=lambda why: None,  # noqa: ARG005
+        condition=condition,
+    )
+    link.open()
+    answering = threading.Thread(target=_answer_after, args=(port, junk))
+    answering.start()
+    try:
+        assert link.request("x", 5.0) == "ok-17"
+    finally:
+        answering.join(5.0)
+        link.close()
+        port.close()
+
+
+def _answer_after(port: PtyPort, junk: bytes) -> None:
+    heard = b""
+    while not heard.endswith(b"x\n"):
+        heard += port.read(5.0)
+    for start in range(0, len(junk), 7):
+        port.write(junk[start : start + 7])
+    port.write(b"\nok-17\n")

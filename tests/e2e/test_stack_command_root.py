@@ -1,0 +1,86 @@
+"""The `zstackd` program itself: its list of commands, wrong words, and being stopped."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from zstackd.cli import COMMANDS
+
+PROGRAM = Path(sys.executable).with_name("zstackd")
+DEADLINE_S = 60.0
+
+
+def wait_until_read(pid: int, size_bytes: int) -> None:
+    """Wait until a process has read so much from its files."""
+    end = time.monotonic() + DEADLINE_S
+    while int(Path(f"/proc/{pid}/io").read_text().split()[1]) < size_bytes:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def zstackd(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(PROGRAM), *words], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--debug", "--help"]])
+def test_help_lists_every_command_with_what_it_does(words: list[str]) -> None:
+    done = zstackd(*words)
+    assert done.returncode == 0
+    for command, summary in COMMANDS.items():
+        assert f"{command} " in done.stdout
+        assert summary in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_of_its_own(command: str) -> None:
+    done = zstackd(command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"zstackd {command}" in done.stdout
+
+
+def test_without_words_the_help_is_shown_and_the_status_is_2() -> None:
+    done = zstackd()
+    assert done.returncode == 2
+    assert "Commands:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("stak", "No such command 'stak'. Did you mean"), ("--bogus", "No such option: --bogus")],
+)
+def test_a_wrong_word_is_one_line_and_status_2(word: str, said: str) -> None:
+    done = zstackd(word)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert said in line
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="watches the process through /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stack_that_is_stopped_says_so_and_leaves_nothing(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    image = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+    for index in range(60):
+        cv2.imwrite(str(folder / f"z{index}.jpg"), np.roll(image, index, axis=1))
+    all_bytes = sum(path.stat().st_size for path in folder.iterdir())
+    with subprocess.Popen(
+        [str(PROGRAM), "stack", "-i", str(folder), "-o", str(tmp_path / "out.png")],
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        wait_until_read(process.pid, all_bytes // 2)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    assert errors == "zstackd: interrupted\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["frames"]
