@@ -14,7 +14,7 @@ from zstackd_config.rig import Optics, Simulation
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.defocus import Defocus
 from zstackd_drivers.errors import CameraError
-from zstackd_drivers.sensor_twin import LINE_NS, Exposed, SensorState
+from zstackd_drivers.sensor_twin import LINE_NS, Exposed, SensorState, Views
 from zstackd_drivers.specimen import DEPTH_UM, Bytes, Floats, Specimen
 from zstackd_drivers.true_focus import TrueFocus
 from zstackd_drivers.twin_noise import SensorNoise, exposed
