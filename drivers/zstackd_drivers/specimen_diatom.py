@@ -163,19 +163,18 @@ def _slender_layer(rng: Rng, size_px: tuple[int, int], valves: tuple[Slender, ..
         inside = soft_edge(
             np.where(np.abs(u) < 1, (half_width - np.abs(v)) * (half_px / valve.slimness), -9)
         )
-        painted = _slender_colour(valve, u, v, across, fine, half_px)
+        pitch = max(5.5, half_px / 42) / half_px
+        painted = _slender_colour(valve.colour, (u, v, across), fine=fine, pitch=pitch)
         colour = np.where((inside > 0)[..., None], painted, colour)
         alpha = np.maximum(alpha, inside)
-    return Layer(
-        colour=to_bytes(colour), alpha=alpha, height_um=np.asarray(height_um, np.float32)
-    )
+    return Layer(colour=to_bytes(colour), alpha=alpha, height_um=np.asarray(height_um, np.float32))
 
 
 def _slender_colour(
-    valve: Slender, u: Floats, v: Floats, across: Floats, fine: Floats, half_px: float
+    colour: Rgb, along_across: tuple[Floats, Floats, Floats], *, fine: Floats, pitch: float
 ) -> Floats:
-    """Paint striae, a raphe along the middle and a bright margin."""
-    pitch = max(5.5, half_px / 42) / half_px
+    """Paint striae `pitch` half lengths apart, a raphe along the middle and a bright margin."""
+    u, v, across = along_across
     striae = 0.5 + 0.5 * np.cos(2 * math.pi * (u + 0.05 * across**2) / pitch)
     striae = striae * np.clip((across - 0.16) * 9, 0, 1) * np.clip((0.93 - across) * 14, 0, 1)
     raphe = np.exp(-((v / 0.035) ** 2)) * np.clip(np.abs(u) * 16 - 1, 0, 1)
@@ -183,7 +182,7 @@ def _slender_colour(
     body = 0.42 * striae + 0.5 * raphe + 0.55 * margin + 0.06 * fine
     round_ = np.sqrt(np.clip(1 - 0.75 * across**2, 0, 1))
     shade = lit(np.asarray(3.2 * body, np.float32), strength=0.8) * (0.5 + 0.5 * round_)
-    return tinted(np.asarray(shade * (0.62 + 0.6 * body), np.float32), valve.colour)
+    return tinted(np.asarray(shade * (0.62 + 0.6 * body), np.float32), colour)
 
 
 def _pair(x: Floats, y: Floats) -> tuple[Floats, Floats]:
