@@ -23,7 +23,7 @@ from zstackd_stacking.geometry import (
     scale_and_rotation,
     shifted,
 )
-from zstackd_stacking.types import FloatMap
+from zstackd_stacking.types import FloatMap, as_floats, as_image
 
 FINEST_SIDE_PX: Final = 640
 COARSEST_SIDE_PX: Final = 80
@@ -36,6 +36,8 @@ _ITERATIONS: Final = 8
 _CONVERGED_PX: Final = 0.004
 _SIMILARITY: Final = 4
 _TRANSLATION: Final = 2
+_WHOLE: Final = 0.999
+_WORST_CONDITION: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,10 @@ def reduce_luma(luma: NDArray[np.uint8] | NDArray[np.uint16]) -> Reduced:
     """Reduced, band-passed copies of a frame's luminance (H, W)."""
     image, factor = luma, 1
     while max(image.shape) > FINEST_SIDE_PX:
-        image, factor = cv2.pyrDown(image), factor * 2
+        image, factor = as_image(cv2.pyrDown(image)), factor * 2
     factors, levels = [factor], [image.astype(np.float32)]
     while max(levels[-1].shape) > COARSEST_SIDE_PX and min(levels[-1].shape) >= 2 * _BLOCK_PX:
-        levels.append(cv2.pyrDown(levels[-1]))
+        levels.append(as_floats(cv2.pyrDown(levels[-1])))
         factors.append(factors[-1] * 2)
     return Reduced(tuple(factors), tuple(_band_pass(level) for level in levels))
 
@@ -136,7 +138,7 @@ def _warp(image: FloatMap, matrix: Matrix) -> FloatMap:
 def _correlation(first: FloatMap, second: FloatMap, mask: FloatMap) -> float:
     masked = first * mask
     power = float(np.sum(masked * first)) * float(np.sum(second * second * mask))
-    return float(np.sum(masked * second)) / max(power, 1e-12) ** 0.5
+    return float(np.sum(masked * second) / np.sqrt(max(power, 1e-12)))
 
 
 def _best_start(template: Template, reduced: Reduced) -> Matrix:
@@ -214,15 +216,17 @@ def _block_sums(
     template: FloatMap, mask: FloatMap, image: FloatMap, matrix: Matrix
 ) -> NDArray[np.float64]:
     warped = _warp(image, matrix)
-    valid = np.where(mask * _warp(np.ones_like(image), matrix) > 0.999, np.float32(1), np.float32(0))
-    valid = cv2.erode(valid, np.ones((3, 3), np.uint8), borderValue=0)
+    known = mask * _warp(np.ones_like(image), matrix) > _WHOLE
+    valid = as_floats(cv2.erode(as_floats(known), np.ones((3, 3), np.uint8), borderValue=0))
     both = cv2.add(template, warped)
     gx = cv2.multiply(cv2.Sobel(both, cv2.CV_32F, 1, 0, scale=1 / 16), valid)
     gy = cv2.multiply(cv2.Sobel(both, cv2.CV_32F, 0, 1, scale=1 / 16), valid)
     gain = _gain(template, warped, valid)
     rest = cv2.scaleAdd(warped, -gain, template)
     products = [(gx, gx), (gx, gy), (gy, gy), (gx, rest), (gy, rest), (rest, rest)]
-    return np.stack([_blocks(cv2.multiply(a, b)) for a, b in products]).astype(np.float64)
+    return np.stack([_blocks(as_floats(cv2.multiply(a, b))) for a, b in products]).astype(
+        np.float64
+    )
 
 
 def _gain(template: FloatMap, warped: FloatMap, valid: FloatMap) -> float:
@@ -261,9 +265,7 @@ def _solve(
     return _as_matrix(solution, shape, parameters), residual
 
 
-def _basis(
-    shape: tuple[int, int], grid: Sequence[int], parameters: int
-) -> NDArray[np.float64]:
+def _basis(shape: tuple[int, int], grid: Sequence[int], parameters: int) -> NDArray[np.float64]:
     """(parameters, 2, blocks): displacement of each block's centre for each parameter."""
     y, x = np.mgrid[: grid[0], : grid[1]].reshape(2, -1) * _BLOCK_PX + (_BLOCK_PX - 1) / 2
     half = max(shape) / 2
@@ -282,7 +284,7 @@ def _weighted_solution(
     along_x, along_y = u * gxx + v * gxy, u * gxy + v * gyy
     normal = np.einsum("pn,qn->pq", along_x, u) + np.einsum("pn,qn->pq", along_y, v)
     right = -np.einsum("pn,n->p", u, gxr) - np.einsum("pn,n->p", v, gyr)
-    if np.linalg.cond(normal) > 1e6:
+    if np.linalg.cond(normal) > _WORST_CONDITION:
         return right, False
     return np.linalg.solve(normal, right), True
 

@@ -4,89 +4,98 @@ Source: a parabola through the logarithms of the focus measure at the best plane
 neighbours (Nayar and Nakagawa 1994), here for planes at any spacing.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zstackd_stacking.types import FloatMap
+from zstackd_config.errors import StackError
+from zstackd_stacking.types import FloatMap, as_floats
 
 _UNSET: Final = np.float32(-np.inf)
 _SURE_LOG_RATIO: Final = 1.0
+_LEAST_SIDE: Final = 2
+
+
+@dataclass(slots=True)
+class _State:
+    """Best plane so far and the evidence at it, at its two neighbours, and at its least."""
+
+    reference: tuple[int, FloatMap]
+    previous: tuple[int, FloatMap]
+    index: NDArray[np.int32]
+    best: FloatMap
+    left: FloatMap
+    right: FloatMap
+    least: FloatMap
+
+    @classmethod
+    def of_reference(cls, index: int, evidence: FloatMap) -> "_State":
+        """The state after the first plane."""
+        return cls(
+            reference=(index, evidence),
+            previous=(index, evidence),
+            index=np.full(evidence.shape, index, np.int32),
+            best=evidence.copy(),
+            left=np.full(evidence.shape, _UNSET),
+            right=np.full(evidence.shape, _UNSET),
+            least=evidence.copy(),
+        )
 
 
 class DepthMap:
-    """Best plane so far and the evidence at it and its two neighbours.
-
-    Frames come in outward order: planes above the reference upwards, then those below it
-    downwards.
-    """
+    """Height of best focus from planes in outward order (see `stacking_order`)."""
 
     def __init__(self) -> None:
         self._heights: dict[int, float] = {}
-        self._reference: tuple[int, FloatMap] | None = None
-        self._previous: tuple[int, FloatMap] | None = None
-        self._index: NDArray[np.int32] | None = None
-        self._best: FloatMap | None = None
-        self._left: FloatMap | None = None
-        self._right: FloatMap | None = None
-        self._least: FloatMap | None = None
+        self._state: _State | None = None
 
     def add(self, evidence: FloatMap, *, index: int, height: float) -> None:
         """Take in the log evidence of one plane at `height`; plane order is that of `index`."""
         self._heights[index] = height
-        if self._reference is None or self._best is None:
-            self._start(evidence, index)
-            return
-        below = index < self._reference[0]
-        previous = self._previous
-        if previous is None or (below and previous[0] > self._reference[0]):
-            previous = self._reference
-        self._update(evidence, index, previous, below=below)
-        self._previous = (index, evidence)
+        if self._state is None:
+            self._state = _State.of_reference(index, evidence)
+        else:
+            _update(self._state, evidence, index)
 
     def heights(self) -> tuple[FloatMap, FloatMap]:
-        """Height and confidence (0 to 1) at the evidence's size."""
+        """Height and confidence (0 to 1) at the evidence's size; unsure places are filled in."""
+        state = self._state
+        if state is None:
+            raise StackError("no plane was added: a height map needs at least 1")
         indices = np.array(sorted(self._heights))
         levels = np.array([self._heights[i] for i in indices])
-        best, left, right = self._best, self._left, self._right
-        assert best is not None
-        place = np.searchsorted(indices, self._index)
+        place = np.searchsorted(indices, state.index)
         last = len(indices) - 1
         z = levels[place]
         before = levels[np.maximum(place - 1, 0)] - z
         after = levels[np.minimum(place + 1, last)] - z
-        offset = _parabola_top(before, left - best, after, right - best)
-        least = np.minimum(self._least, best)
-        confidence = np.clip((best - least) / (2 * _SURE_LOG_RATIO), 0, 1).astype(np.float32)
-        return (z + offset).astype(np.float32), confidence
+        offset = _parabola_top(before, state.left - state.best, after, state.right - state.best)
+        contrast = state.best - np.minimum(state.least, state.best)
+        sure = as_floats(np.clip(contrast / (2 * _SURE_LOG_RATIO), 0, 1))
+        return fill(as_floats(z + offset), sure), sure
 
-    def _start(self, evidence: FloatMap, index: int) -> None:
-        self._reference = self._previous = (index, evidence)
-        self._best = evidence.copy()
-        self._least = evidence.copy()
-        self._index = np.full(evidence.shape, index, np.int32)
-        self._left = np.full(evidence.shape, _UNSET)
-        self._right = np.full(evidence.shape, _UNSET)
 
-    def _update(
-        self, evidence: FloatMap, index: int, previous: tuple[int, FloatMap], *, below: bool
-    ) -> None:
-        behind, ahead = (self._right, self._left) if below else (self._left, self._right)
-        neighbour = self._index == previous[0]
-        np.copyto(ahead, evidence, where=neighbour)
-        better = evidence > self._best
-        np.copyto(self._best, evidence, where=better)
-        np.copyto(self._index, index, where=better)
-        np.copyto(behind, previous[1], where=better)
-        np.copyto(ahead, _UNSET, where=better)
-        np.minimum(self._least, evidence, out=self._least)
+def _update(state: _State, evidence: FloatMap, index: int) -> None:
+    reference = state.reference[0]
+    below = index < reference
+    previous = state.reference if below and state.previous[0] > reference else state.previous
+    behind, ahead = (state.right, state.left) if below else (state.left, state.right)
+    np.copyto(ahead, evidence, where=state.index == previous[0])
+    better = evidence > state.best
+    np.copyto(state.best, evidence, where=better)
+    np.copyto(state.index, np.int32(index), where=better)
+    np.copyto(behind, previous[1], where=better)
+    np.copyto(ahead, _UNSET, where=better)
+    np.minimum(state.least, evidence, out=state.least)
+    state.previous = (index, evidence)
 
 
 def fill(values: FloatMap, sure: FloatMap) -> FloatMap:
     """Replace what is unsure by a smooth continuation of what is sure (push-pull)."""
-    if min(values.shape) <= 2:
+    if min(values.shape) <= _LEAST_SIDE:
         total = float(np.sum(sure))
         mean = float(np.sum(values * sure)) / total if total > 0 else float(np.mean(values))
         return np.asarray(sure * values + (1 - sure) * mean, np.float32)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from zstackd_stacking.pyramid import BAND_NOISE
-from zstackd_stacking.types import FloatMap
+from zstackd_stacking.types import FloatMap, as_floats
 
 OWN_SHARE: Final = 0.35
 SHARPNESS: Final = 3.0
@@ -19,13 +19,13 @@ _KERNEL: Final = np.array([1.0, 4.0, 6.0, 4.0, 1.0], np.float32) / 16
 def fine_energy(band: FloatMap, half_size: tuple[int, int], unit: float) -> FloatMap:
     """Local energy of the finest band at half size, in units of white noise variance."""
     square = cv2.multiply(band, band, scale=1.0 / (BAND_NOISE[0] * unit * unit))
-    return _smooth(cv2.resize(square, half_size, interpolation=cv2.INTER_AREA))
+    return _smooth(as_floats(cv2.resize(square, half_size, interpolation=cv2.INTER_AREA)))
 
 
 def band_energy(band: FloatMap, level: int, unit: float) -> FloatMap:
     """Local energy of a coarser band, in units of white noise variance."""
     noise = BAND_NOISE[min(level, len(BAND_NOISE) - 1)] * unit * unit
-    return _smooth(cv2.multiply(band, band, scale=1.0 / noise))
+    return _smooth(as_floats(cv2.multiply(band, band, scale=1.0 / noise)))
 
 
 def noise_floor(energy: FloatMap) -> float:
@@ -44,25 +44,25 @@ def evidence(energies: list[FloatMap], floor: float) -> list[FloatMap]:
     pooled = _mix(energies[0], energies[1], least)
     logs = [_log(pooled, least)]
     for energy in energies[2:]:
-        pooled = _mix(cv2.pyrDown(pooled), energy, least)
+        pooled = _mix(as_floats(cv2.pyrDown(pooled)), energy, least)
         logs.append(_log(pooled, least))
-    logs.append(_log(cv2.pyrDown(pooled), least))
+    logs.append(_log(as_floats(cv2.pyrDown(pooled)), least))
     return logs
 
 
 def weights(log_evidence: FloatMap) -> FloatMap:
     """Blending weights of log evidence."""
-    return np.asarray(cv2.exp(cv2.multiply(log_evidence, SHARPNESS)), np.float32)
+    return as_floats(cv2.exp(log_evidence * np.float32(SHARPNESS)))
 
 
 def _mix(fine: FloatMap, own: FloatMap, least: float) -> FloatMap:
     logs = cv2.addWeighted(_log(fine, least), 1 - OWN_SHARE, _log(own, least), OWN_SHARE, 0)
-    return np.asarray(cv2.exp(logs), np.float32)
+    return as_floats(cv2.exp(logs))
 
 
 def _log(energy: FloatMap, least: float) -> FloatMap:
-    return np.asarray(cv2.log(cv2.max(energy, least)), np.float32)
+    return as_floats(cv2.log(np.maximum(energy, np.float32(least))))
 
 
 def _smooth(energy: FloatMap) -> FloatMap:
-    return np.asarray(cv2.sepFilter2D(energy, cv2.CV_32F, _KERNEL, _KERNEL), np.float32)
+    return as_floats(cv2.sepFilter2D(energy, cv2.CV_32F, _KERNEL, _KERNEL))

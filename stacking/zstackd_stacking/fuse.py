@@ -6,7 +6,7 @@ import numpy as np
 from zstackd_stacking import focus
 from zstackd_stacking.planes import Planes
 from zstackd_stacking.pyramid import band, collapse, gaussian, level_count
-from zstackd_stacking.types import FloatMap
+from zstackd_stacking.types import FloatMap, as_floats
 
 
 class PyramidFusion:
@@ -35,15 +35,13 @@ class PyramidFusion:
         bands = [band(pyramid[i], pyramid[i + 1]) for i in range(levels)]
         half = pyramid[1].shape[1], pyramid[1].shape[0]
         energies = [focus.fine_energy(bands[0], half, unit / gain)]
-        energies += [
-            focus.band_energy(bands[i], i, unit / gain) for i in range(1, levels)
-        ]
+        energies += [focus.band_energy(bands[i], i, unit / gain) for i in range(1, levels)]
         logs = focus.evidence(energies, focus.noise_floor(energies[0]))
         weights = [focus.weights(log) for log in logs]
         if mask is not None:
             for i, weight in enumerate(weights):
-                weights[i] = cv2.multiply(weight, mask)
-                mask = cv2.pyrDown(mask)
+                weights[i] = as_floats(cv2.multiply(weight, mask))
+                mask = as_floats(cv2.pyrDown(mask))
         self._accumulate(0, [*bands, pyramid[-1].astype(np.float32)], weights, gain)
         for channel, plane in enumerate(planes[1:], start=1):
             colour = gaussian(plane, levels - 1)
@@ -60,8 +58,9 @@ class PyramidFusion:
             totals = self._weights
             if channel == 0:
                 size = sums[0].shape[1], sums[0].shape[0]
-                totals = [cv2.resize(totals[0], size, interpolation=cv2.INTER_LINEAR), *totals]
-            bands = [cv2.divide(a, b) for a, b in zip(sums, totals, strict=True)]
+                fine = cv2.resize(totals[0], size, interpolation=cv2.INTER_LINEAR)
+                totals = [as_floats(fine), *totals]
+            bands = [as_floats(cv2.divide(a, b)) for a, b in zip(sums, totals, strict=True)]
             result.append(collapse(bands))
         return tuple(result)
 
@@ -74,9 +73,9 @@ class PyramidFusion:
         if channel == 0:
             size = bands[0].shape[1], bands[0].shape[0]
             fine = cv2.resize(weights[0], size, interpolation=cv2.INTER_LINEAR)
-            weights = [fine, *weights]
+            weights = [as_floats(fine), *weights]
         for total, part, weight in zip(sums, bands, weights, strict=True):
-            scaled = weight if gain == 1.0 else cv2.multiply(weight, gain)
+            scaled = weight if gain == 1.0 else weight * np.float32(gain)
             cv2.accumulateProduct(part, scaled, total)
 
     def _accumulate_weights(self, weights: list[FloatMap]) -> None:

@@ -16,7 +16,7 @@ def identity() -> Matrix:
 
 def compose(outer: Matrix, inner: Matrix) -> Matrix:
     """`inner` first, then `outer`."""
-    return outer @ np.vstack([inner, [0.0, 0.0, 1.0]])
+    return np.asarray(outer @ np.vstack([inner, [0.0, 0.0, 1.0]]), np.float64)
 
 
 def invert(matrix: Matrix) -> Matrix:

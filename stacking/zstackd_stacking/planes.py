@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from zstackd_stacking.geometry import Matrix, rescale
-from zstackd_stacking.types import FloatMap, Image
+from zstackd_stacking.types import FloatMap, Image, as_image
 
 Planes = tuple[Image, ...]
 """Luminance (H, W), then for colour the differences Cr and Cb ((H+1)//2, (W+1)//2)."""
@@ -16,7 +16,9 @@ _COLOUR_NDIM: Final = 3
 
 def luma(image: Image) -> Image:
     """Luminance (H, W) in the dtype of the image."""
-    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == _COLOUR_NDIM else image
+    return (
+        as_image(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)) if image.ndim == _COLOUR_NDIM else image
+    )
 
 
 def split(image: Image, luminance: Image) -> Planes:
@@ -24,18 +26,20 @@ def split(image: Image, luminance: Image) -> Planes:
     if image.ndim != _COLOUR_NDIM:
         return (luminance,)
     half = cv2.cvtColor(cv2.pyrDown(image), cv2.COLOR_BGR2YCrCb)
-    return luminance, np.ascontiguousarray(half[..., 1]), np.ascontiguousarray(half[..., 2])
+    return luminance, as_image(half[..., 1]), as_image(half[..., 2])
 
 
 def warp_planes(planes: Planes, matrix: Matrix) -> Planes:
     """Planes in reference coordinates; what lies outside the frame repeats its border."""
     return tuple(
-        cv2.warpAffine(
-            plane,
-            rescale(matrix, 1.0 if i == 0 else 0.5),
-            (plane.shape[1], plane.shape[0]),
-            flags=cv2.INTER_CUBIC,
-            borderMode=cv2.BORDER_REPLICATE,
+        as_image(
+            cv2.warpAffine(
+                plane,
+                rescale(matrix, 1.0 if i == 0 else 0.5),
+                (plane.shape[1], plane.shape[0]),
+                flags=cv2.INTER_CUBIC,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
         )
         for i, plane in enumerate(planes)
     )

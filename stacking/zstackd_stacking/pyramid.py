@@ -3,9 +3,8 @@
 from typing import Final
 
 import cv2
-import numpy as np
 
-from zstackd_stacking.types import FloatMap, Image
+from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 
 MIN_SIDE_PX: Final = 8
 MAX_LEVELS: Final = 8
@@ -25,19 +24,20 @@ def gaussian(image: Image, levels: int) -> list[Image]:
     """`levels` + 1 images, each half the size of the one before."""
     images = [image]
     for _ in range(levels):
-        images.append(cv2.pyrDown(images[-1]))
+        images.append(as_image(cv2.pyrDown(images[-1])))
     return images
 
 
 def band(fine: Image, coarse: Image) -> FloatMap:
     """What `fine` has beyond `coarse`, float32."""
     up = cv2.pyrUp(coarse, dstsize=(fine.shape[1], fine.shape[0]))
-    return np.asarray(cv2.subtract(fine, up, dtype=cv2.CV_32F), np.float32)
+    return as_floats(cv2.subtract(fine, up, dtype=cv2.CV_32F))
 
 
 def collapse(bands: list[FloatMap]) -> FloatMap:
     """The image of its bands, finest first, the low-pass rest last."""
     image = bands[-1]
     for fine in reversed(bands[:-1]):
-        image = cv2.add(fine, cv2.pyrUp(image, dstsize=(fine.shape[1], fine.shape[0])))
+        up = cv2.pyrUp(image, dstsize=(fine.shape[1], fine.shape[0]))
+        image = as_floats(cv2.add(fine, up))
     return image

@@ -1,6 +1,6 @@
 """The streaming stacker: frames in, one at a time; fused image and height map out."""
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -18,11 +18,16 @@ from zstackd_stacking.types import (
     StackOptions,
     StackReport,
     StackResult,
+    as_floats,
+    as_image,
 )
 
 _LEAST_SIDE_PX: Final = 32
 _STILL_PX: Final = 0.03
+_WHOLE: Final = 0.999
 _COLOUR: Final = 3
+_LEAST_FLICKER: Final = 0.002
+_MOST_GAIN: Final = 5.0
 _DEFAULTS: Final = StackOptions()
 
 
@@ -36,7 +41,7 @@ class Stacker:
         self._track = Track()
         self._reports: list[FrameReport] = []
         self._shape: tuple[int, ...] = ()
-        self._dtype = np.dtype(np.uint8)
+        self._dtype: np.dtype[Any] = np.dtype(np.uint8)
         self._brightness: FloatMap | None = None
 
     def add(
@@ -76,7 +81,7 @@ class Stacker:
         if factor >= 1:
             return image
         size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-        return _as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA), self._dtype)
+        return as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
     def result(self) -> StackResult:
         """The fused image, the height map and what became of each frame, so far."""
@@ -125,16 +130,20 @@ class Stacker:
     def _gain(self, luminance: Image, mask: FloatMap | None) -> float:
         """Factor from the frame's brightness to the reference's, over the part they share."""
         size = max(1, luminance.shape[1] // 32), max(1, luminance.shape[0] // 32)
-        small = cv2.resize(luminance, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = as_floats(cv2.resize(luminance, size, interpolation=cv2.INTER_AREA))
         if self._brightness is None:
             self._brightness = small
             return 1.0
         shared = np.ones_like(small)
         if mask is not None:
-            shared = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+            shared = as_floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
         own = float(np.sum(small * shared))
         gain = float(np.sum(self._brightness * shared)) / own if own > 0 else 1.0
-        return gain if 0.2 < gain < 5 and abs(gain - 1) > 0.002 else 1.0
+        return (
+            1.0
+            if abs(gain - 1) < _LEAST_FLICKER
+            else float(np.clip(gain, 1 / _MOST_GAIN, _MOST_GAIN))
+        )
 
     def _image(self) -> Image:
         if not self._reports:
@@ -145,7 +154,7 @@ class Stacker:
     def _heights(self) -> tuple[FloatMap, FloatMap]:
         height, width = max(self._shape[0], _LEAST_SIDE_PX), max(self._shape[1], _LEAST_SIDE_PX)
         maps = (
-            cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
+            as_floats(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR))
             for part in self._depth.heights()
         )
         depth, confidence = (part[: self._shape[0], : self._shape[1]] for part in maps)
@@ -158,7 +167,7 @@ def _padded(image: Image) -> Image:
     right = max(0, _LEAST_SIDE_PX - image.shape[1])
     if not down and not right:
         return image
-    return _as_image(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE), image.dtype)
+    return as_image(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
 
 
 def _coverage(matrix: Matrix, height: int, width: int) -> FloatMap:
@@ -166,13 +175,8 @@ def _coverage(matrix: Matrix, height: int, width: int) -> FloatMap:
     ones = np.ones(((height + 1) // 2, (width + 1) // 2), np.float32)
     size = ones.shape[1], ones.shape[0]
     inside = cv2.warpAffine(ones, rescale(matrix, 0.5), size, flags=cv2.INTER_LINEAR)
-    whole = cv2.compare(inside, 0.999, cv2.CMP_GT)
-    eroded = cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=255)
-    return np.asarray(eroded, np.float32) / 255
-
-
-def _as_image(image: np.ndarray, dtype: np.dtype) -> Image:
-    return image.astype(dtype, copy=False)
+    whole = as_floats(as_floats(inside) > _WHOLE)
+    return as_floats(cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=1))
 
 
 def _as_tuples(

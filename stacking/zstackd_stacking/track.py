@@ -27,28 +27,22 @@ class Track:
     """Registers each frame to its nearest neighbour on the way out from the reference."""
 
     def __init__(self) -> None:
-        self._reference: tuple[int, align.Template] | None = None
-        self._above: align.Template | None = None
-        self._below: align.Template | None = None
+        self._reference_index: int | None = None
+        self._sides: dict[bool, align.Template] = {}
 
     def place(self, luminance: Image, index: int) -> Placement:
         """Place a frame by its luminance (H, W); the first one is the reference."""
         unit = 257.0 if luminance.dtype == np.uint16 else 1.0
         reduced = align.reduce_luma(luminance)
-        if self._reference is None:
-            self._above = self._below = align.first_template(reduced)
-            self._reference = (index, self._above)
+        if self._reference_index is None:
+            self._sides = dict.fromkeys((True, False), align.first_template(reduced))
+            self._reference_index = index
             return Placement(identity(), used=True, residual_px=0.0)
-        above = index > self._reference[0]
-        template = self._above if above else self._below
-        assert template is not None
+        above = index > self._reference_index
+        template = self._sides[above]
         placement = _place(template, reduced, unit)
         if placement.used:
-            following = align.next_template(template, reduced, placement.matrix)
-            if above:
-                self._above = following
-            else:
-                self._below = following
+            self._sides[above] = align.next_template(template, reduced, placement.matrix)
         return placement
 
 

@@ -22,6 +22,12 @@ def as_image(pixels: NDArray[Any]) -> Image:
 FloatMap = NDArray[np.float32]
 """(H, W) float32."""
 
+
+def as_floats(values: NDArray[Any]) -> FloatMap:
+    """`values` as float32, copied only where they are not."""
+    return np.asarray(values, np.float32)
+
+
 Method = Literal["pyramid", "laplacian"]
 
 

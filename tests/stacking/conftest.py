@@ -28,9 +28,9 @@ def _surface(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
     for size in (1.0, 3.0, 9.0, 40.0):
         noise = cv2.GaussianBlur(rng.standard_normal((*shape, 3), np.float32), (0, 0), size)
         layers.append(noise / noise.std() * (8 + 4 * size**0.4))
-    grey = sum(layer.mean(axis=2, keepdims=True) for layer in layers)
-    colour = sum(layers[2:], np.zeros_like(layers[0]))
-    return np.clip(120 + 1.5 * grey + 0.4 * colour, 5, 250).astype(np.float32)
+    grey = np.sum(layers, axis=0).mean(axis=2, keepdims=True)
+    colour = np.sum(layers[2:], axis=0)
+    return np.asarray(np.clip(120 + 1.5 * grey + 0.4 * colour, 5, 250), np.float32)
 
 
 def _blurred(sharp: Floats, depth: Floats, plane: float, slope_px: float) -> Floats:
@@ -45,11 +45,14 @@ def _blurred(sharp: Floats, depth: Floats, plane: float, slope_px: float) -> Flo
     return picture
 
 
-def _motion(plane: int, count: int, middle: int, size: tuple[int, int], strength: float) -> NDArray[np.float64]:
+def _motion(
+    plane: int, count: int, middle: int, size: tuple[int, int], strength: float
+) -> NDArray[np.float64]:
     """Breathing of +-3 %, drift of +-20 px and rotation of +-1 degree between the ends."""
     along = strength * 2 * (plane - middle) / max(count - 1, 1)
-    turn = cv2.getRotationMatrix2D((size[1] / 2, size[0] / 2), along * 0.5, 1 + 0.015 * along)
-    turn[:, 2] += (10 * along, -10 * np.sin(along * 1.4))
+    centre = size[1] / 2, size[0] / 2
+    turn = np.array(cv2.getRotationMatrix2D(centre, along * 0.5, 1 + 0.015 * along), np.float64)
+    turn[:, 2] += np.array((10 * along, -10 * np.sin(along * 1.4)))
     return turn
 
 
@@ -79,7 +82,7 @@ def render(
         depth = (planes - 1) * (0.5 + 0.48 * waves)
     depth = depth.astype(np.float32)
     inner = slice(pad, pad + shape[0]), slice(pad, pad + shape[1])
-    sharp = cv2.GaussianBlur(surface, (0, 0), 0.7)
+    sharp = np.asarray(cv2.GaussianBlur(surface, (0, 0), 0.7), np.float32)
     frames, motions = [], []
     top = float(np.iinfo(dtype).max)
     for plane in range(planes):
@@ -88,14 +91,15 @@ def render(
         if motion:
             outer = matrix.copy()
             outer[:, 2] = matrix[:, :2] @ (-pad, -pad) + matrix[:, 2]
-            picture = cv2.warpAffine(picture, outer, shape[::-1], flags=cv2.INTER_LANCZOS4)
+            moved = cv2.warpAffine(picture, outer, shape[::-1], flags=cv2.INTER_LANCZOS4)
+            picture = np.asarray(moved, np.float32)
         light = 1 + flicker * np.sin(2.1 * plane)
         picture = picture * light + noise * rng.standard_normal(picture.shape, np.float32)
         if not colour:
             picture = picture.mean(axis=2)
         frames.append(np.clip(np.rint(picture * top / 255), 0, top).astype(dtype))
         motions.append(matrix)
-    truth = sharp[inner] if colour else sharp[inner].mean(axis=2)
+    truth = sharp[inner] if colour else np.asarray(sharp[inner].mean(axis=2), np.float32)
     return Rendered(frames, truth, depth[inner], motions)
 
 

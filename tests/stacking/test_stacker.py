@@ -1,0 +1,165 @@
+"""The stacker as a whole, against rendered truth and by its properties."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from zstackd_config.errors import StackError
+from zstackd_stacking import Stacker, StackOptions, StackResult, stacking_order
+
+Render = Callable[..., Any]
+STILL = StackOptions(align=False)
+
+
+def stack(
+    frames: list[NDArray[Any]], options: StackOptions = STILL, reference: int | None = None
+) -> StackResult:
+    stacker = Stacker(options)
+    middle = len(frames) // 2 if reference is None else reference
+    for index in stacking_order(len(frames), middle):
+        stacker.add(frames[index], index=index, name=f"frame {index}")
+    return stacker.result()
+
+
+def psnr_db(image: NDArray[Any], truth: NDArray[Any]) -> float:
+    top = 255 if image.dtype == np.uint8 else 65535
+    error = image.astype(np.float64) / top * 255 - truth
+    return float(10 * np.log10(255**2 / np.mean(error[12:-12, 12:-12] ** 2)))
+
+
+def test_fused_image_beats_every_frame_by_far(rendered: Render) -> None:
+    scene = rendered(planes=9, slope_px=1.2)
+    result = stack(scene.frames)
+    best = max(psnr_db(frame, scene.sharp) for frame in scene.frames)
+    assert psnr_db(result.image, scene.sharp) > best + 6
+
+
+def test_flat_noise_is_averaged_away() -> None:
+    rng = np.random.default_rng(5)
+    frames = [
+        np.clip(120 + 6 * rng.standard_normal((120, 160, 3)), 0, 255).astype(np.uint8)
+        for _ in range(12)
+    ]
+    noise = float(stack(frames).image.astype(np.float64).std(axis=(0, 1)).mean())
+    assert noise < 0.5 * 6
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("colour", [True, False])
+def test_shape_and_dtype_are_kept(rendered: Render, dtype: type, colour: bool) -> None:
+    scene = rendered(planes=3, shape=(61, 83), colour=colour, dtype=dtype)
+    result = stack(scene.frames)
+    assert result.image.shape == scene.frames[0].shape
+    assert result.image.dtype == dtype
+    assert result.depth_um is not None
+    assert result.depth_um.shape == (61, 83)
+
+
+def test_16_bits_carry_more_than_8(rendered: Render) -> None:
+    scene = rendered(planes=3, dtype=np.uint16, noise=0)
+    fused = stack(scene.frames).image
+    assert np.count_nonzero(fused % 257) > 0.9 * fused.size
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 90), (77, 1), (2, 3), (33, 47), (31, 200)])
+def test_any_size_can_be_stacked(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    frames = [rng.integers(60, 200, (*shape, 3), dtype=np.uint8) for _ in range(3)]
+    result = stack(frames, StackOptions())
+    assert result.image.shape == (*shape, 3)
+    assert result.confidence is not None
+    assert result.confidence.shape == shape
+
+
+def test_one_plane_comes_back_as_it_was(rendered: Render) -> None:
+    frame = rendered(planes=1).frames[0]
+    difference = stack([frame]).image.astype(int) - frame.astype(int)
+    assert np.abs(difference).mean() < 2
+    assert np.abs(cv2.cvtColor(stack([frame]).image, cv2.COLOR_BGR2GRAY).astype(int)).mean() > 20
+
+
+def test_identical_planes_change_nothing(rendered: Render) -> None:
+    frame = rendered(planes=1).frames[0]
+    assert np.array_equal(stack([frame] * 4).image, stack([frame]).image)
+
+
+def test_two_planes_each_give_their_sharp_half(rendered: Render) -> None:
+    scene = rendered(planes=2, slope_px=4.0)
+    assert psnr_db(stack(scene.frames).image, scene.sharp) > 2 + max(
+        psnr_db(frame, scene.sharp) for frame in scene.frames
+    )
+
+
+def test_thread_count_changes_no_byte(rendered: Render) -> None:
+    scene = rendered(planes=4, motion=0.5)
+    before = cv2.getNumThreads()
+    try:
+        results = []
+        for threads in (1, 2, 5):
+            cv2.setNumThreads(threads)
+            results.append(stack(scene.frames, StackOptions()))
+    finally:
+        cv2.setNumThreads(before)
+    for other in results[1:]:
+        assert np.array_equal(other.image, results[0].image)
+        assert other.depth_um is not None
+        assert results[0].depth_um is not None
+        assert np.array_equal(other.depth_um, results[0].depth_um)
+
+
+def test_heights_are_micrometres_where_frames_have_them(rendered: Render) -> None:
+    scene = rendered(planes=7, slope_px=1.2, relief="tilt")
+    stacker = Stacker(STILL)
+    for index in stacking_order(7, "middle"):
+        stacker.add(scene.frames[index], index=index, z_um=100 - 2.5 * index)
+    depth_um = stacker.result().depth_um
+    assert depth_um is not None
+    error = np.abs(depth_um - (100 - 2.5 * scene.depth))
+    assert float(np.median(error[20:-20, 20:-20])) < 0.5 * 2.5
+
+
+def test_preview_is_the_image_so_far_made_small(rendered: Render) -> None:
+    scene = rendered(planes=3)
+    stacker = Stacker(STILL)
+    stacker.add(scene.frames[1], index=1)
+    small = stacker.preview(max_side_px=80)
+    assert small.shape == (60, 80, 3)
+    expected = cv2.resize(scene.frames[1], (80, 60), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - expected.astype(int)).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((20, 20), np.float32), "8 or 16 bit"),
+        (np.zeros((20, 20, 4), np.uint8), "shape"),
+        (np.zeros((0, 20), np.uint8), "shape"),
+        (np.zeros((21, 20), np.uint8), "one size"),
+        (np.zeros((20, 20, 3), np.uint8), "one size"),
+        (np.zeros((20, 20), np.uint16), "one depth"),
+    ],
+)
+def test_frames_that_do_not_fit_are_refused(image: NDArray[Any], message: str) -> None:
+    stacker = Stacker()
+    stacker.add(np.zeros((20, 20), np.uint8), index=0)
+    with pytest.raises(StackError, match=message):
+        stacker.add(image, index=1, name="second")
+
+
+def test_an_index_is_given_once_and_heights_always_or_never() -> None:
+    stacker = Stacker()
+    blank = np.zeros((40, 40), np.uint8)
+    stacker.add(blank, index=0, z_um=1.0)
+    with pytest.raises(StackError, match="added before"):
+        stacker.add(blank, index=0, z_um=1.0)
+    with pytest.raises(StackError, match="z_um"):
+        stacker.add(blank, index=1)
+
+
+def test_no_frames_are_no_stack() -> None:
+    with pytest.raises(StackError, match="at least 1 frame"):
+        Stacker().result()
