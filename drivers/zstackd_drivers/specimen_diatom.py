@@ -98,11 +98,11 @@ def _valve(rng: Rng, size_px: tuple[int, int]) -> Layer:
     width, height = size_px
     radius_px = 0.405 * height
     x, y = x - 0.49 * width, y - 0.505 * height
-    rho = cv2.magnitude(*_pair(x, y))
+    rho = np.asarray(cv2.magnitude(*_pair(x, y)), np.float32)
     angle = cv2.phase(*_pair(x, y))
     r = rho / np.float32(radius_px)
     half = math.pi / SECTORS
-    within = np.mod(angle, np.float32(2 * half)) - np.float32(half)
+    within = np.asarray(np.mod(angle, 2 * half) - half, np.float32)
     to_rib = rho * (half - np.abs(within))
     relief = _areolae(rho, within, pitch_px=max(7.0, height / 118))
     field = np.clip((r - 0.10) * 30, 0, 1) * np.clip((0.93 - r) * 40, 0, 1)
@@ -150,9 +150,9 @@ def _slender_layer(rng: Rng, size_px: tuple[int, int], valves: tuple[Slender, ..
         dy = (y - height / 2 - valve.y * height) / half_px
         turn = math.radians(valve.angle_deg)
         u = dx * math.cos(turn) + dy * math.sin(turn)
-        v = (dy * math.cos(turn) - dx * math.sin(turn)) * valve.slimness
+        v = np.asarray((dy * math.cos(turn) - dx * math.sin(turn)) * valve.slimness, np.float32)
         half_width = np.clip(1 - np.abs(u) ** 2.6, 1e-3, None) ** 0.75
-        across = np.abs(v) / half_width
+        across = np.asarray(np.abs(v) / half_width, np.float32)
         distance = np.maximum(np.abs(u), np.abs(v))
         mine = distance < nearest
         nearest = np.where(mine, distance, nearest)
