@@ -131,7 +131,7 @@ class Attempt:
             timings=timings,
             halt=self._halt,
             tell=self._tell,
-        ).run(run.exposure, frames)
+        ).run(range(len(plan.planes_um)), run.exposure, frames)
         writer.result()
         self._journal.append("captured", planes=len(plan.planes_um))
 

@@ -1,6 +1,10 @@
-"""The capture loop: move, settle, expose; never more than one plane ahead of the journal."""
+"""The capture loop: move, settle, expose; the next move begins when the last line is exposed."""
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from zstackd.channel import Channel
 from zstackd.frame_store import CapturedFrame, FrameStore
@@ -16,15 +20,56 @@ from zstackd_drivers.camera import Camera, Frame
 from zstackd_drivers.clock import Clock
 
 _NS_PER_MS = 1e6
+_NS_PER_S = 1e9
 _MS_PER_S = 1e3
 
 
 @dataclass(frozen=True, slots=True)
-class CaptureLoop:
-    """Takes the planes of one run, in order, and hands each frame to the writer.
+class Arrival:
+    """The axis at rest on plane `index` since `at_ns` of the rig's clock."""
 
-    The axis is already on its way to the next plane while the last frame is written and fused;
-    only a full queue makes it wait.
+    index: int
+    move: MoveReport
+    at_ns: int
+
+
+class Mover:
+    """Takes the axis to plane after plane in a thread of its own, each when told to begin."""
+
+    def __init__(self, planes: Sequence[int], approach: Callable[[int], Arrival]) -> None:
+        self._planes = planes
+        self._approach = approach
+        self._begun: list[Future[Arrival]] = []
+
+    def __enter__(self) -> Self:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="focus")
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._executor.shutdown()
+
+    def begin(self, turn: int) -> None:
+        """Let the move of this turn begin; harmless where it has, or where there is none."""
+        if turn == len(self._begun) < len(self._planes):
+            self._begun.append(self._executor.submit(self._approach, self._planes[turn]))
+
+    def arrival(self, turn: int) -> Arrival:
+        """Wait for the end of this turn's move; raises what stopped it."""
+        self.begin(turn)
+        return self._begun[turn].result()
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureLoop:
+    """Takes planes of one run, in order, and hands each frame to the writer.
+
+    The axis moves on as soon as a frame is exposed: while that frame is read out, written and
+    fused. Only a full queue makes it wait.
     """
 
     axis: FocusAxis
@@ -39,28 +84,47 @@ class CaptureLoop:
     tell: Tell
 
     def run(
-        self, exposure: LockedAutoExposure | ManualExposure, sink: Channel[CapturedFrame]
+        self,
+        planes: Sequence[int],
+        exposure: LockedAutoExposure | ManualExposure,
+        sink: Channel[CapturedFrame],
     ) -> None:
-        """Capture every plane into `sink`; exposure is locked at the first one."""
-        for index, z_um in enumerate(self.plan.planes_um):
-            move = self._approach(index, z_um)
-            if index == 0:
-                self._lock(exposure)
-            frame = self._expose()
-            if index + 1 == len(self.plan.planes_um):
-                self.timings.mark_captured()
-            with self.timings.measured("writer_wait"):
-                sink.put(CapturedFrame(index, move, frame))
-            self.tell("capture", index + 1, len(self.plan.planes_um))
+        """Capture these planes of the plan into `sink`; exposure is locked at the first one."""
+        with Mover(planes, self._approach) as mover:
+            try:
+                self._take(mover, len(planes), exposure, sink)
+            except BaseException as error:
+                # Before the mover is waited for, so that its motor stops.
+                self.halt.fail(error)
+                raise
         sink.close()
 
-    def _approach(self, index: int, z_um: float) -> MoveReport:
+    def _take(
+        self,
+        mover: Mover,
+        turns: int,
+        exposure: LockedAutoExposure | ManualExposure,
+        sink: Channel[CapturedFrame],
+    ) -> None:
+        for turn in range(turns):
+            arrival = mover.arrival(turn)
+            if turn == 0:
+                self._lock(exposure)
+            frame = self._expose(arrival, lambda following=turn + 1: mover.begin(following))
+            if turn + 1 == turns:
+                self.timings.mark_captured()
+            with self.timings.measured("writer_wait"):
+                sink.put(CapturedFrame(arrival.index, arrival.move, frame))
+            self.tell("capture", arrival.index + 1, len(self.plan.planes_um))
+
+    def _approach(self, index: int) -> Arrival:
         self.halt.check()
         require_disk(self.store.folder, self.plan.bytes_from(index), what=f"plane {index} onwards")
+        z_um = self.plan.planes_um[index]
         self.journal.append("plane", plane=index, z_um=z_um)
         move = self.axis.move_to(z_um)
         self.timings.add("motion", move.motion_s)
-        return move
+        return Arrival(index, move, self.clock.monotonic_ns())
 
     def _lock(self, exposure: LockedAutoExposure | ManualExposure) -> None:
         with self.timings.measured("exposure_lock"):
@@ -72,20 +136,24 @@ class CaptureLoop:
             colour_gains=values.colour_gains,
         )
 
-    def _expose(self) -> Frame:
+    def _expose(self, arrival: Arrival, move_on: Callable[[], None]) -> Frame:
         """Return the first frame exposed after the axis has settled.
 
         The camera waits for the end of settling itself: it refuses every earlier frame, and a
         stop interrupts it as it does any wait.
         """
         self.halt.check()
-        begun_s = self.timings.elapsed_s()
-        settled_ns = self.clock.monotonic_ns() + round(self.settle_ms * _NS_PER_MS)
-        frame = self.camera.capture(after_ns=settled_ns)
-        settle_s = self.settle_ms / _MS_PER_S
+        settled_ns = arrival.at_ns + round(self.settle_ms * _NS_PER_MS)
+        exposed_ns: list[int] = []
+
+        def exposed() -> None:
+            exposed_ns.append(self.clock.monotonic_ns())
+            move_on()
+
+        frame = self.camera.capture(after_ns=settled_ns, exposed=exposed)
         exposure_s = frame.exposure.exposure_time_ms / _MS_PER_S
-        self.timings.add("settle", settle_s)
+        waited_s = (exposed_ns[0] - settled_ns) / _NS_PER_S - exposure_s
+        self.timings.add("settle", self.settle_ms / _MS_PER_S)
         self.timings.add("exposure", exposure_s)
-        waited_s = self.timings.elapsed_s() - begun_s - settle_s - exposure_s
         self.timings.add("frame_wait", max(0.0, waited_s))
         return frame
