@@ -1,14 +1,18 @@
 """Logging, set up by the entry points alone."""
 
 import logging
+import sys
+
+from zstackd.journald import JournalFormatter, is_journal
 
 
 def configure_logging(*, debug: bool) -> None:
-    """Send messages of INFO (DEBUG with `debug`) and above to stderr."""
+    """Send messages of INFO (DEBUG with `debug`) and above to stderr, for systemd with priorities."""
+    form = "%(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter((JournalFormatter if is_journal(sys.stderr) else logging.Formatter)(form))
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO,
-        format="%(levelname)s %(name)s: %(message)s" if debug else "%(message)s",
-        force=True,
+        level=logging.DEBUG if debug else logging.INFO, handlers=[handler], force=True
     )
     # tifffile tells of every oddity of a damaged file before it gives up; our one line is enough.
     logging.getLogger("tifffile").setLevel(logging.NOTSET if debug else logging.CRITICAL)
