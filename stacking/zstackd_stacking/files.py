@@ -127,15 +127,8 @@ def frame_order(
         raise InputError("no frames to stack: name image files, or a folder of them with -i")
     if isinstance(reference, int) and not 0 <= reference < count:
         raise InputError(f"reference frame {reference}: there are frames 0 to {count - 1}")
-    classic = method == "laplacian"
-    outward = stacking_order(count, reference if reference is not None else _usual(classic))
-    if classic:
-        return (outward[0], *sorted(outward[1:]))
-    return outward
-
-
-def _usual(classic: bool) -> Reference:
-    return "first" if classic else "middle"
+    usual: Reference = "first" if method == "laplacian" else "middle"
+    return stacking_order(count, usual if reference is None else reference)
 
 
 def require_alike(paths: Sequence[Path], reference: int) -> None:

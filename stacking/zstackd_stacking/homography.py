@@ -1,5 +1,8 @@
 """The classic alignment: key points matched to one reference image, and a homography from them.
 
+Frames far from the reference share little that is sharp with it, so each is matched to the frame
+before it as well, whose key points have been brought into the reference's coordinates.
+
 Sources: D. Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 60 (2004), key
 points and ratio test; M. Fischler and R. Bolles, "Random sample consensus", CACM 24 (1981).
 """
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 from zstackd_stacking.types import Image
 
 Matrix3 = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 _MAX_SIDE_PX: Final = 1024
 """Larger images are reduced for detection: cheaper, and blurred frames match better coarse."""
@@ -33,28 +37,50 @@ class Found:
     residual_px: float
 
 
+@dataclass(frozen=True, slots=True)
+class _KeyPoints:
+    """Places (N, 2) in pixels and SIFT descriptors (N, 128) of one image."""
+
+    places: Floats
+    descriptors: Floats
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def moved(self, matrix: Matrix3) -> "_KeyPoints":
+        if not len(self):
+            return self
+        return _KeyPoints(_moved(self.places, matrix), self.descriptors)
+
+
 class HomographyFinder:
-    """Finds the homography from each frame to the reference, which it describes once."""
+    """Finds the homography from each frame to the reference, which it describes once.
+
+    Frames should come outward from the reference, each next to the one before.
+    """
 
     def __init__(self, reference: Image) -> None:
         self._scale = min(1.0, _MAX_SIDE_PX / max(reference.shape[:2]))
         self._detector = cv2.SIFT.create(nfeatures=_KEY_POINTS)
-        self._points, self._descriptors = self._describe(reference)
+        self._reference = self._describe(reference)
+        self._last: _KeyPoints | None = None
 
     def find(self, frame: Image) -> Found | str:
         """The homography, or in words why there is none. `frame` is (H, W) grey."""
-        points, descriptors = self._describe(frame)
-        if min(len(points), len(self._points)) < _LEAST_MATCHES:
-            return f"only {len(points)} key points found, {_LEAST_MATCHES} are needed"
-        pairs = cv2.BFMatcher().knnMatch(descriptors, self._descriptors, k=2)
-        clear = [best for best, second in pairs if best.distance < _RATIO * second.distance]
-        if len(clear) < _LEAST_MATCHES:
-            return f"only {len(clear)} key points match the reference, {_LEAST_MATCHES} are needed"
-        own = points[[match.queryIdx for match in clear]]
-        reference = self._points[[match.trainIdx for match in clear]]
-        return _fit(own, reference, frame.shape)
+        own = self._describe(frame)
+        if min(len(own), len(self._reference)) < _LEAST_MATCHES:
+            return f"only {len(own)} key points found, {_LEAST_MATCHES} are needed"
+        known = [self._reference] if self._last is None else [self._reference, self._last]
+        pairs = [_matches(own, points) for points in known]
+        there, here = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        if len(here) < _LEAST_MATCHES:
+            return f"only {len(here)} key points match the reference, {_LEAST_MATCHES} are needed"
+        found = _fit(there, here, frame.shape)
+        if isinstance(found, Found):
+            self._last = own.moved(found.matrix)
+        return found
 
-    def _describe(self, image: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _describe(self, image: Image) -> _KeyPoints:
         grey = _eight_bits(image)
         if self._scale < 1:
             factor = self._scale
@@ -62,17 +88,29 @@ class HomographyFinder:
             grey = np.asarray(reduced, np.uint8)
         key_points, descriptors = self._detector.detectAndCompute(grey, None)
         if not key_points:
-            return np.empty((0, 2), np.float32), np.empty((0, 128), np.float32)
-        # The same physical point lies half a pixel off the scaled grid: (x + ½) / s - ½.
+            return _KeyPoints(np.empty((0, 2), np.float32), np.empty((0, 128), np.float32))
         points = np.asarray(cv2.KeyPoint.convert(key_points), np.float32)
-        return (points + np.float32(0.5)) / np.float32(self._scale) - np.float32(0.5), np.asarray(
-            descriptors, np.float32
-        )
+        # The same physical point lies half a pixel off the scaled grid: (x + ½) / s - ½.
+        places = (points + np.float32(0.5)) / np.float32(self._scale) - np.float32(0.5)
+        return _KeyPoints(places, np.asarray(descriptors, np.float32))
 
 
-def _fit(
-    own: NDArray[np.float32], reference: NDArray[np.float32], shape: tuple[int, ...]
-) -> Found | str:
+def _matches(own: _KeyPoints, known: _KeyPoints) -> tuple[Floats, Floats]:
+    """Places of the same points in the frame and in what is known; by Lowe's ratio test."""
+    pairs = cv2.BFMatcher().knnMatch(own.descriptors, known.descriptors, k=2)
+    clear = [best for best, second in pairs if best.distance < _RATIO * second.distance]
+    return (
+        own.places[[match.queryIdx for match in clear]],
+        known.places[[match.trainIdx for match in clear]],
+    )
+
+
+def _moved(places: Floats, matrix: Matrix3) -> Floats:
+    moved = cv2.perspectiveTransform(places.reshape(-1, 1, 2), matrix)
+    return np.asarray(moved, np.float32).reshape(-1, 2)
+
+
+def _fit(own: Floats, reference: Floats, shape: tuple[int, ...]) -> Found | str:
     outcome: tuple[Any, Any] = cv2.findHomography(own, reference, cv2.RANSAC, _REPROJECTION_PX)
     matrix, inliers = outcome
     agreeing = 0 if matrix is None else int(np.count_nonzero(inliers))
@@ -82,8 +120,8 @@ def _fit(
     homography = np.asarray(matrix, np.float64)
     if not _is_plausible(homography, shape):
         return "the matches ask for a distortion that no change of focus makes"
-    moved = cv2.perspectiveTransform(own[kept].reshape(-1, 1, 2), homography).reshape(-1, 2)
-    residual = float(np.sqrt(np.mean(np.sum((moved - reference[kept]) ** 2, axis=1))))
+    off = _moved(own[kept], homography) - reference[kept]
+    residual = float(np.sqrt(np.mean(np.sum(off**2, axis=1))))
     return Found(homography, residual)
 
 
@@ -91,7 +129,7 @@ def _is_plausible(matrix: Matrix3, shape: tuple[int, ...]) -> bool:
     """Whether the frame's outline stays convex, upright and about as large as it was."""
     height, width = shape[:2]
     outline = np.asarray([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    moved = cv2.perspectiveTransform(outline.reshape(-1, 1, 2), matrix).astype(np.float32)
+    moved = _moved(outline, matrix)
     change = cv2.contourArea(moved, oriented=True) / (width * height)
     return cv2.isContourConvex(moved) and 1 / _MAX_AREA_CHANGE < change < _MAX_AREA_CHANGE
 

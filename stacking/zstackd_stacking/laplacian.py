@@ -70,7 +70,7 @@ class _Best:
 
 
 class LaplacianStacker:
-    """Fuses frames, the reference first and the others in any order, in constant memory."""
+    """Fuses frames given in outward order (see `stacking_order`), in constant memory."""
 
     def __init__(
         self, options: StackOptions = _DEFAULT_OPTIONS, kernels: Kernels | None = None

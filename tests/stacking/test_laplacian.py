@@ -6,6 +6,7 @@ from itertools import permutations
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from zstackd_config.errors import InputError, StackError
 from zstackd_stacking import StackOptions, StackResult
@@ -189,3 +190,29 @@ def test_the_affine_part_touches_the_homography_at_the_centre() -> None:
     points = np.asarray([[299.5, 199.5], [300.5, 199.5], [299.5, 200.5]])
     wanted = cv2.perspectiveTransform(points.reshape(-1, 1, 2), matrix).reshape(-1, 2)
     assert np.column_stack([points, np.ones(3)]) @ affine.T == pytest.approx(wanted, abs=1e-4)
+
+
+def sweep(count: int = 7, size: int = 640) -> tuple[list[Image], list[NDArray[np.float64]]]:
+    """Frames sharp in one strip each, ever larger, and where reference pixels lie in them."""
+    sharp = textured(size, size, seed=4)
+    frames, matrices = [], []
+    for index in range(count):
+        frame = as_image(cv2.GaussianBlur(sharp, (0, 0), 20))
+        strip = slice(index * size // count, (index + 2) * size // count)
+        frame[:, strip] = sharp[:, strip]
+        matrix = np.asarray(
+            cv2.getRotationMatrix2D((size / 2, size / 2), 0, 1 + 0.012 * index), np.float64
+        )
+        frames.append(as_image(cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_CUBIC)))
+        matrices.append(matrix)
+    return frames, matrices
+
+
+def test_a_frame_with_nothing_sharp_in_common_with_the_first_is_aligned_by_its_neighbours() -> None:
+    frames, matrices = sweep()
+    finder = HomographyFinder(as_image(frames[0][..., 1]))
+    last = [finder.find(as_image(frame[..., 1])) for frame in frames[1:]][-1]
+    assert isinstance(last, Found)
+    corners = np.asarray([[[20, 20]], [[620, 20]], [[620, 620]], [[20, 620]]], np.float32)
+    back = cv2.perspectiveTransform(cv2.transform(corners, matrices[-1]), last.matrix)
+    assert np.abs(back - corners).max() < 2
