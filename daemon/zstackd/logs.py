@@ -7,7 +7,7 @@ from zstackd.journald import JournalFormatter, is_journal
 
 
 def configure_logging(*, debug: bool) -> None:
-    """Send messages of INFO (DEBUG with `debug`) and above to stderr, for systemd with priorities."""
+    """Send messages of INFO (DEBUG with `debug`) and above to stderr."""
     form = "%(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter((JournalFormatter if is_journal(sys.stderr) else logging.Formatter)(form))
