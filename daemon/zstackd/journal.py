@@ -3,10 +3,11 @@
 import json
 import os
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from zstackd.durable import flush_folder, storage_error
 
@@ -23,10 +24,30 @@ Event = Literal[
     "published",
     "failed",
     "interrupted",
+    "cancelled",
     "frames_dropped",
+    "waiting",
+    "paused",
+    "resumed",
+    "consumed",
+    "hook",
+    "result_deleted",
+    "point",
+    "series_ended",
 ]
 
-ENDS: frozenset[Event] = frozenset({"published", "failed", "interrupted"})
+ENDS: frozenset[Event] = frozenset({"published", "failed", "interrupted", "cancelled"})
+
+Hear = Callable[[dict[str, Any]], None]
+"""Called with each entry once it is on the disk, in the thread that wrote it."""
+
+
+def nobody(entry: dict[str, Any]) -> None:
+    """Hear nothing."""
+    del entry
+
+
+_END_BYTES: Final = 4096
 
 
 class Journal:
@@ -36,8 +57,9 @@ class Journal:
     and left out by `read_journal`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hear: Hear = nobody) -> None:
         self.path = path
+        self._hear = hear
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -64,10 +86,12 @@ class Journal:
     def append(self, event: Event, **facts: Any) -> None:
         """Write `event` with its `facts` (JSON values); raises StorageError where that fails."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"at": now, "event": event, **facts}, ensure_ascii=False)
+        entry = {"at": now, "event": event, **facts}
+        line = json.dumps(entry, ensure_ascii=False)
         try:
             with self._lock:
                 self._write(line.encode() + b"\n")
+                self._hear(entry)
         except OSError as error:
             raise storage_error(error, self.path) from error
 
@@ -92,6 +116,28 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     return [entry for line in text.splitlines() if (entry := _entry(line)) is not None]
+
+
+def read_ends(path: Path) -> list[dict[str, Any]]:
+    """Return the first whole line of a journal and the last few, whatever its length.
+
+    Enough to tell how a closed run ended, without reading what happened at every plane.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_END_BYTES)
+            size = stream.seek(0, os.SEEK_END)
+            start = max(len(head), size - _END_BYTES)
+            stream.seek(start)
+            tail = stream.read()
+    except FileNotFoundError:
+        return []
+    if start == len(head):
+        lines = (head + tail).splitlines()
+    else:
+        lines = [head.split(b"\n", 1)[0], *tail.splitlines()[1:]]
+    texts = (line.decode("utf-8", errors="replace") for line in lines)
+    return [entry for text in texts if (entry := _entry(text)) is not None]
 
 
 def _entry(line: str) -> dict[str, Any] | None:

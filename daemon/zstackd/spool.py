@@ -4,14 +4,16 @@ import fcntl
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from zstackd.durable import flush_folder, make_folder, storage_error
-from zstackd.journal import ENDS, Journal, read_journal
+from zstackd.journal import ENDS, Journal, read_ends, read_journal
 from zstackd_config.errors import StorageError
 
 _SLUG_LENGTH = 40
@@ -52,15 +54,25 @@ class OpenRun:
     history: tuple[dict[str, Any], ...]
 
     @property
+    def closed(self) -> bool:
+        """Return whether the run has ended."""
+        return any(entry["event"] in ENDS for entry in self.history)
+
+    @property
     def started(self) -> dict[str, Any] | None:
         """Return the entry of the run's start; None where it still waits."""
         return next((entry for entry in self.history if entry["event"] == "started"), None)
 
 
+def _nobody(run_id: str, entry: dict[str, Any]) -> None:
+    del run_id, entry
+
+
 class Spool:
     """The state folder of one rig; entering it takes the lock that keeps other programs out."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, hear: Callable[[str, dict[str, Any]], None] = _nobody) -> None:
+        self._hear = hear
         self.state = state
         self.inbox = state / "inbox"
         self.runs = state / "runs"
@@ -79,16 +91,27 @@ class Spool:
     ) -> None:
         os.close(self._descriptor)
 
-    def accept(self, request: Path, *, name: str, keep: bool) -> RunFolder:
+    def journal(self, run: RunFolder) -> Journal:
+        """Return the run's journal, to be entered; its entries are heard by who asked to."""
+        return Journal(run.journal, partial(self._hear, run.run_id))
+
+    def folders(self) -> list[RunFolder]:
+        """Return every run that was accepted, in order of acceptance by their ids."""
+        folders = (RunFolder(path) for path in sorted(self.runs.iterdir()) if path.is_dir())
+        return [folder for folder in folders if folder.request.exists()]
+
+    def accept(self, request: Path, *, name: str, keep: bool, **facts: Any) -> RunFolder:
         """Make `request` a run of its own; moves the file in, or copies it where `keep` is set.
+
+        `facts` go into the journal's first line: source, priority and so on.
 
         The file's arrival in the run's folder is what makes it accepted; a folder without it is a
         leftover of a crash, and the request is still where it was.
         """
         run = RunFolder(self._new_folder(name))
         try:
-            with Journal(run.journal) as journal:
-                journal.append("accepted", run=run.run_id, name=name, source=str(request))
+            with self.journal(run) as journal:
+                journal.append("accepted", run=run.run_id, name=name, **facts)
             _bring(request, run.request, keep=keep)
             flush_folder(run.path)
             flush_folder(self.runs)
@@ -112,10 +135,9 @@ class Spool:
 
     def open_runs(self) -> list[OpenRun]:
         """Return every run that was accepted and not closed, in order of acceptance."""
-        folders = [RunFolder(path) for path in self.runs.iterdir() if path.is_dir()]
-        accepted = [folder for folder in folders if folder.request.exists()]
-        runs = [OpenRun(folder, tuple(read_journal(folder.journal))) for folder in accepted]
-        return sorted((run for run in runs if not _is_closed(run)), key=_arrival)
+        waiting = [folder for folder in self.folders() if not _looks_closed(folder)]
+        runs = [OpenRun(folder, tuple(read_journal(folder.journal))) for folder in waiting]
+        return sorted((run for run in runs if not run.closed), key=_arrival)
 
 
 def slug(name: str) -> str:
@@ -125,8 +147,8 @@ def slug(name: str) -> str:
     return words[:_SLUG_LENGTH].rstrip("-") or "run"
 
 
-def _is_closed(run: OpenRun) -> bool:
-    return any(entry["event"] in ENDS for entry in run.history)
+def _looks_closed(folder: RunFolder) -> bool:
+    return any(entry["event"] in ENDS for entry in read_ends(folder.journal))
 
 
 def _arrival(run: OpenRun) -> tuple[str, str]:
