@@ -4,6 +4,7 @@ Real-time bytes act wherever they stand; all others wait in a buffer of 128 byte
 main loop takes them line by line, so a sender that does not wait loses bytes as on the board.
 """
 
+import re
 from collections.abc import Callable
 
 from zstackd_drivers.grbl_machine import GrblMachine, Mode
@@ -15,6 +16,10 @@ _RX_BUFFER = 128
 _LONGEST_LINE = 79
 _EEPROM_S = 0.02
 _ASCII = 0x80
+_LINE_END = ord("\n")
+_CARRIAGE_RETURN = ord("\r")
+_COMMENT = re.compile(r"\([^)]*\)?|;.*")
+_IGNORED = re.compile(r"[\x00-\x20/]")
 _WCO_EVERY_IDLE = 10
 _WCO_EVERY_BUSY = 30
 
@@ -70,7 +75,7 @@ class GrblFirmware:
                 act()
                 self._forget_after_reset()
             elif byte < _ASCII and len(self._rx) < _RX_BUFFER:
-                self._rx.append(byte)
+                self._rx.append(_LINE_END if byte == _CARRIAGE_RETURN else byte)
         self._report_if_due()
         self._run_lines()
 
@@ -127,19 +132,19 @@ class GrblFirmware:
         while b"\n" in self._rx and not self.machine.blocked():
             raw, _, rest = bytes(self._rx).partition(b"\n")
             self._rx = bytearray(rest)
-            line = raw.decode("ascii").replace(" ", "").strip().upper()
+            line = _cleaned(raw.decode("ascii"))
             self.lines.append(line)
             self.machine.settle()
             try:
-                answered_later = self._execute(line, len(raw))
+                answered_later = self._execute(line)
             except Refused as refusal:
                 self.machine.say(f"error:{refusal.code}")
             else:
                 self.machine.say(*([] if answered_later else ["ok"]))
 
-    def _execute(self, line: str, length: int) -> bool:
+    def _execute(self, line: str) -> bool:
         """Run one line; return whether its `ok` comes later."""
-        if length > _LONGEST_LINE:
+        if len(line) > _LONGEST_LINE:
             raise Refused(11)
         if line.startswith("$J="):
             self.machine.require(Mode.IDLE, Mode.JOG)
@@ -179,12 +184,11 @@ class GrblFirmware:
         self.machine.require(Mode.IDLE, Mode.ALARM)
         number, equals, value = line[1:].partition("=")
         settings = self.machine.settings
+        if not number[:1].isdigit():
+            raise Refused(2)
         if not equals or not number.isdigit() or int(number) not in settings:
             raise Refused(3)
-        try:
-            amount = float(value)
-        except ValueError as error:
-            raise Refused(2) from error
+        amount = _amount(value)
         if number == "20" and amount and not settings[22]:
             raise Refused(10)
         settings[int(number)] = amount
@@ -192,3 +196,18 @@ class GrblFirmware:
             settings[20] = 0
         self.machine.busy_for(_EEPROM_S)
         self._deaf_until_ns = self.machine.busy_until_ns
+
+
+def _cleaned(line: str) -> str:
+    """Return what the main loop keeps of a line."""
+    return _IGNORED.sub("", _COMMENT.sub("", line)).upper()
+
+
+def _amount(value: str) -> float:
+    try:
+        amount = float(value)
+    except ValueError as error:
+        raise Refused(2) from error
+    if amount < 0:
+        raise Refused(4)
+    return amount

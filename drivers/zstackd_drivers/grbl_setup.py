@@ -35,6 +35,7 @@ class TwinSetup:
     home: Literal["high", "low"] = "high"
     settings: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     firmware: Literal["grbl", "grbl-0.9", "marlin", "silent"] = "grbl"
+    baud: int = 115200
     resets_on_open: bool = True
     blank_eeprom: bool = False
     home_fails: bool = False
@@ -59,6 +60,7 @@ class TwinSetup:
             start=low + 0.4 * span,
             um_per_unit=focus.um_per_unit,
             origin_um=focus.origin_um,
+            baud=focus.baud,
             backlash_um=simulation.backlash_um,
             engaged=focus.approach,
             home="high" if shipped else "low",

@@ -19,7 +19,7 @@ from zstackd_drivers.grbl_setup import TwinSetup
 from zstackd_drivers.other_firmware import OtherFirmware
 from zstackd_drivers.pty_port import PtyPort
 from zstackd_drivers.twin_faults import Action, Fault, Script
-from zstackd_drivers.twin_line import Distortion
+from zstackd_drivers.twin_line import Distortion, wrong_speed
 
 _log = logging.getLogger(__name__)
 _NS = 1_000_000_000
@@ -118,7 +118,7 @@ class GrblTwin:
 
     def _turn(self) -> None:
         present = self._port.client_present
-        data = self._port.read(self._patience_s())
+        data = self._heard(self._port.read(self._patience_s()))
         now = self._clock.monotonic_ns()
         with self._lock:
             if self._port.client_present and not present and self._setup.resets_on_open:
@@ -127,7 +127,14 @@ class GrblTwin:
             chunks = self._line.send(self._firmware.take_output())
         for chunk in chunks:
             if not self._muted:
-                self._port.write(chunk)
+                self._port.write(self._heard(chunk))
+
+    def _heard(self, data: bytes) -> bytes:
+        """Return what arrives of `data` at the other end: noise, where the speeds differ."""
+        return data if not data or self._in_tune() else wrong_speed(data)
+
+    def _in_tune(self) -> bool:
+        return not self._port.client_present or self._port.client_baud() == self._setup.baud
 
     def _work(self, data: bytes, now: int) -> None:
         if data:

@@ -1,14 +1,19 @@
 """A pseudo-terminal with one end for a firmware twin; the other is an ordinary serial port."""
 
+import fcntl
 import os
 import pty
 import select
+import struct
 import tty
 from pathlib import Path
 
 from zstackd_drivers.errors import LinkError
 
 _ABSENT_POLL_S = 0.005
+# Linux: a struct termios2 knows every speed, not only those with a constant of their own.
+_TCGETS2 = 0x802C542A
+_TERMIOS2 = struct.Struct("4I 20B 2I")
 
 
 class PtyPort:
@@ -66,6 +71,11 @@ class PtyPort:
     def wake(self) -> None:
         """Make a `read` in progress return; safe from any thread while open."""
         os.write(self._wake_write, b"x")
+
+    def client_baud(self) -> int:
+        """Return the line speed that the client has set, in bits per second."""
+        attributes = fcntl.ioctl(self._master, _TCGETS2, bytes(_TERMIOS2.size))
+        return int(_TERMIOS2.unpack(attributes)[-1])
 
     def read(self, timeout_s: float) -> bytes:
         """Return bytes from the client, or none after `timeout_s`, `wake` or a change of client."""

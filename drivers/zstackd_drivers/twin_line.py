@@ -5,6 +5,11 @@ from collections.abc import Sequence
 from zstackd_drivers.twin_faults import REPLY_ACTIONS, Action, Fault
 
 
+def wrong_speed(data: bytes) -> bytes:
+    """Return what a receiver at another speed makes of `data`: other bytes, and fewer."""
+    return bytes(byte * 73 + 41 & 0xFF | 0x80 for byte in data[::3])
+
+
 class Distortion:
     """Faults of the line that wait for the next bytes to spoil."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import logging
+import os
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,12 @@ from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDevi
 from zstackd_drivers.factory import reference_axis
 from zstackd_drivers.grbl import GrblAxis
 from zstackd_drivers.grbl_controller import Timeouts
-from zstackd_drivers.serial_link import why_not
+from zstackd_drivers.pty_port import PtyPort
 from zstackd_drivers.twin_faults import Action, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.drivers.conftest import OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -55,10 +58,29 @@ def test_a_port_that_is_no_serial_port(tmp_path: Path) -> None:
         open_port(port)
 
 
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Where the tests run as root, stop being root for a moment."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
 def test_no_permission_names_the_group_of_the_device() -> None:
-    message = why_not("/dev/null", 115200, PermissionError(errno.EACCES, "no"))
-    assert "no permission for serial port /dev/null" in message
-    assert f"belongs to group {Path('/dev/null').group()}" in message
+    with closing(PtyPort()) as port:
+        port.open()
+        Path(port.name).chmod(0)
+        group = Path(port.name).group()
+        with ordinary_user(), pytest.raises(LinkError, match="no permission") as caught:
+            open_port(port.name)
+    assert f"serial port {port.name}: it belongs to group {group}; add the user" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(("firmware", "words"), [("marlin", "Marlin"), ("grbl-0.9", r"0\.9j")])
@@ -72,6 +94,13 @@ def test_other_firmware_is_named_and_refused(
 def test_a_silent_port_is_reported_as_silent(open_bench: OpenBench) -> None:
     with pytest.raises(LinkError, match="nothing answers on serial port"):
         open_bench(firmware="silent", timeouts=HASTY).__enter__()
+
+
+@pytest.mark.parametrize("baud", [9600, 250000])
+def test_a_wrong_line_speed_is_worth_a_hint(open_bench: OpenBench, baud: int) -> None:
+    bench = open_bench(baud=baud, timeouts=HASTY)
+    with pytest.raises((LinkError, WrongDeviceError), match=r"focus\.baud"):
+        bench.__enter__()
 
 
 def test_a_board_that_does_not_reset_on_opening_is_identified(open_bench: OpenBench) -> None:

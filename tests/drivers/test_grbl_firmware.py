@@ -1,6 +1,7 @@
 """The firmware twin at byte level: GRBL 1.1h as its sources and manual describe it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,8 +19,8 @@ class Bench:
     """A firmware in rig time that only passes when told to."""
 
     def __init__(self, **changes: Any) -> None:
-        options = {"travel": (-20.0, 0.0), "start": -5.0, "settings": SETTINGS} | changes
-        self.firmware = GrblFirmware(TwinSetup(**options))
+        setup = TwinSetup(travel=(-20.0, 0.0), start=-5.0, settings=SETTINGS)
+        self.firmware = GrblFirmware(replace(setup, **changes))
         self.now = 0
 
     def send(self, data: bytes) -> list[str]:
@@ -156,15 +157,23 @@ def test_an_eeprom_write_is_deaf() -> None:
         (b"$J=Z1\n", 22),
         (b"$J=F60\n", 26),
         (b"$J=G91 Z-1 F60 G2\n", 16),
-        (b"$x\n", 3),
+        (b"$q\n", 2),
+        (b"$1x\n", 3),
         (b"Z--1 F1\n", 2),
         (b"G1 Z-1\n", 22),
         (b"G91 G99\n", 20),
-        (b"(" + b"x" * 90 + b"\n", 11),
+        (b"x" * 90 + b"\n", 11),
+        (b"$1=-1\n", 4),
     ],
 )
 def test_errors(line: bytes, error: int) -> None:
     assert Bench().unlocked().send(line) == [f"error:{error}"]
+
+
+def test_comments_and_empty_lines_are_answered() -> None:
+    bench = Bench().unlocked()
+    assert bench.send(b"(" + b"x" * 90 + b")\n; G1 Z5\n\r\n") == ["ok"] * 4
+    assert bench.send(b"g 91 (relative) / $x\r") == ["error:2"]
 
 
 def test_soft_limits_need_homing() -> None:
