@@ -9,7 +9,6 @@ import numpy as np
 from zstackd_drivers.specimen import Layer, Specimen
 from zstackd_drivers.specimen_board_ground import paint_ground
 from zstackd_drivers.specimen_board_parts import (
-    Place,
     put_ball,
     put_can,
     put_chip,
@@ -19,6 +18,7 @@ from zstackd_drivers.specimen_board_parts import (
     put_passive,
 )
 from zstackd_drivers.specimen_paint import Rgb, Rng
+from zstackd_drivers.specimen_place import Place
 from zstackd_drivers.specimen_sheet import Sheet
 
 PINS = 7

@@ -3,14 +3,12 @@
 Lengths are in pixels, heights in micrometres above the slide; `u` runs along a part.
 """
 
-import math
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from zstackd_drivers.specimen import Floats
 from zstackd_drivers.specimen_paint import Rgb, Rng, blended, grain, lit, tinted
+from zstackd_drivers.specimen_place import Place, box, lettering
 from zstackd_drivers.specimen_sheet import Sheet, Window, window
 
 TIN: Rgb = (196, 200, 206)
@@ -18,62 +16,7 @@ MOULD: Rgb = (50, 49, 55)
 MIRRORED: Rgb = (44, 92, 66)
 """What the lower half of a solder ball mirrors: the board."""
 
-OVERSAMPLE = 3
 LAMPS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a part lies: centre and half sizes in pixels, angle in degrees."""
-
-    x: float
-    y: float
-    half_u: float
-    half_v: float
-    angle_deg: float = 0.0
-
-    def window(self, canvas_px: tuple[int, int], *, margin: float = 1.05) -> Window:
-        """Return the window that holds the whole part."""
-        reach_px = math.hypot(self.half_u, self.half_v) * margin + 2
-        return window(
-            canvas_px, centre_px=(self.x, self.y), reach_px=reach_px, angle_deg=self.angle_deg
-        )
-
-    def moved(self, u: float, v: float, *, half_u: float, half_v: float) -> "Place":
-        """Return a place of another size, `u` along and `v` across from this one."""
-        turn = math.radians(self.angle_deg)
-        x = self.x + u * math.cos(turn) - v * math.sin(turn)
-        y = self.y + u * math.sin(turn) + v * math.cos(turn)
-        return Place(x, y, half_u, half_v, self.angle_deg)
-
-
-def box(on: Window, half_u: float, half_v: float, corner: float) -> Floats:
-    """Return the distance from the edge of a rounded box, inside positive, (h, w) float32."""
-    du = np.abs(on.u) - np.float32(half_u - corner)
-    dv = np.abs(on.v) - np.float32(half_v - corner)
-    outside = np.hypot(np.maximum(du, 0), np.maximum(dv, 0))
-    return np.asarray(corner - outside - np.minimum(np.maximum(du, dv), 0), np.float32)
-
-
-def lettering(on: Window, text: str, *, cap_px: float, at: tuple[float, float]) -> Floats:
-    """Return how much ink (0 to 1) of `text`, centred at (u, v) `at`, lies on each pixel."""
-    scale = OVERSAMPLE * cap_px / 22
-    stroke = max(1, round(OVERSAMPLE * cap_px / 8))
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
-    margin = 3 * stroke
-    plate = np.zeros((height + 2 * margin, width + 2 * margin), np.uint8)
-    cv2.putText(
-        plate, text, (margin, margin + height), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, stroke,
-        cv2.LINE_AA,
-    )  # fmt: skip
-    plate = np.asarray(cv2.GaussianBlur(plate, (0, 0), OVERSAMPLE / 3), np.uint8)
-    across = (on.u - np.float32(at[0])) * OVERSAMPLE + plate.shape[1] / 2
-    down = (on.v - np.float32(at[1])) * OVERSAMPLE + plate.shape[0] / 2
-    ink = cv2.remap(
-        plate, across.astype(np.float32), down.astype(np.float32), cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=0,
-    )  # fmt: skip
-    return np.asarray(ink, np.float32) / np.float32(255)
 
 
 def put_chip(sheet: Sheet, rng: Rng, place: Place, *, text: tuple[str, ...], top_um: float) -> None:
@@ -85,16 +28,11 @@ def put_chip(sheet: Sheet, rng: Rng, place: Place, *, text: tuple[str, ...], top
     pits = np.clip(_rough(rng, on, scale_px=5) - 1.4, 0, 1)
     relief = 1.2 * np.clip(inside / bevel, 0, 1) * bevel + 0.9 * rough - 2 * pits
     dimple = np.hypot(on.u + 0.82 * place.half_u, on.v - 0.7 * place.half_v) / (0.09 * place.half_v)
-    relief = relief - 0.25 * place.half_v * np.clip(1 - dimple**2, 0, 1) ** 0.5
+    relief -= 0.25 * place.half_v * np.clip(1 - dimple**2, 0, 1) ** 0.5
     shade = lit(np.asarray(relief, np.float32), strength=0.55) + 0.06 * rough - 0.3 * pits
     shade = shade * (1.05 - 0.18 * (on.u + on.v) / (place.half_u + place.half_v))
     colour = tinted(np.asarray(shade, np.float32), MOULD)
-    ink = np.zeros_like(on.u)
-    cap = 0.26 * place.half_v
-    for row, line in enumerate(text):
-        down = (row - (len(text) - 1) / 2) * 2.0 * cap
-        ink = np.maximum(ink, lettering(on, line, cap_px=cap, at=(0, down)))
-    ink = np.asarray(ink * np.clip(0.75 + 0.2 * rough, 0, 1), np.float32)
+    ink = _marking(on, text, cap_px=0.26 * place.half_v, worn=np.clip(0.75 + 0.2 * rough, 0, 1))
     colour = blended(
         colour, tinted(np.asarray(0.9 + 0.1 * rough, np.float32), (164, 160, 150)), ink
     )
@@ -102,6 +40,15 @@ def put_chip(sheet: Sheet, rng: Rng, place: Place, *, text: tuple[str, ...], top
     height = top_um + tilt - 14 * np.clip(1 - inside / bevel, 0, 1)
     height = height - 6 * np.clip(1 - dimple**2, 0, 1)
     sheet.put(on, colour=colour, inside_px=inside, height_um=np.asarray(height, np.float32))
+
+
+def _marking(on: Window, text: tuple[str, ...], *, cap_px: float, worn: Floats) -> Floats:
+    """Return the ink of several lines of text, as far as it is not `worn` off."""
+    ink = np.zeros_like(on.u)
+    for row, line in enumerate(text):
+        down = (row - (len(text) - 1) / 2) * 2.0 * cap_px
+        np.maximum(ink, lettering(on, line, cap_px=cap_px, at=(0, down)), out=ink)
+    return np.asarray(ink * worn, np.float32)
 
 
 def put_lead(sheet: Sheet, rng: Rng, place: Place, *, from_um: float, to_um: float) -> None:
@@ -113,8 +60,8 @@ def put_lead(sheet: Sheet, rng: Rng, place: Place, *, from_um: float, to_um: flo
     streaks = _rough(rng, on, scale_px=2.2) + 0.8 * _rough(rng, on, scale_px=9)
     roll = np.clip(inside / (0.35 * place.half_v), 0, 1)
     slope = np.exp(-(((along - 0.42) / 0.11) ** 2))
-    shade = lit(np.asarray(0.28 * streaks + 4 * roll, np.float32), strength=0.7)
-    shade = shade * (0.74 + 0.14 * drop - 0.46 * slope) + 0.04 * streaks
+    shade = lit(0.28 * streaks + 4 * roll, strength=0.7) * (0.74 + 0.14 * drop - 0.46 * slope)
+    shade = shade + 0.04 * streaks
     shade = shade + 0.5 * np.exp(-(((along - 0.27) / 0.04) ** 2)) * roll
     height = to_um + (from_um - to_um) * drop
     sheet.put(

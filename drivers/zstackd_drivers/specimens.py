@@ -6,13 +6,14 @@ from typing import Literal
 from zstackd_drivers.specimen import Specimen, canvas_size_px
 from zstackd_drivers.specimen_board import paint_board
 from zstackd_drivers.specimen_diatom import paint_diatom
+from zstackd_drivers.specimen_insect import paint_insect
 
 Name = Literal["diatom", "board", "insect"]
 
 PAINTERS: dict[Name, Callable[..., Specimen]] = {
     "diatom": paint_diatom,
     "board": paint_board,
-    "insect": paint_diatom,
+    "insect": paint_insect,
 }
 
 
