@@ -61,7 +61,7 @@ class HairLayer:
         """Draw one hair: cover, colour with a glint along its lit side, and heights."""
         points, across = hair.line_px()
         t = np.linspace(0, 1, STEPS + 1)
-        half = hair.width_px / 2 * np.clip(1.02 - t**1.6, 0.12, 1)
+        half = hair.width_px / 2 * np.clip(1.02 - t**1.6, 0.12, 1) * np.clip(0.45 + 9 * t, 0, 1)
         outline = _outline(points, across, half)
         cv2.fillPoly(self.alpha, [_fixed(outline)], 255, cv2.LINE_AA, SHIFT)
         low_um, high_um = hair.heights_um
@@ -76,8 +76,9 @@ class HairLayer:
 
     def _glint(self, points: Points, across: Points, half: Points) -> None:
         """Draw the light along the upper left flank, over the middle of the hair's length."""
-        part = slice(STEPS // 6, STEPS - STEPS // 6)
-        narrow = np.maximum(0.26 * half, 0.25)
+        part = slice(1, STEPS - STEPS // 8)
+        swell = np.sqrt(np.sin(np.linspace(0.02, 0.98, STEPS + 1) * math.pi))
+        narrow = np.maximum(0.27 * half * swell, 0.2)
         outline = _fixed(_outline(points[part], across[part], narrow[part]))
         red, green, blue = GLINT_RGB
         cv2.fillPoly(self._colour, [outline], (blue, green, red), cv2.LINE_AA, SHIFT)
