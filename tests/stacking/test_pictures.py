@@ -12,15 +12,15 @@ from PIL import ImageDraw, ImageFont
 
 from zstackd_stacking.colour import coloured, viridis
 from zstackd_stacking.lettering import Pen
-from zstackd_stacking.pictures import (
+from zstackd_stacking.pictures import depth_picture, reduced, relief_picture
+from zstackd_stacking.relief import LEVEL, shading
+from zstackd_stacking.scales import (
     decimals_of,
-    depth_picture,
     length_label,
-    reduced,
     round_below,
     round_ticks,
 )
-from zstackd_stacking.types import FloatMap, Image
+from zstackd_stacking.types import FloatMap, Image, as_floats
 
 INK = 64
 
@@ -141,3 +141,43 @@ def test_a_reduced_image_keeps_kind_and_shape(shape: tuple[int, ...], dtype: typ
     assert small.ndim == len(shape)
     assert max(small.shape[:2]) == min(64, max(shape[:2]))
     assert np.all(small == 77)
+
+
+def hill(height: int = 300, width: int = 400) -> FloatMap:
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return as_floats(40 * np.exp(-((x - width / 2) ** 2 + (y - height / 2) ** 2) / 4000))
+
+
+def test_a_hill_is_bright_towards_the_upper_left_and_dark_behind() -> None:
+    light = shading(hill())
+    assert light.shape == (300, 400)
+    assert 0 <= light.min() <= light.max() <= 1
+    bright, dark = light[110, 160], light[190, 240]
+    assert bright > LEVEL + 0.15
+    assert dark < LEVEL - 0.3
+    assert light[5, 5] == pytest.approx(LEVEL, abs=0.02)
+
+
+@given(st.floats(1e-3, 1e4), st.floats(-1e3, 1e3))
+def test_shading_does_not_depend_on_the_unit_of_heights(factor: float, offset: float) -> None:
+    usual = shading(hill())
+    other = shading(as_floats(hill() * np.float32(factor) + np.float32(offset * factor)))
+    assert np.abs(usual - other).max() < 0.02
+
+
+def test_level_ground_has_no_shadows() -> None:
+    np.testing.assert_allclose(shading(np.full((30, 40), 7, np.float32)), LEVEL, rtol=1e-5)
+
+
+def test_a_relief_picture_has_shadows_and_colours_above_its_legend() -> None:
+    picture = relief_picture(hill(), None, pixel_size_um=0.5)
+    plain = depth_picture(hill(), None, pixel_size_um=0.5)
+    assert picture.shape == plain.shape
+    assert picture[110, 160].sum() > 1.3 * picture[190, 240].sum()
+    assert np.abs(plain[110, 160].astype(int) - plain[190, 240]).max() <= 2
+    np.testing.assert_array_equal(picture[-8:], plain[-8:])
+
+
+def test_a_relief_of_nothing_is_drawn_too() -> None:
+    nothing = np.full((50, 60), np.nan, np.float32)
+    assert relief_picture(nothing, None, pixel_size_um=None).size > 0

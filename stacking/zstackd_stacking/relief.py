@@ -1,0 +1,42 @@
+"""Relief shading: heights as a surface lit from the upper left.
+
+Source: B. Horn, "Hill shading and the reflectance map", Proc. IEEE 69 (1981): slopes from eight
+neighbours, and a matt surface whose brightness is the cosine between its normal and the light.
+"""
+
+import math
+from typing import Final
+
+import cv2
+import numpy as np
+
+from zstackd_stacking.types import FloatMap, as_floats
+
+LEVEL: Final = math.sqrt(0.5)
+"""The brightness of level ground."""
+
+_LIGHT: Final = (-0.5, -0.5, LEVEL)
+"""Towards the light in image axes (right, down, up): upper left, 45 degrees above the horizon."""
+
+_STEEP_SHARE: Final = 95
+_STEEP: Final = 1.0
+_SMOOTHING_PX: Final = 1.2
+
+
+def shading(heights: FloatMap) -> FloatMap:
+    """Brightness (H, W) float32, 0 to 1, of the surface that `heights` (H, W) float32 describe.
+
+    The surface is exaggerated so that its steep places (the 95th percentile of its slopes) stand
+    at 45 degrees: the picture is for the eye, whatever the unit of the heights. Level ground has
+    `LEVEL`. Single noisy pixels are smoothed away.
+    """
+    smooth = cv2.GaussianBlur(heights, (0, 0), _SMOOTHING_PX)
+    across = as_floats(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3))
+    down = as_floats(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3))
+    steep = float(np.percentile(np.hypot(across, down), _STEEP_SHARE))
+    factor = np.float32(_STEEP / steep if steep > 0 else 0.0)
+    across, down = across * factor, down * factor
+    right, below, up = _LIGHT
+    towards = up - right * across - below * down
+    lit = towards / np.sqrt(1 + across**2 + down**2)
+    return as_floats(np.clip(lit, 0, 1))
