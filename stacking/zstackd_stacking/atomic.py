@@ -3,14 +3,18 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from zstackd_config.errors import InputError, StorageError
 
 
-def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write `parts` to a new file beside `path`, force it to disk, and rename it into place.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file beside `path`, open for writing, that takes its place when the block ends well.
+
+    It is forced to disk before it is renamed; where the block raises, it is removed.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written; `path` is as it was.
@@ -18,7 +22,10 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     target = path.resolve()
     hidden = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.tmp")
     try:
-        _write_through(hidden, parts)
+        with hidden.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         hidden.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
@@ -29,13 +36,15 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
             hidden.unlink()
 
 
-def _write_through(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    with os.fdopen(descriptor, "wb") as file:
+def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write `parts` to a new file beside `path`, force it to disk, and rename it into place.
+
+    Raises:
+        StorageError: as `replacing`.
+    """
+    with replacing(path) as file:
         for part in parts:
             file.write(part)
-        file.flush()
-        os.fsync(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

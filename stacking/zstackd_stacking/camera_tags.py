@@ -17,7 +17,8 @@ _LOG = logging.getLogger(__name__)
 _EXIF_DIRECTORY = 0x8769
 _EXIF_PREFIX = b"Exif\0\0"
 _TEXTS = frozenset({271, 272, 306, 315, 33432, 36867})
-_RATIONALS = frozenset({33434, 33437, 37386})
+_EXPOSURE_TIME = 33434
+_RATIONALS = frozenset({_EXPOSURE_TIME, 33437, 37386})
 _COUNTS = frozenset({34855})
 _MAX_SHORT, _MAX_RATIO = 65535, 4000
 _ASCII_TYPE, _SHORT_TYPE, _RATIONAL_TYPE = 2, 3, 5
@@ -52,6 +53,14 @@ def tags_from_exif(exif: bytes) -> list[ExtraTag]:
         return []
     tags = (_extra_tag(tag, value) for tag, value in sorted(fields.items()))
     return [tag for tag in tags if tag is not None]
+
+
+def exposure_s(exif: bytes) -> float | None:
+    """The exposure time in seconds that an EXIF block notes; None where it notes none."""
+    for tag, _, _, value, _ in tags_from_exif(exif):
+        if tag == _EXPOSURE_TIME and value[0] > 0:
+            return float(Fraction(*value))
+    return None
 
 
 def _extra_tag(tag: int, value: Any) -> ExtraTag | None:

@@ -6,7 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -35,6 +35,8 @@ MAX_QUALITY: Final = 100
 _UM_PER_CM, _UM_PER_M = 1e4, 1e6
 _JPEG_SEGMENT_BYTES = 65533
 _ICC_CHUNK_BYTES = _JPEG_SEGMENT_BYTES - 14
+_JFIF_DENSITY = slice(13, 18)
+_PER_CM, _MAX_DENSITY = 2, 65535
 _PNG_HEADER_END = 33
 _PNG_SETTINGS = [
     cv2.IMWRITE_PNG_COMPRESSION, 1,
@@ -95,7 +97,9 @@ def write_image(
     elif kind == "png":
         write_atomically(path, _encode_png(image, pixel_size_um, metadata))
     else:
-        write_atomically(path, _encode_jpeg(_eight_bits(image, path), quality, metadata))
+        write_atomically(
+            path, _encode_jpeg(_eight_bits(image, path), quality, pixel_size_um, metadata)
+        )
 
 
 def write_depth_tiff(
@@ -121,13 +125,11 @@ def _encode_tiff(
 
     buffer = io.BytesIO()
     colour = image.ndim > 2  # noqa: PLR2004 - (H, W, 3)
-    per_cm = _UM_PER_CM / pixel_size_um if pixel_size_um else None
     tifffile.imwrite(
         buffer,
         image[..., ::-1] if colour else image,
         photometric="rgb" if colour else "minisblack",
-        resolution=(per_cm, per_cm) if per_cm else None,
-        resolutionunit="CENTIMETER" if per_cm else "NONE",
+        **centimetre_resolution(pixel_size_um),
         description=note or None,
         software="zstackd",
         metadata=None,
@@ -135,6 +137,14 @@ def _encode_tiff(
         extratags=tags_from_exif(metadata.exif) if metadata.exif else [],
     )
     return [buffer.getbuffer()]
+
+
+def centimetre_resolution(pixel_size_um: float | None) -> dict[str, Any]:
+    """The options of tifffile that note a pixel size, or that there is none."""
+    if not pixel_size_um:
+        return {"resolutionunit": "NONE"}
+    per_cm = _UM_PER_CM / pixel_size_um
+    return {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
 
 
 def _encode_png(image: Image, pixel_size_um: float | None, metadata: Metadata) -> Parts:
@@ -155,12 +165,29 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
 
 
-def _encode_jpeg(image: Image, quality: int, metadata: Metadata) -> Parts:
+def _encode_jpeg(
+    image: Image, quality: int, pixel_size_um: float | None, metadata: Metadata
+) -> Parts:
     encoded = _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     first_end = 4 + int.from_bytes(encoded[4:6], "big")  # the JFIF segment stays first
+    first = bytearray(encoded[:first_end])
+    if pixel_size_um:
+        first[_JFIF_DENSITY] = _jfif_density(pixel_size_um)
     segments = [] if metadata.exif is None else [_exif_segment(upright(metadata.exif))]
     segments += _icc_segments(metadata.icc or b"")
-    return [encoded[:first_end], *segments, encoded[first_end:]]
+    return [bytes(first), *segments, encoded[first_end:]]
+
+
+def _jfif_density(pixel_size_um: float) -> bytes:
+    """Unit (2: pixels per centimetre) and density of JFIF, which holds 1 to 65535 of them."""
+    per_cm = round(_UM_PER_CM / pixel_size_um)
+    if not 1 <= per_cm <= _MAX_DENSITY:
+        _LOG.warning(
+            "a JPEG cannot note a pixel size of %g µm, only 0.153 to 10000 µm: it is left out",
+            pixel_size_um,
+        )
+        return struct.pack(">BHH", 0, 1, 1)
+    return struct.pack(">BHH", _PER_CM, per_cm, per_cm)
 
 
 def _exif_segment(exif: bytes) -> bytes:

@@ -186,3 +186,24 @@ def test_an_input_is_never_an_output_not_even_by_another_name(tmp_path: Path) ->
     link.hardlink_to(frame)
     with pytest.raises(InputError, match="one of the input frames"):
         require_writable(link, inputs=[frame])
+
+
+@pytest.mark.parametrize("size_um", [0.2, 0.65, 12.0])
+def test_a_jpeg_notes_its_pixel_size(tmp_path: Path, size_um: float) -> None:
+    path = tmp_path / "a.jpg"
+    write_image(path, COLOUR, pixel_size_um=size_um, metadata=Metadata(icc=ICC))
+    with PillowImage.open(path) as picture:
+        assert picture.info["jfif_unit"] == 2
+        assert picture.info["jfif_density"] == (round(10_000 / size_um),) * 2
+        assert picture.info["icc_profile"] == ICC
+
+
+@pytest.mark.parametrize("size_um", [0.1, 30_000.0])
+def test_a_pixel_size_that_a_jpeg_cannot_note_is_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, size_um: float
+) -> None:
+    path = tmp_path / "a.jpg"
+    write_image(path, COLOUR, pixel_size_um=size_um)
+    with PillowImage.open(path) as picture:
+        assert picture.info["jfif_unit"] == 0
+    assert "cannot note a pixel size" in caplog.text
