@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export PYTHONNOUSERSITE := 1
 
-.PHONY: demo test lint types layers units bench clean
+.PHONY: demo test lint types layers units bench install uninstall clean
 
 demo: $(READY)
 	$(BIN)/zstackd run config/examples/run.demo.yaml --rig config/examples/rig.simulated.yaml
@@ -35,6 +35,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+# The service on this machine (see docs/install.md); DESTDIR=folder only stages its files.
+install uninstall:
+	systemd/install.sh $@
 
 clean:
 	rm -rf $(VENV) demo bench/out

@@ -9,8 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Self
 
@@ -83,33 +82,23 @@ def watchdog_interval_s(environment: MutableMapping[str, str] = os.environ) -> f
     return None if process_id not in {"", str(os.getpid())} else int(period_us) / 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
-    """A thread that has made no progress for longer than it may."""
-
-    thread: str
-    silent_s: float
-    limit_s: float
-
-    def __str__(self) -> str:
-        """Say it for people."""
-        return (
-            f"{self.thread} made no progress for {self.silent_s:.1f} s (limit {self.limit_s:g} s)"
-        )
-
-
 class Watchdog:
-    """While entered, feeds systemd's watchdog as long as `late` names no thread.
+    """While entered, feeds systemd's watchdog as long as no essential thread hangs.
 
-    The thread that feeds it proves nothing by itself: it looks at the progress of the others, and
-    falls silent when one of them has none. systemd then ends the process and starts it anew.
+    The thread that feeds it proves nothing by itself: it asks `overdue_s` for the threads that
+    hang, with the seconds they are late, and falls silent when there is one. systemd then ends the
+    process and starts it anew. `interval_s` is the time within which systemd wants to hear of us;
+    None where it does not.
     """
 
     def __init__(
-        self, notifier: Notifier, late: Callable[[], Sequence[Late]], interval_s: float | None
+        self,
+        notifier: Notifier,
+        overdue_s: Callable[[], Mapping[str, float]],
+        interval_s: float | None,
     ) -> None:
         self._notifier = notifier
-        self._late = late
+        self._overdue_s = overdue_s
         self._interval_s = interval_s
         self._end = threading.Event()
         self._accused: tuple[str, ...] = ()
@@ -133,18 +122,18 @@ class Watchdog:
     def _feed(self) -> None:
         pause_s = (self._interval_s or 0.0) / 3
         while not self._end.is_set():
-            late = self._late()
-            if not late:
+            overdue_s = self._overdue_s()
+            if not overdue_s:
                 self._notifier.alive()
-            self._accuse(late)
+            self._accuse(overdue_s)
             self._end.wait(pause_s)
 
-    def _accuse(self, late: Sequence[Late]) -> None:
-        names = tuple(entry.thread for entry in late)
+    def _accuse(self, overdue_s: Mapping[str, float]) -> None:
+        names = tuple(sorted(overdue_s))
         if names != self._accused:
-            for entry in late:
-                _log.error("%s; systemd will start the service again", entry)
-            if not late:
+            for name, late_s in overdue_s.items():
+                _log.error("%s: no progress, %.1f s late; systemd will end us", name, late_s)
+            if not names:
                 _log.warning("%s: progress again", ", ".join(self._accused))
         self._accused = names
 
