@@ -12,6 +12,7 @@
 The message is the interface: it is printed as it stands, without a traceback.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -19,6 +20,16 @@ class ZstackdError(Exception):
     """Root of the tree; `exit_status` is what the command line ends with."""
 
     exit_status: ClassVar[int] = 1
+
+
+class ConfigError(ZstackdError):
+    """A rig or run file is invalid; `problems` holds one line for each thing that is wrong."""
+
+    exit_status = 2
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
 
 
 class InputError(ZstackdError):

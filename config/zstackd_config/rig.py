@@ -1,11 +1,15 @@
 """`rig.yaml`: the camera, the optics, the focus axis and the folders of one rig."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from zstackd_config.base import Settings
+from zstackd_config.service import Service
+
+OVERSHOOT_PER_BACKLASH = 1.25
+"""How far past a plane a motion against the approach goes, as a share of the backlash."""
 
 SizePx = tuple[Annotated[int, Field(ge=16, le=16384)], Annotated[int, Field(ge=16, le=16384)]]
 
@@ -81,6 +85,31 @@ class GrblFocus(Settings):
         "(an operator says where it stands).",
     )
 
+    @field_validator("um_per_unit")
+    @classmethod
+    def _turns_the_motor(cls, um_per_unit: float) -> float:
+        if um_per_unit == 0:
+            raise ValueError("0 µm per unit would move nothing; give what one unit really moves")
+        return um_per_unit
+
+    @field_validator("limits_um")
+    @classmethod
+    def _low_before_high(cls, limits_um: tuple[float, float]) -> tuple[float, float]:
+        low, high = limits_um
+        if not low < high:
+            raise ValueError(f"{low:g} to {high:g} µm is no range; give the lower height first")
+        return limits_um
+
+    @model_validator(mode="after")
+    def _room_for_the_approach(self) -> Self:
+        low, high = self.limits_um
+        if self.backlash_um * OVERSHOOT_PER_BACKLASH >= high - low:
+            raise ValueError(
+                f"backlash_um {self.backlash_um:g} µm leaves no room to approach planes within "
+                f"limits_um {low:g} to {high:g} µm; widen the limits"
+            )
+        return self
+
 
 class Paths(Settings):
     """Folders of the service; relative ones are relative to the rig file."""
@@ -140,3 +169,12 @@ class Rig(Settings):
     paths: Paths
     frames: Frames = Frames()
     simulation: Simulation = Simulation()
+    service: Service = Service()
+
+    def relative_to(self, folder: Path) -> Self:
+        """Return the rig with its relative paths taken from `folder`."""
+        paths = Paths(state=folder / self.paths.state, output=folder / self.paths.output)
+        camera = self.camera
+        if isinstance(camera, FolderCamera):
+            camera = camera.model_copy(update={"path": folder / camera.path})
+        return self.model_copy(update={"paths": paths, "camera": camera})

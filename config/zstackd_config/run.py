@@ -2,16 +2,27 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, PositiveFloat
-from useq import AnyZPlan
+from pydantic import AwareDatetime, Field, JsonValue, PositiveFloat
+from useq import AnyTimePlan
 
 from zstackd_config.base import Settings
+from zstackd_config.z_plan import ZPlan
 
 
 class LockedAutoExposure(Settings):
     """Let the automatic exposure converge once, then hold its values for all planes."""
 
     mode: Literal["locked_auto"] = "locked_auto"
+    target_brightness: Annotated[float, Field(ge=0.02, le=0.95)] | None = Field(
+        None,
+        description="Mean brightness of the image to expose for, 0 to 1 of full scale (no unit); "
+        "absent: what the camera's automatic exposure finds.",
+    )
+    highlight_headroom: Annotated[float, Field(ge=0, le=0.8)] | None = Field(
+        None,
+        description="Share of the scale kept free above the brightest 0.1 % of the pixels "
+        "(no unit); it wins over `target_brightness`.",
+    )
 
 
 class ManualExposure(Settings):
@@ -55,7 +66,7 @@ class Run(Settings):
     """One request: capture these planes, stack them, publish the result."""
 
     name: str = Field(min_length=1, max_length=80, description="Name of the run, for people.")
-    z_plan: AnyZPlan = Field(
+    z_plan: ZPlan = Field(
         description="Planes in useq-schema's vocabulary, in micrometres: top/bottom/step, "
         "range/step, above/below/step, absolute, relative; go_up."
     )
@@ -67,6 +78,39 @@ class Run(Settings):
     exposure: Exposure = LockedAutoExposure()
     stacking: Stacking = Stacking()
     output: Output = Output()
+    priority: Annotated[int, Field(ge=-100, le=100)] = Field(
+        0, description="Runs of higher priority are done before others that wait (-100 to 100)."
+    )
+    not_before: AwareDatetime | None = Field(
+        None,
+        description="Earliest start, ISO 8601 with its offset, such as 2026-11-24T18:30:00+01:00.",
+    )
+    repeat: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1, description="How often the run is done, one after the other."
+    )
+    time_plan: AnyTimePlan | None = Field(
+        None,
+        description="Time-lapse in useq-schema's vocabulary (interval and loops, duration and "
+        "loops, interval and duration, phases): a run at each of its times.",
+    )
+    when_late: Literal["run", "skip"] = Field(
+        "run",
+        description="What becomes of a time of the time plan that has passed by more than "
+        "`late_after_s` before its run can begin: `run` it as soon as can be, or `skip` it.",
+    )
+    late_after_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        5.0, description="Seconds after its time from which a run of a time plan counts as late."
+    )
     metadata: dict[str, JsonValue] = Field(
         default_factory=dict, description="Free notes that reach the manifest as they are."
     )
+
+    def planes_um(self, reference_um: float) -> tuple[float, ...]:
+        """Return the heights of all planes in µm, in the order they are taken.
+
+        `reference_um` is where relative z-plans start from; absolute ones do not use it.
+        """
+        if not self.z_plan.is_relative:
+            return tuple(float(z_um) for z_um in self.z_plan)
+        start_um = reference_um if self.z_reference_um == "current" else self.z_reference_um
+        return tuple(start_um + float(offset_um) for offset_um in self.z_plan)
