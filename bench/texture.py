@@ -22,7 +22,7 @@ def fractal(rng: Rng, shape: tuple[int, int], *, beta: float, highest: float = 0
     amplitude[0, 0] = 0.0
     phase = rng.random(f.shape) * (2 * np.pi)
     field = np.fft.irfft2(amplitude * np.exp(1j * phase), s=shape)
-    return (field / field.std()).astype(np.float32)
+    return np.asarray(field / field.std(), dtype=np.float32)
 
 
 def band(rng: Rng, shape: tuple[int, int], size_px: float) -> Floats:
@@ -73,7 +73,7 @@ def _specks(rng: Rng, shape: tuple[int, int], per_megapixel: float) -> Floats:
         length, angle = 16 * rng.uniform(8, 60), rng.uniform(0, 2 * np.pi)
         end = (int(x + length * np.cos(angle)), int(y + length * np.sin(angle)))
         cv2.line(canvas, (int(x), int(y)), end, 200, 1, cv2.LINE_AA, 4)
-    return canvas.astype(np.float32) / 255
+    return np.asarray(canvas / 255, np.float32)
 
 
 def surface(

@@ -1,0 +1,82 @@
+"""Which stacks the costs are measured on, and the measuring of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cases import CASES, Case
+from bench.costs import Footprint, Live, Race, every, footprint, live, race, resized
+from bench.peers import Tool, offers_low_memory
+from bench.render import folder_of
+from bench.truth import Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured. `planes`: numbers of planes, the last is that of the long stack."""
+
+    repeats: int
+    planes: tuple[int, ...]
+
+
+FULL = Extent(repeats=3, planes=(10, 50, 100, 200))
+QUICK = Extent(repeats=1, planes=(10, 20, 40))
+
+
+def races_wanted() -> dict[str, Case]:
+    """The two stacks that are timed beside the peers; both move and need alignment."""
+    size = (2048, 1536)
+    return {
+        "7 × 3.1 MP": CASES["board"].of_size(size, 7),
+        "20 × 3.1 MP": CASES["breathing"].of_size(size, 20),
+    }
+
+
+def long_stack(extent: Extent) -> Case:
+    """The stack whose planes are counted off."""
+    return CASES["relief"].of_size((2048, 1536), extent.planes[-1])
+
+
+def all_cases(extent: Extent) -> list[Case]:
+    """What has to be rendered."""
+    return [*races_wanted().values(), long_stack(extent)]
+
+
+def run_races(tools: Sequence[Tool], root: Path, work: Path, extent: Extent) -> list[Race]:
+    """Each tool on each stack, interleaved."""
+    return [
+        race(name, tools, Truth(folder_of(case, root)).frames, work, repeats=extent.repeats,
+             still=False)
+        for name, case in races_wanted().items()
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Runs of zstackd on growing stacks. `low` is None where the program has no such setting."""
+
+    planes: list[Footprint]
+    pixels: list[Footprint]
+    heights: list[Footprint]
+    low: Footprint | None
+    live: Live
+
+
+def run_growth(root: Path, work: Path, extent: Extent) -> Growth:
+    """From few planes to many, from 1 to 12 megapixels, with height map and with little memory."""
+    long = Truth(folder_of(long_stack(extent), root)).frames
+    by_planes = [footprint(f"{count} planes", every(long, count), work) for count in extent.planes]
+    ten = every(long, 10)
+    small = resized(ten, root / f"small_{folder_of(long_stack(extent), root).name}", tiles=1 / 3)
+    large = resized(ten, root / f"large_{folder_of(long_stack(extent), root).name}", tiles=4)
+    by_pixels = [
+        footprint("1 MP", small, work), by_planes[0], footprint("12 MP", large, work)
+    ]  # fmt: skip
+    heights = [
+        footprint(f"{count} planes, height map", every(long, count), work, depth=True)
+        for count in (extent.planes[0], extent.planes[-1])
+    ]
+    low = None
+    if offers_low_memory():
+        low = footprint("12 MP, memory low", large, work, options=("--memory", "low"))
+    return Growth(by_planes, by_pixels, heights, low, live(every(long, 20), work))
