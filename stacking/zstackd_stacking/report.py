@@ -1,0 +1,133 @@
+"""What a stack tells about itself: the focus curve, frames left out, a range that is too short."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from zstackd_stacking.types import FrameReport, StackReport, StackResult
+
+_SURE: Final = 0.5
+_LEAST_FRAMES: Final = 3
+_LEAST_SHARE: Final = 0.03
+_LEAST_SURE_SHARE: Final = 0.005
+_CLEARLY_SHARPER: Final = 1.2
+_LEAST_STEPS: Final = 2
+_RANGE_SHARE: Final = 0.25
+
+End = Literal["low", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """An end of the z-range at which the subject seems to go on.
+
+    `at` and `extend_by` are in µm, or in planes where the frames had no heights. `share` is the
+    part of the surely measured area that is in focus there; None where no heights were measured,
+    and the sharpest frame of all is the outermost.
+    """
+
+    end: End
+    at: float
+    extend_by: float
+    share: float | None
+    message: str
+
+
+def height_of(frame: FrameReport) -> float:
+    """Where a frame lies: its height in µm, or its index where it has none."""
+    return float(frame.index) if frame.z_um is None else frame.z_um
+
+
+def unit_of(report: StackReport) -> Literal["um", "planes"]:
+    """The unit of heights in a report and its result's height map."""
+    return "planes" if report.frames[0].z_um is None else "um"
+
+
+def cut_offs(result: StackResult) -> tuple[CutOff, ...]:
+    """The ends of the range at which more of the subject is in focus than chance puts there.
+
+    A subject that lies wholly within the range has few places that are sharpest in its outermost
+    frame. Where these are more than 3 % of the surely measured area, and more than twice what an
+    even spread over all heights would put there, the range ought to be longer: by a quarter, and
+    by two steps at least. Without a height map the sharpness of whole frames has to do.
+    """
+    used = sorted((frame for frame in result.report.frames if frame.used), key=height_of)
+    if len(used) < _LEAST_FRAMES:
+        return ()
+    heights = [height_of(frame) for frame in used]
+    step = float(np.median(np.diff(heights)))
+    shares = _end_shares(result, heights[0], heights[-1], step)
+    if shares is None:
+        return _by_sharpness(used, step, result.report)
+    bound = max(_LEAST_SHARE, 1 / (len(used) - 1))
+    ends: list[tuple[End, float]] = [("low", shares[0]), ("high", shares[1])]
+    return tuple(
+        _cut_off(end, used, step, share, result.report) for end, share in ends if share > bound
+    )
+
+
+def _end_shares(
+    result: StackResult, low: float, high: float, step: float
+) -> tuple[float, float] | None:
+    """Shares of the surely measured area within half a step of both ends; None without any."""
+    if result.depth_um is None or result.confidence is None:
+        return None
+    sure = result.depth_um[result.confidence >= _SURE]
+    if sure.size < _LEAST_SURE_SHARE * result.depth_um.size:
+        return None
+    below, above = sure <= low + step / 2, sure >= high - step / 2
+    return float(np.mean(below)), float(np.mean(above))
+
+
+def _by_sharpness(used: list[FrameReport], step: float, report: StackReport) -> tuple[CutOff, ...]:
+    sharpness = [frame.sharpness for frame in used]
+    best = int(np.argmax(sharpness))
+    if sharpness[best] < _CLEARLY_SHARPER * float(np.median(sharpness)):
+        return ()
+    if best == 0:
+        return (_cut_off("low", used, step, None, report),)
+    if best == len(used) - 1:
+        return (_cut_off("high", used, step, None, report),)
+    return ()
+
+
+def _cut_off(
+    end: End, used: list[FrameReport], step: float, share: float | None, report: StackReport
+) -> CutOff:
+    frame = used[0] if end == "low" else used[-1]
+    steps = max(_LEAST_STEPS, math.ceil(_RANGE_SHARE * (len(used) - 1)))
+    extend_by = steps * step
+    at = height_of(frame)
+    what = (
+        f"{share:.0%} of the subject is in focus at"
+        if share is not None
+        else "the sharpest frame of all is at"
+    )
+    if unit_of(report) == "planes":
+        side = "before the first frame" if end == "low" else "after the last frame"
+        where = f"the {'first' if end == 'low' else 'last'} frame"
+        advice = f"take about {steps} more frames {side}"
+    else:
+        side, to = ("below", at - extend_by) if end == "low" else ("above", at + extend_by)
+        where = f"the {'low' if end == 'low' else 'high'} end of the range, {at:g} µm"
+        advice = f"extend the range by {extend_by:g} µm {side} it, to {to:g} µm"
+    message = f"{what} {where}: it may go on beyond; {advice}"
+    return CutOff(end, at, extend_by, share, message)
+
+
+def as_json(result: StackResult) -> dict[str, Any]:
+    """The whole report as JSON holds it: frames, focus curve, what was left out, short ranges."""
+    report = result.report
+    curve = sorted((height_of(frame), frame.sharpness) for frame in report.frames if frame.used)
+    return {
+        **asdict(report),
+        "depth_unit": unit_of(report),
+        "focus_curve": {
+            "z": [height for height, _ in curve],
+            "sharpness": [sharpness for _, sharpness in curve],
+        },
+        "left_out": [frame.name for frame in report.frames if not frame.used],
+        "cut_off": [asdict(found) for found in cut_offs(result)],
+    }
