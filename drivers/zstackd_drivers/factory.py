@@ -12,11 +12,12 @@ from zstackd_drivers.axis import FocusAxis, Reference
 from zstackd_drivers.camera import Camera
 from zstackd_drivers.camera_twin import SimulatedCamera
 from zstackd_drivers.clock import Clock, ScaledClock, SystemClock
+from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.errors import UnreferencedError
 from zstackd_drivers.folder_camera import FolderCamera
-from zstackd_drivers.grbl import GrblAxis
 from zstackd_drivers.grbl_setup import TwinSetup
 from zstackd_drivers.grbl_twin import GrblTwin
+from zstackd_drivers.port_search import NamedPort
 from zstackd_drivers.true_focus import TrueFocus
 
 SIMULATED_PORT = "simulated"
@@ -106,10 +107,10 @@ def _enter_axis(
     stack: ExitStack, focus: GrblFocus, simulation: Simulation, clock: Clock
 ) -> tuple[FocusAxis, GrblTwin | None]:
     if focus.port != SIMULATED_PORT:
-        return stack.enter_context(GrblAxis(focus, clock=clock, port=focus.port)), None
+        return stack.enter_context(make_axis(focus, port=NamedPort(focus.port), clock=clock)), None
     setup = TwinSetup.from_rig(focus, simulation)
     twin = stack.enter_context(GrblTwin(setup=setup, clock=clock))
-    return stack.enter_context(GrblAxis(focus, clock=clock, port=twin.port)), twin
+    return stack.enter_context(make_axis(focus, port=NamedPort(twin.port), clock=clock)), twin
 
 
 def _camera(settings: CameraSettings, rig: Rig, clock: Clock, truth: TrueFocus) -> Camera:

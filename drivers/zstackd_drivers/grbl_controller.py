@@ -3,267 +3,243 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from zstackd_config.errors import HardwareError
+from zstackd_config.rig import GrblFocus
+from zstackd_drivers.controller import Machine, Standing, Stopped
+from zstackd_drivers.dialogue import Dialogue, Timeouts
 from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
-from zstackd_drivers.grbl_hearing import Hearing
+from zstackd_drivers.grbl_hearing import GrblHearing
 from zstackd_drivers.grbl_protocol import JOG_CANCEL, RESET, STATUS, Reply, is_reply, parse
-from zstackd_drivers.serial_link import SerialLink
+from zstackd_drivers.grbl_settings import GrblSettings
+from zstackd_drivers.rest import RestWatch
+from zstackd_drivers.serial_link import Port
 
 _log = logging.getLogger(__name__)
-_ASK_AGAIN_S = 0.25
-_IDENTIFY_AGAIN_S = 0.5
 _RESET_AGAIN_S = 1.0
-_QUIET_S = 0.05
+_BRAKE_AGAIN_S = 0.004
 _BEYOND_TRAVEL = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Deadlines in seconds of the wall clock."""
-
-    reply_s: float = 2.0
-    handshake_s: float = 6.0
-    margin_s: float = 2.0
+_SECONDS_A_MINUTE = 60.0
 
 
 class GrblController:
-    """The link and the dialect; `condition` guards all state.
+    """The dialect; see `Controller` for the promises.
 
     `on_disturbance` hears, with the condition held, why the position is no longer known.
     """
 
     def __init__(
-        self, *, port: str, baud: int, timeouts: Timeouts, on_disturbance: Callable[[str], None]
+        self,
+        settings: GrblFocus,
+        *,
+        port: Port,
+        timeouts: Timeouts,
+        on_disturbance: Callable[[str], None],
     ) -> None:
-        self.condition = threading.Condition()
-        self._port = port
+        self._focus = settings
         self._timeouts = timeouts
-        self._heard = Hearing(port, on_disturbance)
-        self._link = SerialLink(
-            port=port,
-            baud=baud,
-            is_reply=is_reply,
-            on_push=self._heard.take,
-            on_lost=self._heard.disturb,
-            condition=self.condition,
+        self._tolerance = 0.0
+        self._heard = GrblHearing(on_disturbance)
+        self._talk = Dialogue(
+            kind="GRBL", port=port, baud=settings.baud, timeouts=timeouts, heard=self._heard
         )
+
+    @property
+    def condition(self) -> threading.Condition:
+        """Guards and announces all state."""
+        return self._talk.condition
+
+    @property
+    def port(self) -> str:
+        """The device path in use, or used last."""
+        return self._talk.port
+
+    @property
+    def alive(self) -> bool:
+        """Whether the line is open and holds."""
+        return self._talk.alive
 
     @property
     def version(self) -> str:
         """The firmware's words on itself."""
         return self._heard.version
 
-    @property
-    def settings(self) -> Mapping[int, float]:
-        """The `$$` settings, as numbers."""
-        return self._heard.settings
-
     def reported(self) -> float | None:
-        """Return the position last reported; None where none was since the link was opened."""
+        """Return the position last reported; None where none was since the port was opened."""
         status = self._heard.status()
         return None if status is None else status[1]
 
-    def connect(self) -> None:
-        """Open the port, prove that GRBL 1.1 answers, stop whatever moves, read the settings."""
-        with self.condition:
-            self._heard.begin()
-        self._link.open()
-        self._identify()
-        self._wait_quiet()
-        self._link.forget_replies()
+    def connect(self) -> Machine:
+        """Open the port, prove that GRBL 1.1 answers, stop whatever moves, judge the settings."""
+        self._talk.open()
+        # A controller in a critical alarm is deaf to everything but a reset.
+        self._talk.identify(b"\n$I\n", last_resort=RESET)
+        self._judge_version()
+        self._talk.wait_quiet()
         self._rest()
         self._ask("$$")
-        with self.condition:
-            self._heard.expecting_reset = False
+        self._heard.expecting_reset = False
+        settings = GrblSettings.judged(self._heard.settings, self._talk.name)
+        machine = settings.machine(self._focus)
+        self._tolerance = machine.tolerance
+        return machine
 
     def close(self) -> None:
         """Release the port; a second call does nothing."""
-        self._link.close()
+        self._talk.close()
 
-    def recover(self) -> None:
-        """Make the controller answer again after any disturbance; nothing moves afterwards.
-
-        Raises LinkError where it cannot be reached, WrongDeviceError where another is there now.
-        """
-        if self._link.is_open and self._link.lost is None and self._answers():
-            return
+    def recover(self) -> Machine | None:
+        """Make it answer again after any disturbance; nothing moves afterwards."""
+        if self._talk.alive and self._answers():
+            return None
         self.close()
-        self.connect()
+        return self.connect()
 
     def check(self) -> None:
         """Raise what has happened since `recover`: LinkError or MotionError."""
-        with self.condition:
-            if self._link.lost is not None:
-                raise LinkError(self._link.lost)
-            if self._heard.disturbance is not None:
-                raise MotionError(
-                    f"{self._heard.disturbance}: its position is unknown; home it, or confirm "
-                    "where it stands"
-                )
+        self._talk.check()
 
-    def poll(self) -> tuple[str, float]:
+    def poll(self) -> Standing:
         """Ask for state and Z; raises LinkError where no report comes, MotionError on an alarm."""
-        end = time.monotonic() + self._timeouts.reply_s
-        while (left := end - time.monotonic()) > 0:
-            status = self._ask_status(min(left, _ASK_AGAIN_S))
-            if status is not None:
-                return status
-        raise LinkError(
-            f"no status report from GRBL on {self._port} within {self._timeouts.reply_s:g} s: "
-            "check cable and power"
+        state, position = self._talk.ask_until(self._ask_status, "status report")
+        return Standing(position, state, at_rest=state == "Idle")
+
+    def go(
+        self, way: Sequence[float], *, speed: float, wall_s: float, stopped: Stopped
+    ) -> float:  # fmt: skip
+        """Jog along `way`; the second jog is accepted while the first still moves."""
+        watch = RestWatch(
+            self._talk.name,
+            poll=self.poll,
+            pause=self._talk.pause,
+            stopped=stopped,
+            margin_s=self._timeouts.margin_s,
+            moving_states={"Jog"},
+            um_per_unit=self._focus.um_per_unit,
+        )
+        end = time.monotonic() + wall_s
+        for position in way:
+            watch.check()
+            self._jog(position, _SECONDS_A_MINUTE * speed)
+        return watch.arrive(way[-1], end=end, wall_s=wall_s, tolerance=self._tolerance)
+
+    def brake(self, wall_s: float) -> float:
+        """Cancel jogs until idle, which keeps the position; reset where that does not happen.
+
+        The cancel byte is repeated: one that overtakes the line of its jog has no effect.
+        """
+        limit = time.monotonic() + wall_s + self._timeouts.margin_s
+        while time.monotonic() < limit:
+            self._talk.write(JOG_CANCEL)
+            standing = self.poll()
+            if standing.at_rest:
+                return standing.position
+            self._talk.pause(_BRAKE_AGAIN_S, lambda: False)
+        self._reset()
+        raise MotionError(
+            f"{self._talk.name} did not brake within {wall_s + self._timeouts.margin_s:.3g} s and "
+            "was reset: home it, or confirm where it stands"
         )
 
-    def jog(self, z: float, rate: float) -> None:
-        """Start a motion to `z` units at `rate` units per minute; returns once it is accepted.
-
-        Raises LimitError where GRBL's soft limits forbid it, MotionError for other refusals.
-        """
-        line = f"$J=G90 G21 G53 Z{z:.5f} F{rate:.3f}"
-        reply = self._ask(line)
-        if reply.error == _BEYOND_TRAVEL:
-            raise LimitError(
-                f"GRBL on {self._port} refused Z {z:g} ({reply.reason}): home the axis, or make "
-                "focus.origin_um and limits_um agree with $132"
-            )
-        self._accept(line, reply)
-
-    def home(self, timeout_s: float) -> None:
-        """Run `$H`; raises MotionError where it fails, LinkError after `timeout_s`."""
-        self._accept("$H", self._ask("$H", timeout_s))
+    def home(self, limit_s: float, stopped: Stopped) -> None:
+        """Run `$H`; raises MotionError where it fails, LinkError after `limit_s`."""
+        try:
+            self._accept("$H", self._ask("$H", limit_s, stopped))
+        except HardwareError:
+            # A reset that overtook `$H` had no effect on it.
+            with suppress(HardwareError):
+                self._reset()
+            raise
 
     def unlock(self) -> None:
         """Lift an alarm's lock (`$X`)."""
         self._accept("$X", self._ask("$X"))
 
-    def cancel_jog(self) -> None:
-        """Send the real-time byte that brakes a jog; position is kept."""
-        self._link.write(JOG_CANCEL)
+    def stop(self, *, homing: bool) -> None:
+        """Brake a jog, which keeps the position; a homing cycle ends by nothing but a reset."""
+        self._talk.write(RESET if homing else JOG_CANCEL)
 
     def abort(self) -> None:
         """Send the reset byte and wait for nothing."""
-        self._link.write(RESET)
-
-    def reset(self) -> None:
-        """Reset the firmware and wait for its banner; motion stops, position may be lost."""
-        with self._expecting_reset():
-            end = time.monotonic() + self._timeouts.handshake_s
-            seen = self._heard.banners
-            while self._heard.banners == seen:
-                if self._link.lost is not None or time.monotonic() > end:
-                    raise LinkError(
-                        self._link.lost
-                        or f"GRBL on {self._port} does not answer a reset: check its power"
-                    )
-                self._link.write(RESET)
-                self._await(lambda: self._heard.banners > seen, _RESET_AGAIN_S)
-            self._wait_quiet()
-
-    def pause(self, seconds: float, until: Callable[[], bool]) -> None:
-        """Wait `seconds` of the wall clock, less where `until()` or a disturbance comes first."""
-        self._await(lambda: until() or self._heard.disturbance is not None, seconds)
+        self._talk.write(RESET)
 
     # Connecting.
-
-    def _identify(self) -> None:
-        start = time.monotonic()
-        end, reset_at = start + self._timeouts.handshake_s, start + self._timeouts.handshake_s / 2
-        while time.monotonic() < end and not self._heard.version:
-            # A controller in a critical alarm is deaf to everything but a reset.
-            if time.monotonic() > reset_at:
-                self._link.write(RESET)
-                reset_at = end
-            self._link.write(b"\n$I\n")
-            self._await_introduction()
-            if self._link.lost is not None:
-                raise LinkError(self._link.lost)
-        self._judge_version()
-
-    def _await_introduction(self) -> None:
-        heard, seen = self._heard, self._heard.banners
-        self._await(lambda: bool(heard.version) or heard.banners > seen, _IDENTIFY_AGAIN_S)
 
     def _judge_version(self) -> None:
         if self.version.startswith("VER:1.1"):
             return
         words = self.version or " / ".join(self._heard.strange)
-        if not words:
-            raise LinkError(
-                f"nothing answers on serial port {self._port} within "
-                f"{self._timeouts.handshake_s:g} s: check power, cable and focus.baud"
-            )
         raise WrongDeviceError(
-            f"serial port {self._port} is not GRBL 1.1: it says {words[:80]!r}; correct "
+            f"serial port {self.port} is not GRBL 1.1: it says {words[:80]!r}; correct "
             "focus.port, focus.baud or focus.driver"
         )
 
     def _answers(self) -> bool:
         try:
-            with self._expecting_reset():
-                if self._heard.critical:
-                    self.reset()
+            with self._talk.expecting_reset():
+                # After a disturbance a report on its way may be older than what happened.
+                if self._talk.disturbed:
+                    self._reset()
                 self._rest()
         except LinkError as error:
-            _log.info("%s: to be opened again, since %s", self._port, error)
+            _log.info("%s: to be opened again, since %s", self.port, error)
             return False
         return True
 
     def _rest(self) -> None:
-        with self.condition:
-            self._heard.disturbance = self._link.lost
-        state, _ = self.poll()
+        self._talk.accept()
+        state = self.poll().state
         if state not in {"Idle", "Alarm"}:
-            _log.warning("%s: GRBL is in state %s and is reset", self._port, state)
-            self.reset()
+            _log.warning("%s: GRBL is in state %s and is reset", self.port, state)
+            self._reset()
 
-    @contextmanager
-    def _expecting_reset(self) -> Iterator[None]:
-        before, self._heard.expecting_reset = self._heard.expecting_reset, True
-        try:
-            yield
-        finally:
-            self._heard.expecting_reset = before
+    def _reset(self) -> None:
+        """Reset the firmware and wait for its banner; motion stops, position may be lost."""
+        with self._talk.expecting_reset():
+            end = time.monotonic() + self._timeouts.handshake_s
+            seen = self._heard.greetings
+            while self._heard.greetings == seen:
+                if not self._talk.alive or time.monotonic() > end:
+                    raise LinkError(f"{self._talk.name} does not answer a reset: check its power")
+                self._heard.asks_reset = False
+                self._talk.write(RESET)
+                self._talk.wait(
+                    lambda: self._heard.greetings > seen or self._heard.asks_reset, _RESET_AGAIN_S
+                )
+            self._talk.wait_quiet()
 
-    # Asking and waiting.
+    # Asking.
 
-    def _ask(self, line: str, timeout_s: float | None = None) -> Reply:
-        self.check()
-        limit = self._timeouts.reply_s if timeout_s is None else timeout_s
-        answer = self._link.request(line, limit, unless=lambda: self._heard.disturbance is not None)
-        self.check()
-        reply = parse(answer or "")
+    def _jog(self, position: float, rate: float) -> None:
+        line = f"$J=G90 G21 G53 Z{position:.5f} F{rate:.3f}"
+        reply = self._ask(line)
+        if reply.error == _BEYOND_TRAVEL:
+            raise LimitError(
+                f"{self._talk.name} refused Z {position:g} ({reply.reason}): home the axis, or "
+                "make focus.origin_um and limits_um agree with $132"
+            )
+        self._accept(line, reply)
+
+    def _ask(
+        self, line: str, timeout_s: float | None = None, stopped: Stopped | None = None
+    ) -> Reply:
+        answer = self._talk.ask(line, is_reply, timeout_s=timeout_s, unless=stopped)
+        reply = parse(answer)
         if not isinstance(reply, Reply):
-            raise LinkError(f"GRBL on {self._port} answered {line!r} with {answer!r}")
+            raise LinkError(f"{self._talk.name} was interrupted before it answered {line!r}")
         return reply
 
     def _accept(self, line: str, reply: Reply) -> None:
         if reply.error is not None:
-            raise MotionError(f"GRBL on {self._port} refused {line!r} ({reply.reason})")
+            raise MotionError(f"{self._talk.name} refused {line!r} ({reply.reason})")
 
     def _ask_status(self, seconds: float) -> tuple[str, float] | None:
         with self.condition:
             seen = self._heard.reports
-        self._link.write(STATUS)
-        self._await(
-            lambda: self._heard.reports > seen or self._heard.disturbance is not None, seconds
-        )
+        self._talk.write(STATUS)
+        self._talk.pause(seconds, lambda: self._heard.reports > seen)
         self.check()
         with self.condition:
             return self._heard.status() if self._heard.reports > seen else None
-
-    def _await(self, predicate: Callable[[], bool], seconds: float) -> bool:
-        with self.condition:
-            return self.condition.wait_for(
-                lambda: predicate() or self._link.lost is not None, timeout=max(0.0, seconds)
-            )
-
-    def _wait_quiet(self) -> None:
-        while self._await_line():
-            if self._link.lost is not None:
-                raise LinkError(self._link.lost)
-
-    def _await_line(self) -> bool:
-        seen = self._heard.lines
-        return self._await(lambda: self._heard.lines != seen, _QUIET_S)

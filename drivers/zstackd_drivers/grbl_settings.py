@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from typing import Self
 
 from zstackd_config.rig import GrblFocus
+from zstackd_drivers.controller import Machine
 from zstackd_drivers.errors import WrongDeviceError
+from zstackd_drivers.kinematics import trapezoid_at
 
 _NEEDED = (1, 10, 13, 20, 22, 24, 25, 27, 102, 112, 122, 132)
 _HOLD_ALWAYS = 255
 _HOMING_SPARE_S = 10.0
+_REPORT_UNITS = 0.001
+_ROUNDING = 1.01
+_SECONDS_A_MINUTE = 60.0
+_NO_HOMING = "$22=0; fit a limit switch and set $22=1, or set focus.reference: confirm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,20 @@ class GrblSettings:
             acceleration=dump[122],
             travel=dump[132],
             homing_limit_s=_homing_limit_s(dump),
+        )
+
+    def machine(self, focus: GrblFocus) -> Machine:
+        """Return what an axis has to know of the controller."""
+        speed = self.max_rate / _SECONDS_A_MINUTE
+        return Machine(
+            steps_per_unit=self.steps_per_unit,
+            max_speed=speed,
+            tolerance=_ROUNDING * max(_REPORT_UNITS, 1 / self.steps_per_unit),
+            profile=trapezoid_at(self.acceleration),
+            braking_s=speed / self.acceleration,
+            homing_limit_s=self.homing_limit_s,
+            cannot_home=None if self.homing else _NO_HOMING,
+            complaints=tuple(self.complaints(focus)),
         )
 
     def complaints(self, focus: GrblFocus) -> Iterator[str]:

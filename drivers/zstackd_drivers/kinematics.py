@@ -4,6 +4,7 @@ Distances, speeds and accelerations may be in any one unit of length; times are 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -64,6 +65,13 @@ def trapezoid(*, distance: float, speed: float, acceleration: float) -> Profile:
             Phase(cruise_s, top, 0.0),
             Phase(ramp_s, top, -acceleration),
         )
+    )
+
+
+def trapezoid_at(acceleration: float) -> Callable[[float, float], Profile]:
+    """Return the function of distance and speed that is `trapezoid` at one acceleration."""
+    return lambda distance, speed: trapezoid(
+        distance=distance, speed=speed, acceleration=acceleration
     )
 
 

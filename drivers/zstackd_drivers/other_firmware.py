@@ -22,8 +22,10 @@ class OtherFirmware:
         self._out: list[bytes] = []
 
     def receive(self, data: bytes, now_ns: int) -> None:
-        """Take bytes from the line."""
+        """Take bytes from the line; those sent while it boots are lost."""
         self.advance(now_ns)
+        if self._greets_at is not None:
+            return
         self._rx += data
         while b"\n" in self._rx:
             line, _, rest = bytes(self._rx).partition(b"\n")
@@ -50,7 +52,7 @@ class OtherFirmware:
         return out
 
     def _answer(self, line: str) -> None:
-        if self._kind == "marlin":
+        if self._kind == "marlin" and line:
             self._say(f'echo:Unknown command: "{line}"', "ok")
         elif self._kind == "grbl-0.9":
             self._say("[0.9j.20160303:]", "ok")

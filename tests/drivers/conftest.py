@@ -12,10 +12,12 @@ import pytest
 
 from zstackd_config.rig import GrblFocus, Simulation
 from zstackd_drivers.clock import ScaledClock
-from zstackd_drivers.grbl import GrblAxis
-from zstackd_drivers.grbl_controller import Timeouts
+from zstackd_drivers.controllers import make_axis
+from zstackd_drivers.dialogue import Timeouts
 from zstackd_drivers.grbl_setup import TwinSetup
 from zstackd_drivers.grbl_twin import GrblTwin
+from zstackd_drivers.port_search import NamedPort
+from zstackd_drivers.stepping_axis import SteppingAxis
 from zstackd_drivers.twin_faults import Fault
 
 TIME_SCALE = 100.0
@@ -35,7 +37,7 @@ FOCUS = GrblFocus(
 class AxisBench:
     """One driver and the twin at the other end of its line."""
 
-    axis: GrblAxis
+    axis: SteppingAxis
     twin: GrblTwin
     clock: ScaledClock
     focus: GrblFocus
@@ -67,7 +69,8 @@ def grbl_bench(
     setup = replace(setup, settings={**setup.settings, **(settings or {})}, **setup_changes)
     with GrblTwin(setup=setup, clock=clock, faults=faults, link=link) as twin:
         port = str(link or twin.port)
-        with GrblAxis(focus, clock=clock, port=port, timeouts=timeouts) as axis:
+        made = make_axis(focus, port=NamedPort(port), clock=clock, timeouts=timeouts)
+        with made as axis:
             yield AxisBench(axis, twin, clock, focus)
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_drivers.axis import Reference
+from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.errors import LimitError, LinkError, MotionError, UnreferencedError
+from zstackd_drivers.port_search import NamedPort
 from zstackd_drivers.twin_faults import Action, Fault
 
 if TYPE_CHECKING:
@@ -293,7 +295,7 @@ def test_replug_under_another_name_reconnects_but_never_moves_by_itself(
 def test_a_second_instance_is_refused(open_bench: OpenBench) -> None:
     with open_bench() as bench:
         bench.axis.home()
-        second = type(bench.axis)(bench.focus, clock=bench.clock, port=bench.twin.port)
+        second = make_axis(bench.focus, port=NamedPort(bench.twin.port), clock=bench.clock)
         with pytest.raises(LinkError, match=f"{bench.twin.port} is in use"), second:
             pass
         bench.axis.move_to(1000.0)

@@ -18,6 +18,7 @@ from zstackd_drivers.grbl_protocol import (
     is_reply,
     parse,
 )
+from zstackd_drivers.port_search import NamedPort
 from zstackd_drivers.pty_port import PtyPort
 from zstackd_drivers.serial_link import SerialLink
 
@@ -64,9 +65,8 @@ def test_any_bytes_leave_the_link_working(junk: bytes) -> None:
     port.open()
     condition = threading.Condition()
     link = SerialLink(
-        port=port.name,
+        port=NamedPort(port.name),
         baud=115200,
-        is_reply=lambda line: line == "ok-17",
         on_push=lambda line: None,  # noqa: ARG005
         on_lost=lambda why: None,  # noqa: ARG005
         condition=condition,
@@ -75,7 +75,10 @@ def test_any_bytes_leave_the_link_working(junk: bytes) -> None:
     answering = threading.Thread(target=_answer_after, args=(port, junk))
     answering.start()
     try:
-        assert link.request("x", 5.0) == "ok-17"
+        reply = link.request(
+            "x", reply=lambda line: line == "ok-17", timeout_s=5.0, unless=lambda: False
+        )
+        assert reply == "ok-17"
     finally:
         answering.join(5.0)
         link.close()
