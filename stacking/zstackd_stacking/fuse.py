@@ -1,85 +1,83 @@
-"""Fuse planes as running sums: constant memory in the number of frames."""
+"""Fuse frames as running sums: constant memory in the number of frames.
+
+Each band of the Laplacian pyramid keeps the sum of weights and of weighted coefficients, one
+weight for all channels. Weights grow with focus evidence, so flat places average over all planes
+and detail comes from its sharpest ones. Source: T. Mertens et al., "Exposure fusion" (2007), for
+blending in the pyramid; the weights are those of `zstackd_stacking.focus`.
+"""
+
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from zstackd_stacking import focus
-from zstackd_stacking.planes import Planes
-from zstackd_stacking.pyramid import band, collapse, gaussian, level_count
-from zstackd_stacking.types import FloatMap, as_floats
+from zstackd_stacking.focus import AMPLITUDE_LEVELS, Evidence
+from zstackd_stacking.pyramid import band, gaussian
+from zstackd_stacking.types import FloatMap, Image, as_floats
+
+
+@dataclass(slots=True)
+class Sums:
+    """Running sums of one stack; lists are by band, finest first, the low-pass rest last.
+
+    The weights of the finest band are kept at half size. `damped` sums weight times amplitude,
+    `strongest` is the greatest amplitude: together they tell how much the blend has lost.
+    """
+
+    channels: list[list[FloatMap]] = field(default_factory=list)
+    weights: list[FloatMap] = field(default_factory=list)
+    squares: list[FloatMap] = field(default_factory=list)
+    damped: list[FloatMap] = field(default_factory=list)
+    strongest: list[FloatMap] = field(default_factory=list)
 
 
 class PyramidFusion:
-    """Softly weighted Laplacian pyramids, one weight for all channels.
-
-    Each band keeps the sum of weights and of weighted coefficients; a weight grows with the
-    frame's focus evidence, so flat areas average and detail comes from its sharpest planes.
-    """
+    """Softly weighted Laplacian pyramids."""
 
     def __init__(self) -> None:
-        self._tops: list[list[FloatMap]] = []
-        self._weights: list[FloatMap] = []
-        self._low: list[FloatMap] = []
-        self._high: list[FloatMap] = []
+        self.sums = Sums()
 
-    def add(self, planes: Planes, *, gain: float, mask: FloatMap | None) -> FloatMap:
-        """Add one aligned frame; returns its log evidence at half size for the depth map.
+    def add(self, channels: tuple[Image, ...], evidence: Evidence, *, gain: float) -> None:
+        """Add one aligned frame, as planes (H, W), with its evidence on the same grid.
 
-        `gain` brings the frame to the reference's brightness. `mask` (half size, 0 to 1) is
-        where the frame has pixels, None where everywhere.
+        `gain` brings the frame to the reference's brightness.
         """
-        height, width = planes[0].shape
-        levels = level_count(height, width)
-        unit = 257.0 if planes[0].dtype == np.uint16 else 1.0
-        pyramid = gaussian(planes[0], levels)
-        bands = [band(pyramid[i], pyramid[i + 1]) for i in range(levels)]
-        half = pyramid[1].shape[1], pyramid[1].shape[0]
-        energies = [focus.fine_energy(bands[0], half, unit / gain)]
-        energies += [focus.band_energy(bands[i], i, unit / gain) for i in range(1, levels)]
-        logs = focus.evidence(energies, focus.noise_floor(energies[0]))
-        weights = [focus.weights(log) for log in logs]
-        if mask is not None:
-            for i, weight in enumerate(weights):
-                weights[i] = as_floats(cv2.multiply(weight, mask))
-                mask = as_floats(cv2.pyrDown(mask))
-        self._accumulate(0, [*bands, pyramid[-1].astype(np.float32)], weights, gain)
-        for channel, plane in enumerate(planes[1:], start=1):
-            colour = gaussian(plane, levels - 1)
-            parts = [band(colour[i], colour[i + 1]) for i in range(levels - 1)]
-            parts.append(colour[-1].astype(np.float32) - unit * 128)
-            self._accumulate(channel, parts, weights, gain)
-        self._accumulate_weights(weights)
-        return logs[0]
+        if not self.sums.weights:
+            _start(self.sums, evidence)
+        _add_weights(self.sums, evidence)
+        weights = [part * np.float32(gain) for part in evidence.weights]
+        weights[0] = enlarged_weights(weights[0], channels[0].shape)
+        for number, plane in enumerate(channels):
+            self._add_channel(number, plane, weights)
 
-    def planes(self) -> tuple[FloatMap, ...]:
-        """The fused planes so far, float32."""
-        result = []
-        for channel, sums in enumerate(self._tops):
-            totals = self._weights
-            if channel == 0:
-                size = sums[0].shape[1], sums[0].shape[0]
-                fine = cv2.resize(totals[0], size, interpolation=cv2.INTER_LINEAR)
-                totals = [as_floats(fine), *totals]
-            bands = [as_floats(cv2.divide(a, b)) for a, b in zip(sums, totals, strict=True)]
-            result.append(collapse(bands))
-        return tuple(result)
+    def _add_channel(self, number: int, plane: Image, weights: list[FloatMap]) -> None:
+        pyramid = gaussian(plane, len(weights) - 1)
+        if number == len(self.sums.channels):
+            self.sums.channels.append([np.zeros(part.shape, np.float32) for part in pyramid])
+        totals = self.sums.channels[number]
+        for level, (total, weight) in enumerate(zip(totals, weights, strict=True)):
+            last = level + 1 == len(pyramid)
+            part = as_floats(pyramid[-1]) if last else band(pyramid[level], pyramid[level + 1])
+            cv2.accumulateProduct(part, weight, total)
 
-    def _accumulate(
-        self, channel: int, bands: list[FloatMap], weights: list[FloatMap], gain: float
-    ) -> None:
-        if channel == len(self._tops):
-            self._tops.append([np.zeros_like(part) for part in bands])
-        sums = self._tops[channel]
-        if channel == 0:
-            size = bands[0].shape[1], bands[0].shape[0]
-            fine = cv2.resize(weights[0], size, interpolation=cv2.INTER_LINEAR)
-            weights = [as_floats(fine), *weights]
-        for total, part, weight in zip(sums, bands, weights, strict=True):
-            scaled = weight if gain == 1.0 else weight * np.float32(gain)
-            cv2.accumulateProduct(part, scaled, total)
 
-    def _accumulate_weights(self, weights: list[FloatMap]) -> None:
-        if not self._weights:
-            self._weights = [np.zeros_like(weight) for weight in weights]
-        for total, weight in zip(self._weights, weights, strict=True):
-            cv2.add(total, weight, dst=total)
+def enlarged_weights(weights: FloatMap, shape: tuple[int, ...]) -> FloatMap:
+    """Weights at half size brought to (H, W)."""
+    size = shape[1], shape[0]
+    return as_floats(cv2.resize(weights, size, interpolation=cv2.INTER_LINEAR))
+
+
+def _start(sums: Sums, evidence: Evidence) -> None:
+    sums.weights = [np.zeros_like(part) for part in evidence.weights]
+    for name in ("squares", "damped", "strongest"):
+        setattr(sums, name, [np.zeros_like(part) for part in evidence.amplitudes])
+
+
+def _add_weights(sums: Sums, evidence: Evidence) -> None:
+    for total, weight in zip(sums.weights, evidence.weights, strict=True):
+        cv2.accumulate(weight, total)
+    for level in range(min(AMPLITUDE_LEVELS, len(evidence.amplitudes))):
+        weight, amplitude = evidence.weights[level], evidence.amplitudes[level]
+        cv2.accumulateSquare(weight, sums.squares[level])
+        cv2.accumulateProduct(weight, amplitude, sums.damped[level])
+        np.maximum(sums.strongest[level], amplitude, out=sums.strongest[level])

@@ -1,4 +1,4 @@
-"""Running weighted sums of Laplacian pyramids (Burt and Adelson 1983)."""
+"""Gaussian and Laplacian pyramids (Burt and Adelson 1983)."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ BAND_NOISE: Final = (0.8890, 0.0530, 0.01012, 0.002399, 5.887e-4, 1.504e-4, 3.71
 
 
 def level_count(height: int, width: int) -> int:
-    """How many bands an image has above its low-pass rest."""
+    """How many bands an image has above its low-pass rest; at least 2."""
     levels, side = 0, min(height, width)
     while side > MIN_SIDE_PX and levels < MAX_LEVELS:
         side, levels = (side + 1) // 2, levels + 1
@@ -28,16 +28,25 @@ def gaussian(image: Image, levels: int) -> list[Image]:
     return images
 
 
+def enlarged(coarse: FloatMap | Image, like: FloatMap | Image) -> FloatMap | Image:
+    """`coarse` brought to the size of the next finer level, that of `like`."""
+    up = cv2.pyrUp(coarse, dstsize=(like.shape[1], like.shape[0]))
+    return as_floats(up) if coarse.dtype.kind == "f" else as_image(up)
+
+
 def band(fine: Image, coarse: Image) -> FloatMap:
     """What `fine` has beyond `coarse`, float32."""
-    up = cv2.pyrUp(coarse, dstsize=(fine.shape[1], fine.shape[0]))
-    return as_floats(cv2.subtract(fine, up, dtype=cv2.CV_32F))
+    return as_floats(cv2.subtract(fine, enlarged(coarse, fine), dtype=cv2.CV_32F))
+
+
+def reduced(values: FloatMap) -> FloatMap:
+    """`values` at half the size."""
+    return as_floats(cv2.pyrDown(values))
 
 
 def collapse(bands: list[FloatMap]) -> FloatMap:
     """The image of its bands, finest first, the low-pass rest last."""
     image = bands[-1]
     for fine in reversed(bands[:-1]):
-        up = cv2.pyrUp(image, dstsize=(fine.shape[1], fine.shape[0]))
-        image = as_floats(cv2.add(fine, up))
+        image = as_floats(cv2.add(fine, enlarged(image, fine)))
     return image

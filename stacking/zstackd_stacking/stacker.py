@@ -7,9 +7,13 @@ import numpy as np
 
 from zstackd_config.errors import StackError
 from zstackd_stacking.depth import DepthMap
+from zstackd_stacking.finish import finished
+from zstackd_stacking.focus import energies, evidence, luma_bands
 from zstackd_stacking.fuse import PyramidFusion
 from zstackd_stacking.geometry import Matrix, corner_motion_px, identity, rescale
-from zstackd_stacking.planes import join, luma, split, warp_planes
+from zstackd_stacking.noise import NoiseLevel
+from zstackd_stacking.planes import luma, split, warped
+from zstackd_stacking.pyramid import gaussian, level_count
 from zstackd_stacking.track import Placement, Track
 from zstackd_stacking.types import (
     FloatMap,
@@ -39,6 +43,7 @@ class Stacker:
         self._fusion = PyramidFusion()
         self._depth = DepthMap()
         self._track = Track()
+        self._noise = NoiseLevel()
         self._reports: list[FrameReport] = []
         self._shape: tuple[int, ...] = ()
         self._dtype: np.dtype[Any] = np.dtype(np.uint8)
@@ -117,15 +122,20 @@ class Stacker:
         self, image: Image, luminance: Image, matrix: Matrix, index: int, z_um: float | None
     ) -> float:
         height, width = luminance.shape
-        planes, mask = split(image, luminance), None
+        unit = 257.0 if luminance.dtype == np.uint16 else 1.0
+        bands = luma_bands(gaussian(luminance, level_count(height, width)))
+        self._noise.observe(bands, unit)
+        found, mask = evidence(energies(bands, unit), self._noise.energy()), None
         if corner_motion_px(matrix, identity(), width=width, height=height) > _STILL_PX:
-            planes = warp_planes(planes, matrix)
+            image = warped(image, matrix)
             mask = _coverage(matrix, height, width)
-        gain = self._gain(planes[0], mask)
-        evidence = self._fusion.add(planes, gain=gain, mask=mask)
+            found = found.moved(matrix, mask)
+        gain = self._gain(luma(image), mask)
+        self._fusion.add(split(image), found, gain=gain)
         if self._options.depth:
-            self._depth.add(evidence, index=index, height=float(index) if z_um is None else z_um)
-        return float(cv2.mean(evidence)[0])
+            height_of = float(index) if z_um is None else z_um
+            self._depth.add(as_floats(cv2.log(found.focus)), index=index, height=height_of)
+        return float(cv2.mean(found.focus)[0])
 
     def _gain(self, luminance: Image, mask: FloatMap | None) -> float:
         """Factor from the frame's brightness to the reference's, over the part they share."""
@@ -148,7 +158,7 @@ class Stacker:
     def _image(self) -> Image:
         if not self._reports:
             raise StackError("no frames were added: a stack needs at least 1 frame")
-        image = join(self._fusion.planes(), self._dtype)
+        image = finished(self._fusion.sums, self._noise, self._dtype)
         return image[: self._shape[0], : self._shape[1]]
 
     def _heights(self) -> tuple[FloatMap, FloatMap]:

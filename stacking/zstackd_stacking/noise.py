@@ -1,0 +1,96 @@
+"""How noisy frames are, measured where nothing is in focus.
+
+Two measures of the finest bands' energy in a frame's quietest blocks: within the frame, which fine
+detail all over would raise, and of its difference from the frame before, which is nothing where
+frames are copies of each other.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zstackd_stacking.pyramid import BAND_NOISE
+from zstackd_stacking.types import FloatMap
+
+LEVELS: Final = 3
+LEAST_ENERGY: Final = 0.05
+_BLOCK: Final = 8
+_EACH: Final = 4
+_QUIET_QUANTILE: Final = 0.2
+_QUANTILE_TO_MEAN: Final = 1.2
+_DEAD: Final = 0.01
+_MOST_COLOURED: Final = 2.0
+
+
+class NoiseLevel:
+    """The least noise that any frame has shown; energies are in units of white noise.
+
+    1 is one 8-bit level rms. Energies of coarser bands are held to what noise can have there.
+    """
+
+    def __init__(self) -> None:
+        self._within: list[float] = []
+        self._between: list[float] = []
+        self._samples: list[FloatMap] = []
+
+    def observe(self, bands: Sequence[FloatMap], unit: float) -> None:
+        """Take in the finest bands of a frame; `unit` is one 8-bit level in their levels."""
+        samples = [_sample(part) for part in bands[:LEVELS]]
+        scales = [1.0 / (BAND_NOISE[i] * unit * unit) for i in range(len(samples))]
+        within = [_quiet(_blocks(part), s) for part, s in zip(samples, scales, strict=True)]
+        self._within = _least(self._within, within)
+        if self._samples:
+            between = [
+                _quiet(_blocks(part - before), s / 2)
+                for part, before, s in zip(samples, self._samples, scales, strict=True)
+            ]
+            self._between = _least(self._between, between)
+        self._samples = samples
+
+    def energy(self, level: int = 0) -> float:
+        """What noise alone can be taken for; never quite nothing."""
+        return max(_held(self._within, level), LEAST_ENERGY)
+
+    def proven_variance(self, level: int) -> float:
+        """Variance that is surely noise in a band, in squared 8-bit levels."""
+        proven = min(_held(self._within, level), _held(self._between, level))
+        return proven * BAND_NOISE[level]
+
+
+def _least(before: list[float], found: list[float]) -> list[float]:
+    return [min(pair) for pair in zip(before, found, strict=True)] if before else found
+
+
+def _held(energies: list[float], level: int) -> float:
+    if not energies:
+        return 0.0
+    own = energies[min(level, len(energies) - 1)]
+    return own if level == 0 else min(own, _MOST_COLOURED * energies[0])
+
+
+def _sample(band: FloatMap) -> FloatMap:
+    """Every fourth strip of 8 rows, as whole blocks."""
+    rows, columns = (max(side // _BLOCK, 1) * _BLOCK for side in band.shape)
+    padded = band[:rows, :columns]
+    strips = [padded[top : top + _BLOCK] for top in range(0, rows, _BLOCK * _EACH)]
+    return np.concatenate(strips)
+
+
+def _blocks(sample: FloatMap) -> NDArray[np.float32]:
+    """Mean square of blocks of 8 x 8."""
+    height, width = sample.shape
+    tall, wide = min(height, _BLOCK), min(width, _BLOCK)
+    square = np.square(sample[: height // tall * tall, : width // wide * wide])
+    blocks = square.reshape(height // tall, tall, width // wide, wide)
+    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
+
+
+def _quiet(squares: NDArray[np.float32], scale: float) -> float:
+    """Mean of the quietest blocks, without those that are dead black or burnt out."""
+    energies = squares * np.float32(scale)
+    alive = energies[energies > _DEAD]
+    if 4 * alive.size < energies.size:
+        return 0.0
+    return float(np.quantile(alive, _QUIET_QUANTILE)) * _QUANTILE_TO_MEAN
