@@ -4,15 +4,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from zstackd_config.rig import OVERSHOOT_PER_BACKLASH
 from zstackd_drivers.errors import LimitError
 
-_OVERSHOOT_PER_BACKLASH = 1.25
 _EPSILON_UM = 1e-6
 
 
 def overshoot_um(backlash_um: float) -> float:
     """Return how far past a plane a motion against the approach goes; zero without backlash."""
-    return _OVERSHOOT_PER_BACKLASH * backlash_um
+    return OVERSHOOT_PER_BACKLASH * backlash_um
 
 
 def check_reach(

@@ -15,7 +15,7 @@ from zstackd_drivers.clock import Clock, ScaledClock, SystemClock
 from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.errors import UnreferencedError
 from zstackd_drivers.folder_camera import FolderCamera
-from zstackd_drivers.grbl_setup import TwinSetup
+from zstackd_drivers.grbl_setup import GrblSetup
 from zstackd_drivers.grbl_twin import GrblTwin
 from zstackd_drivers.port_search import NamedPort
 from zstackd_drivers.true_focus import TrueFocus
@@ -108,7 +108,7 @@ def _enter_axis(
 ) -> tuple[FocusAxis, GrblTwin | None]:
     if focus.port != SIMULATED_PORT:
         return stack.enter_context(make_axis(focus, port=NamedPort(focus.port), clock=clock)), None
-    setup = TwinSetup.from_rig(focus, simulation)
+    setup = GrblSetup.from_rig(focus, simulation)
     twin = stack.enter_context(GrblTwin(setup=setup, clock=clock))
     return stack.enter_context(make_axis(focus, port=NamedPort(twin.port), clock=clock)), twin
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from zstackd_drivers.grbl_machine import GrblMachine, Mode
 from zstackd_drivers.grbl_report import build_info, parameters, parser_state, settings_dump, status
-from zstackd_drivers.grbl_setup import TwinSetup
+from zstackd_drivers.grbl_setup import GrblSetup
 from zstackd_drivers.grbl_words import MotionWords, Refused, parse_motion
 
 _RX_BUFFER = 128
@@ -25,10 +25,12 @@ _WCO_EVERY_BUSY = 30
 
 
 class GrblFirmware:
-    """One controller; the owner reads `machine`, and empties `lines`, what was taken in."""
+    """One controller; `machine` is what it does, `lines` what was taken in."""
 
-    def __init__(self, setup: TwinSetup) -> None:
+    def __init__(self, setup: GrblSetup) -> None:
         self.machine = GrblMachine(setup)
+        self.motor = self.machine.motor
+        self.witness = self.machine.witness
         self.lines: list[str] = []
         self._rx = bytearray()
         self._words = MotionWords()
@@ -84,6 +86,18 @@ class GrblFirmware:
         self.advance(now_ns)
         self.machine.board_reset()
         self._forget_after_reset()
+
+    def is_reply(self, line: bytes) -> bool:
+        """Return whether a line answers a command."""
+        return line.startswith((b"ok", b"error"))
+
+    def alarm(self) -> None:
+        """Hit a limit switch."""
+        self.machine.hard_limit()
+
+    def stall(self) -> None:
+        """Hang in mid-motion."""
+        self.machine.stall()
 
     def _forget_after_reset(self) -> None:
         if self._resets == self.machine.resets:

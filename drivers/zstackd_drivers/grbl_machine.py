@@ -9,9 +9,9 @@ from enum import Enum
 
 from zstackd_drivers.agenda import Agenda
 from zstackd_drivers.grbl_report import settings_dump
-from zstackd_drivers.grbl_setup import TwinSetup
+from zstackd_drivers.grbl_setup import GrblSetup
 from zstackd_drivers.grbl_words import MotionWords, Refused
-from zstackd_drivers.twin_motion import Mechanics, Motor
+from zstackd_drivers.twin_setup import Witness
 
 _NS = 1_000_000_000
 _SECONDS_A_MINUTE = 60.0
@@ -38,27 +38,18 @@ _DEAF = {Mode.BOOT, Mode.HOMING, Mode.CRITICAL, Mode.HOLD}
 
 
 class GrblMachine:
-    """Everything of the controller but its reading and parsing of bytes.
+    """Everything of the controller but its reading and parsing of bytes."""
 
-    `violations` lists motions that no driver should have commanded: on a position that was lost
-    and not referenced again, or beyond the mechanics.
-    """
-
-    def __init__(self, setup: TwinSetup) -> None:
+    def __init__(self, setup: GrblSetup) -> None:
         self.setup = setup
         self.settings = setup.all_settings()
         self.agenda = Agenda()
         self.mode = Mode.IDLE
         self.busy_until_ns = 0
-        self.motions = 0
-        self.violations: list[str] = []
+        self.witness = Witness(setup.travel)
         self.resets = 0
-        mechanics = Mechanics(setup.um_per_unit, setup.origin_um, setup.backlash_um, setup.engaged)
-        self.motor = Motor(
-            mechanics=mechanics, steps_per_unit=self.settings[102], start=setup.start
-        )
+        self.motor = setup.motor(self.settings[102])
         self._offset = -setup.start
-        self._trusted = False
         self._stalled = False
         self._program: list[tuple[int, float, float]] = []
         self._out: list[bytes] = []
@@ -127,8 +118,7 @@ class GrblMachine:
                 raise Refused(15)
             self._alarm_for_good(2)
             return
-        self._judge(target)
-        self.motions += 1
+        self.witness.motion(target - self._offset)
         if self._queue(target, min(words.feed or self.settings[112], self.settings[112])):
             self.mode = mode
 
@@ -176,7 +166,7 @@ class GrblMachine:
         if self.mode is Mode.ALARM:
             self.mode = Mode.IDLE
             self.say("[MSG:Caution: Unlocked]")
-        self._trusted = True
+        self.witness.trusted = True
 
     # Resets, alarms and faults.
 
@@ -192,7 +182,7 @@ class GrblMachine:
         locked = alarm is not None or self.mode in {Mode.ALARM, Mode.CRITICAL}
         self._stop_dead()
         self._begin(Mode.ALARM if locked else Mode.IDLE)
-        self._trusted = self._trusted and not locked
+        self.witness.trusted = self.witness.trusted and not locked
         if alarm is None:
             self._greet()
         else:
@@ -203,13 +193,13 @@ class GrblMachine:
         self._stop_dead()
         self._offset = -self.motor.destination()
         self._begin(Mode.BOOT)
-        self._trusted = False
+        self.witness.trusted = False
         self.agenda.later(_BOOT_S, self._booted)
 
     def hard_limit(self) -> None:
         """A limit switch: ALARM:1."""
         self._stop_dead()
-        self._trusted = False
+        self.witness.trusted = False
         self._alarm_for_good(1)
 
     def stall(self) -> None:
@@ -252,7 +242,7 @@ class GrblMachine:
 
     def _homed(self) -> None:
         self._offset = 0.0
-        self._trusted = True
+        self.witness.trusted = True
         self.mode = Mode.IDLE
         self.say("ok")
 
@@ -265,7 +255,7 @@ class GrblMachine:
         if self.motor.moving(self.now_ns):
             self.motor.halt(self.now_ns)
             self._offset += _SLIPPED_STEPS / self.settings[102]
-            self._trusted = False
+            self.witness.trusted = False
         self._stalled = False
 
     def _queue(self, target: float, rate: float) -> bool:
@@ -285,10 +275,3 @@ class GrblMachine:
     def _beyond_soft_limits(self, target: float) -> bool:
         low, high = self.setup.travel
         return bool(self.settings[20]) and not low <= target <= high
-
-    def _judge(self, target: float) -> None:
-        low, high = self.setup.travel
-        if not self._trusted:
-            self.violations.append(f"motion to {target:g} on an unknown position")
-        elif not low <= target - self._offset <= high:
-            self.violations.append(f"motion to {target:g}, beyond {low:g} to {high:g}")

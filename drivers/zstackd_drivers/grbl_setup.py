@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Literal, Self
 
 from zstackd_config.rig import GrblFocus, Simulation
+from zstackd_drivers.twin_setup import TwinSetup, reach
 
 _STEP_UM = 0.25
 _ACCELERATION_UM_S2 = 10_000.0
@@ -18,25 +19,16 @@ _BASE = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class TwinSetup:
-    """A simulated controller and axis; `travel` and `start` are in controller units.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrblSetup(TwinSetup):
+    """A simulated GRBL controller.
 
-    `home` tells the end with the switch. At the high end machine zero is the switch, as GRBL is
-    shipped; at the low end the firmware counts as built with its own origin.
+    With the switch at the high end, machine zero is the switch, as GRBL is shipped; with it at
+    the low end, the firmware counts as built with its own origin.
     """
 
-    travel: tuple[float, float]
-    start: float
-    um_per_unit: float = 1000.0
-    origin_um: float = 0.0
-    backlash_um: float = 0.0
-    engaged: Literal["up", "down"] = "up"
-    home: Literal["high", "low"] = "high"
     settings: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     firmware: Literal["grbl", "grbl-0.9", "marlin", "silent"] = "grbl"
-    baud: int = 115200
-    resets_on_open: bool = True
     blank_eeprom: bool = False
     home_fails: bool = False
 
@@ -48,10 +40,9 @@ class TwinSetup:
     def from_rig(cls, focus: GrblFocus, simulation: Simulation) -> Self:
         """Return a controller that suits a rig: every height within the limits is in reach."""
         scale = abs(focus.um_per_unit)
-        ends = [(height - focus.origin_um) / focus.um_per_unit for height in focus.limits_um]
-        spare = (_SPARE_UM + 2 * focus.backlash_um) / scale
-        low, high = min(ends) - spare, max(ends) + spare
-        shipped = max(ends) <= 0
+        spare_um = _SPARE_UM + 2 * focus.backlash_um
+        low, high = reach(focus, spare_um)
+        shipped = high <= spare_um / scale
         travel = (low, 0.0 if shipped else high)
         rate = 60 * focus.speed_um_per_s / scale
         span = travel[1] - travel[0]
@@ -67,7 +58,7 @@ class TwinSetup:
             settings={
                 **_motion_settings(rate, scale, span),
                 23: 0 if shipped else 4,
-                27: 0.1 * spare,
+                27: 0.1 * spare_um / scale,
             },
         )
 

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from zstackd_drivers.twin_setup import TwinSetup, Witness
+
 Kind = Literal["grbl-0.9", "marlin", "silent"]
 _NS = 1_000_000_000
 _BOOT_S = 1.4
@@ -15,7 +17,10 @@ _GREETINGS: dict[Kind, list[str]] = {
 class OtherFirmware:
     """Greets after power-up and answers each line in its own manner."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, setup: TwinSetup) -> None:
+        self.motor = setup.motor(1.0)
+        self.witness = Witness(setup.travel)
+        self.lines: list[str] = []
         self._kind = kind
         self._greets_at: int | None = None
         self._rx = bytearray()
@@ -50,6 +55,16 @@ class OtherFirmware:
         """Return, and forget, the lines to send."""
         out, self._out = self._out, []
         return out
+
+    def is_reply(self, line: bytes) -> bool:
+        """Return whether a line answers a command."""
+        return line.startswith(b"ok")
+
+    def alarm(self) -> None:
+        """Have nothing that could fail."""
+
+    def stall(self) -> None:
+        """Have nothing that could hang."""
 
     def _answer(self, line: str) -> None:
         if self._kind == "marlin" and line:

@@ -6,7 +6,13 @@ from enum import Enum, auto
 
 
 class Action(Enum):
-    """What goes wrong."""
+    """What goes wrong.
+
+    LOSE_REPLY and DOUBLE_REPLY, NOISE (bytes of no meaning), SPLIT and MERGE (lines in single
+    bytes, or all at once) spoil what the controller sends next; GARBLE turns a bit of what it
+    hears next; EEPROM makes it deaf for 0.3 s of rig time; SILENCE mutes it for good. REPLUG
+    brings the port back at once, under another name.
+    """
 
     RESET = auto()
     ALARM = auto()
@@ -19,6 +25,8 @@ class Action(Enum):
     NOISE = auto()
     SPLIT = auto()
     MERGE = auto()
+    EEPROM = auto()
+    GARBLE = auto()
 
 
 REPLY_ACTIONS = {Action.LOSE_REPLY, Action.DOUBLE_REPLY}

@@ -1,6 +1,6 @@
 """A serial line that distorts what a twin sends, when told to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from zstackd_drivers.twin_faults import REPLY_ACTIONS, Action, Fault
 
@@ -10,10 +10,17 @@ def wrong_speed(data: bytes) -> bytes:
     return bytes(byte * 73 + 41 & 0xFF | 0x80 for byte in data[::3])
 
 
+def garbled(data: bytes) -> bytes:
+    """Return `data` with the lowest bit of its middle byte turned over."""
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
 class Distortion:
     """Faults of the line that wait for the next bytes to spoil."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_reply: Callable[[bytes], bool]) -> None:
+        self._is_reply = is_reply
         self._reply: list[Action] = []
         self._chunks: list[Fault] = []
 
@@ -35,7 +42,7 @@ class Distortion:
         return chunks
 
     def _replies(self, line: bytes) -> list[bytes]:
-        if not self._reply or not line.startswith((b"ok", b"error")):
+        if not self._reply or not self._is_reply(line):
             return [line]
         return [] if self._reply.pop(0) is Action.LOSE_REPLY else [line, line]
 

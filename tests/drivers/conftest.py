@@ -14,7 +14,7 @@ from zstackd_config.rig import GrblFocus, Simulation
 from zstackd_drivers.clock import ScaledClock
 from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.dialogue import Timeouts
-from zstackd_drivers.grbl_setup import TwinSetup
+from zstackd_drivers.grbl_setup import GrblSetup
 from zstackd_drivers.grbl_twin import GrblTwin
 from zstackd_drivers.port_search import NamedPort
 from zstackd_drivers.stepping_axis import SteppingAxis
@@ -65,7 +65,7 @@ def grbl_bench(
 ) -> Iterator[AxisBench]:
     clock = ScaledClock(scale)
     focus = FOCUS.model_copy(update=focus_changes or {})
-    setup = TwinSetup.from_rig(focus, Simulation(backlash_um=true_backlash_um))
+    setup = GrblSetup.from_rig(focus, Simulation(backlash_um=true_backlash_um))
     setup = replace(setup, settings={**setup.settings, **(settings or {})}, **setup_changes)
     with GrblTwin(setup=setup, clock=clock, faults=faults, link=link) as twin:
         port = str(link or twin.port)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from zstackd_drivers.grbl_firmware import GrblFirmware
-from zstackd_drivers.grbl_setup import TwinSetup
+from zstackd_drivers.grbl_setup import GrblSetup
 from zstackd_drivers.kinematics import braking, trapezoid
 from zstackd_drivers.twin_motion import Mechanics, Motor
 
@@ -19,7 +19,7 @@ class Bench:
     """A firmware in rig time that only passes when told to."""
 
     def __init__(self, **changes: Any) -> None:
-        setup = TwinSetup(travel=(-20.0, 0.0), start=-5.0, settings=SETTINGS)
+        setup = GrblSetup(travel=(-20.0, 0.0), start=-5.0, settings=SETTINGS)
         self.firmware = GrblFirmware(replace(setup, **changes))
         self.now = 0
 
@@ -185,10 +185,10 @@ def test_soft_limits_need_homing() -> None:
 def test_motion_on_an_unknown_position_is_a_violation() -> None:
     bench = Bench(settings={**SETTINGS, 20: 0, 22: 0})
     bench.send(b"$J=G91 Z-1 F60\n")
-    assert "unknown position" in bench.firmware.machine.violations[0]
+    assert "unknown position" in bench.firmware.witness.violations[0]
     bench.wait(10.0)
     bench.send(b"$X\n$J=G91 Z-100 F60\n")
-    assert "beyond" in bench.firmware.machine.violations[1]
+    assert "beyond" in bench.firmware.witness.violations[1]
 
 
 @pytest.mark.parametrize("engaged", ["up", "down"])

@@ -17,7 +17,7 @@ import yaml
 
 from zstackd_config.load import load_rig
 from zstackd_drivers.clock import SystemClock
-from zstackd_drivers.grbl_setup import TwinSetup
+from zstackd_drivers.grbl_setup import GrblSetup
 from zstackd_drivers.grbl_twin import GrblTwin
 from zstackd_drivers.other_firmware import Kind
 
@@ -85,7 +85,7 @@ class Site:
     ) -> Iterator[GrblTwin]:
         """Run a controller twin in real time on a port of its own, outside the program."""
         rig = load_rig(self.rig("twin.yaml", focus=focus or {}))
-        setup = replace(TwinSetup.from_rig(rig.focus, rig.simulation), firmware=firmware)
+        setup = replace(GrblSetup.from_rig(rig.focus, rig.simulation), firmware=firmware)
         with GrblTwin(setup=setup, clock=SystemClock()) as twin:
             yield twin
 
