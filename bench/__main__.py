@@ -14,7 +14,7 @@ from bench import growth, peers, quality, verdict
 from bench.cases import CASES
 from bench.costs import emptied
 from bench.crops import Fused, sheet
-from bench.oracle import TrueDepth
+from bench.oracle import BestChoice
 from bench.peers import Tool
 from bench.process import ToolError
 from bench.render import folder_of, render_all
@@ -65,7 +65,7 @@ def _tools(wanted: argparse.Namespace) -> list[Tool]:
     """All tools there are, zstackd first and the oracle last."""
     listed = [*wanted.peer, *os.environ.get(_PEERS_VARIABLE, "").splitlines()]
     given = [peers.pointed(text) for text in listed if text.strip()]
-    tools: list[Tool] = [peers.Zstackd(), *peers.set_up(), *given, TrueDepth()]
+    tools: list[Tool] = [peers.Zstackd(), *peers.set_up(), *given, BestChoice()]
     names = [tool.name.lower() for tool in tools]
     if wanted.only and wanted.only.lower() not in names:
         raise ToolError(f"--only {wanted.only}: not among {', '.join(names)}")
@@ -100,7 +100,7 @@ def _quality(wanted: argparse.Namespace, tools: Sequence[Tool], truths: Sequence
     outcomes = quality.all_outcomes(
         tools, truths, _OUT, fresh=frozenset(fresh), kept_only=kept_only
     )
-    competitors = [tool.name for tool in tools if tool.name not in {OURS, TrueDepth().name}]
+    competitors = [tool.name for tool in tools if tool.name not in {OURS, BestChoice().name}]
     return Table(outcomes, competitors)
 
 
@@ -116,7 +116,7 @@ def _add_costs(
 ) -> None:  # fmt: skip
     work = _OUT / "work"
     emptied(work / "scratch")
-    racers = [tool for tool in tools if tool.name != TrueDepth().name]
+    racers = [tool for tool in tools if tool.name != BestChoice().name]
     racers[0] = peers.Zstackd(depth=False)
     print("timing", flush=True)
     results.races = growth.run_races(racers, folders, work, extent)

@@ -1,16 +1,17 @@
 """Runs a whole process and tells what it cost, children included."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _POLL_S = 0.02
-_TIMEOUT_S = 1200.0
+_LAUNCHER = Path(__file__).with_name("launch.py")
 
 
 class ToolError(Exception):
@@ -38,31 +39,31 @@ def run(command: Sequence[str | Path], log: Path) -> Cost:
     What it prints goes to the file `log`, its errors to one beside it with the suffix .err.
     """
     words = [str(word) for word in command]
-    errors = log.with_suffix(".err")
+    errors, report = log.with_suffix(".err"), log.with_suffix(".cost")
+    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(report), *words]
+    report.unlink(missing_ok=True)
     with log.open("wb") as out, errors.open("wb") as err:
-        started = time.perf_counter()
-        child = subprocess.Popen(words, stdout=out, stderr=err)
+        child = subprocess.Popen(launcher, stdout=out, stderr=err)
         watch = _Watch(child.pid)
-        _, status, usage = os.wait4(child.pid, 0)
-        wall_s = time.perf_counter() - started
+        child.wait()
         sampled = watch.stop()
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
+    cost: dict[str, Any] = {"status": "not started"}
+    if report.exists():
+        cost = json.loads(report.read_text("utf-8"))
+    if cost["status"] != 0:
         said = log.read_text("utf-8", "replace") + errors.read_text("utf-8", "replace")
         last = said.strip().splitlines()[-1:]
-        raise ToolError(f"{' '.join(words[:3])} …: status {child.returncode}: {''.join(last)}")
-    own = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-    return Cost(usage.ru_utime + usage.ru_stime, wall_s, max(own, sampled))
+        raise ToolError(f"{' '.join(words[:3])} …: status {cost['status']}: {''.join(last)}")
+    return Cost(cost["cpu_s"], cost["wall_s"], max(cost["peak_mb"], sampled))
 
 
 class _Watch:
-    """Samples the memory of a process and its descendants."""
+    """Samples the memory of the descendants of a process."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._peak_mb = 0.0
         self._done = threading.Event()
-        self._deadline = time.monotonic() + _TIMEOUT_S
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self._thread.start()
 
@@ -73,7 +74,7 @@ class _Watch:
 
     def _loop(self) -> None:
         while not self._done.wait(_POLL_S):
-            self._peak_mb = max(self._peak_mb, sum(map(_resident_mb, _family(self._pid))))
+            self._peak_mb = max(self._peak_mb, sum(map(_resident_mb, _family(self._pid)[1:])))
 
 
 def _family(pid: int) -> list[int]:

@@ -1,5 +1,6 @@
 """Registers a picture to the truth, for every tool alike: global affine, gain and offset."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,7 @@ from bench.truth import Truth, View
 
 Floats = NDArray[np.float32]
 _BLOCK_PX = 8
+_DETAIL_PX = 3.0
 _MIN_MATCHES = 12
 
 
@@ -30,9 +32,13 @@ def registered(picture: Floats, truth: Truth) -> Registered:
     nothing is smoothed away.
     """
     height, width = picture.shape[:2]
-    first = truth.view(truth.middle, truth.size_px)
-    to_output = _affine(luminance(first.image), luminance(picture))
-    canvas_to_output = compose(to_output, truth.middle)
+    ours = luminance(picture)
+    first = luminance(truth.view(truth.middle, truth.size_px).image)
+    rough = _refined(first, ours, _from_features(_half(first), _half(ours)))
+    canvas_to_output = compose(rough, truth.middle)
+    # Once more where both lie on one grid: no fraction of a pixel to interpolate, no bias by it.
+    near = luminance(truth.view(canvas_to_output, (width, height)).image)
+    canvas_to_output = compose(_refined(near, ours, np.eye(2, 3)), canvas_to_output)
     view = truth.view(canvas_to_output, (width, height))
     return Registered(_levelled(picture, view), view, canvas_to_output)
 
@@ -42,18 +48,26 @@ def luminance(image: Floats) -> Floats:
     return np.asarray(image @ np.array([0.114, 0.587, 0.299], np.float32), np.float32)
 
 
-def _affine(truth: Floats, picture: Floats) -> Matrix:
-    """The matrix from truth to picture: features first, then refined on the correlation."""
-    guess = _from_features(_half(truth), _half(picture))
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-6)
-    try:
-        _, found = cv2.findTransformECC(
-            _half(truth), _half(picture), guess.astype(np.float32), cv2.MOTION_AFFINE, criteria,
-            np.full(_half(truth).shape, 255, np.uint8), 5,
-        )  # fmt: skip
-    except cv2.error:
-        found = guess
-    return _of_full_size(np.asarray(found, np.float64))
+def _refined(truth: Floats, picture: Floats, guess: Matrix) -> Matrix:
+    """The affine from truth to picture of greatest correlation; `guess` is of half size."""
+    found = guess
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-7)
+    wanted, seen = _detail(_half(truth)), _detail(_half(picture))
+    everywhere = np.full(wanted.shape, 255, np.uint8)
+    # Where it does not converge the features stand: a picture of nothing stays what it is.
+    with suppress(cv2.error):
+        _, refined = cv2.findTransformECC(
+            wanted, seen, found.astype(np.float32), cv2.MOTION_AFFINE, criteria, everywhere, 5
+        )
+        found = np.asarray(refined, np.float64)
+    return _of_full_size(found)
+
+
+def _detail(image: Floats) -> Floats:
+    """Fine structure at even strength, so that no halo and no bright object rules the fit."""
+    fine = image - cv2.GaussianBlur(image, (0, 0), _DETAIL_PX)
+    strength = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 4 * _DETAIL_PX))
+    return np.asarray(fine / (strength + 1), np.float32)
 
 
 def _half(image: Floats) -> Floats:
@@ -71,7 +85,7 @@ def _from_features(truth: Floats, picture: Floats) -> Matrix:
     sift = cv2.SIFT.create(1500)
     keys_a, words_a = sift.detectAndCompute(_to_bytes(truth), None)
     keys_b, words_b = sift.detectAndCompute(_to_bytes(picture), None)
-    if words_a is None or words_b is None:
+    if len(keys_a) < _MIN_MATCHES or len(keys_b) < _MIN_MATCHES:
         return np.eye(2, 3)
     pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(words_a, words_b, k=2)
     good = [p[0] for p in pairs if len(p) == 2 and p[0].distance < 0.7 * p[1].distance]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.costs import Footprint, Live, Race
 from bench.metrics import DepthScores, Scores
-from bench.oracle import TrueDepth
+from bench.oracle import BestChoice
 from bench.process import Cost
 from bench.quality import Outcome
 from bench.verdict import OURS, Check, Table
@@ -150,7 +150,7 @@ def _means(table: Table) -> str:
             continue
         cost = [o.cost.cpu_s for o in table.outcomes if o.tool == tool and o.cost]
         rows.append([
-            tool if tool != TrueDepth().name else f"({tool}: no competitor)",
+            tool if tool != BestChoice().name else f"({tool}: no competitor)",
             f"{len(got)}",
             _number(sum(s.psnr_db for s in got) / len(got), 2),
             _number(sum(s.ssim for s in got) / len(got), 4),
