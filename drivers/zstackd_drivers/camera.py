@@ -79,6 +79,13 @@ class Camera(Protocol):
         """
         ...
 
+    def preview(self, *, after_ns: int) -> Frame:
+        """Return a small grey frame as fresh and locked as those of `capture`.
+
+        `image` is (h, w), no side longer than 640 px; for focusing and for looking.
+        """
+        ...
+
     def frame_duration_s(self) -> float:
         """Return the seconds between two frames at the locked exposure."""
         ...

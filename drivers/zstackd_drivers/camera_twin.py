@@ -10,7 +10,9 @@ from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, ignore
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.errors import CameraError
+from zstackd_drivers.exposure_lock import ExposureLimits, explicit, metered
 from zstackd_drivers.locked_capture import LockedCapture, LockTolerance
+from zstackd_drivers.preview import reduced
 from zstackd_drivers.sensor_twin import (
     COLOUR_STEPS,
     GAIN_STEPS,
@@ -29,8 +31,12 @@ from zstackd_drivers.twin_optics import Truth, TwinImager
 NAME = "simulated camera"
 TIMEOUT_FRAMES = 20
 TIMEOUT_S = 2.0
-MAX_GAIN = 16.0
-COLOUR_GAIN_RANGE = (0.25, 8.0)
+LIMITS = ExposureLimits(
+    name=NAME,
+    exposure_time_ms=(MIN_LINES * LINE_NS / 1e6, MAX_LINES * LINE_NS / 1e6),
+    analogue_gain=(1.0, 16.0),
+    colour_gains=(0.25, 8.0),
+)
 TOLERANCE = LockTolerance(
     exposure_time_ms=1.01 * LINE_NS / 1e6,
     analogue_gain=0.51 / GAIN_STEPS,
@@ -115,12 +121,16 @@ class SimulatedCamera:
     def lock_exposure(self, exposure: LockedAutoExposure | ManualExposure) -> ExposureValues:
         """Converge or check, set explicit values, and return them as frames report them.
 
-        Raises CameraError where a manual value is beyond the sensor, CameraTimeout, Interrupted.
+        Raises CameraError where a value is beyond the sensor, CameraTimeout, Interrupted.
         """
+        self._lock = None
+        neutral = NEUTRAL.values()
         if isinstance(exposure, ManualExposure):
-            values = _manual_values(exposure)
+            values = explicit(exposure, LIMITS, neutral=neutral.colour_gains)
         else:
-            values = self._capture.converge(timeout_s=self._timeout_s(NEUTRAL.values()))
+            timeout_s = self._timeout_s(neutral)
+            values = self._capture.converge(timeout_s=timeout_s)
+            values = metered(self._capture, values, exposure, LIMITS, timeout_s=timeout_s)
         self._lock = self._capture.hold(values, timeout_s=self._timeout_s(values))
         return self._lock
 
@@ -134,6 +144,10 @@ class SimulatedCamera:
         return self._capture.fresh(
             lock, after_ns=after_ns, timeout_s=self._timeout_s(lock), exposed=exposed
         )
+
+    def preview(self, *, after_ns: int) -> Frame:
+        """Return a fresh, locked frame as a small grey one."""
+        return reduced(self.capture(after_ns=after_ns))
 
     def frame_duration_s(self) -> float:
         """Return the seconds between two frames at the locked exposure."""
@@ -161,26 +175,3 @@ class SimulatedCamera:
 
     def _timeout_s(self, values: ExposureValues) -> float:
         return TIMEOUT_S + TIMEOUT_FRAMES * self._duration_s(values)
-
-
-def _manual_values(exposure: ManualExposure) -> ExposureValues:
-    shortest_ms, longest_ms = MIN_LINES * LINE_NS / 1e6, MAX_LINES * LINE_NS / 1e6
-    _check("exposure_time_ms", exposure.exposure_time_ms, (shortest_ms, longest_ms), "ms")
-    _check("analogue_gain", exposure.analogue_gain, (1.0, MAX_GAIN), "(no unit)")
-    gains = exposure.colour_gains or NEUTRAL.values().colour_gains
-    for gain in gains or ():
-        _check("colour_gains", gain, COLOUR_GAIN_RANGE, "(no unit)")
-    return ExposureValues(
-        exposure_time_ms=exposure.exposure_time_ms,
-        analogue_gain=exposure.analogue_gain,
-        colour_gains=gains,
-    )
-
-
-def _check(field: str, value: float, bounds: tuple[float, float], unit: str) -> None:
-    low, high = bounds
-    if not low <= value <= high:
-        raise CameraError(
-            f"{NAME}: exposure.{field} {value:g} {unit} is outside the sensor's "
-            f"{low:.4g} to {high:.4g} {unit}; choose a value inside"
-        )

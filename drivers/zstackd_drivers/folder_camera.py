@@ -14,6 +14,7 @@ from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, Image, ignore
 from zstackd_drivers.errors import CameraError
 from zstackd_drivers.image_file import ImageFileError, read_image, read_size_px
+from zstackd_drivers.preview import reduced
 
 NAME = "folder camera"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
@@ -86,6 +87,12 @@ class FolderCamera:
             exposure=UNKNOWN_EXPOSURE,
             extra={"file": path.name},
         )
+
+    def preview(self, *, after_ns: int) -> Frame:
+        """Return the next file, small and grey, and leave it the next one."""
+        frame = self.capture(after_ns=after_ns)
+        self._next -= 1
+        return reduced(frame)
 
     def frame_duration_s(self) -> float:
         """Return 0: files do not have to be waited for."""
