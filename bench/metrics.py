@@ -13,6 +13,8 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 RING_PX = (2.0, 40.0)
 """Distance from an object's outline within which its halo is looked for."""
+_HALO_SIGMA_PX = 2.0
+"""A halo is smooth: what varies within this length is sensor noise or lost texture."""
 _PEAK = 255.0
 _CHROMA_BLOCK_PX = 8
 _FLAT_INSET_PX = 12
@@ -23,7 +25,7 @@ _MIN_PIXELS = 2000
 class Scores:
     """Of one picture. `ring` and `flat` are in levels; None where the case has no such place.
 
-    `ring`: RMS error in the ring around objects. `chroma`: mean error of Cb and Cr of blocks.
+    `ring`: RMS of the smooth part of the error in the ring around objects. `chroma`: mean error of Cb and Cr of blocks.
     `flat`: standard deviation of the error in bare places.
     """
 
@@ -51,7 +53,7 @@ def scores(image: Floats, view: View) -> Scores:
     return Scores(
         psnr_db=psnr_db(image[view.inside], view.image[view.inside]),
         ssim=float(ssim_map(ours, theirs)[view.inside].mean()),
-        ring=rms((ours - theirs)[ring]) if np.count_nonzero(ring) > _MIN_PIXELS else None,
+        ring=halo(ours - theirs, ring) if np.count_nonzero(ring) > _MIN_PIXELS else None,
         chroma=chroma_error(image, view),
         flat=noise(ours - theirs, flat) if np.count_nonzero(flat) > _MIN_PIXELS else None,
     )
@@ -94,6 +96,14 @@ def ring_mask(view: View) -> Mask:
     """Ground around objects, where halos lie."""
     distance = distance_to_objects_px(view)
     return (distance > RING_PX[0]) & (distance <= RING_PX[1]) & view.inside
+
+
+def halo(error: Floats, ring: Mask) -> float:
+    """RMS of an error in the ring once noise is averaged out, over the ring's own pixels only."""
+    inside = ring.astype(np.float32)
+    weight = cv2.GaussianBlur(inside, (0, 0), _HALO_SIGMA_PX)
+    smooth = cv2.GaussianBlur(error * inside, (0, 0), _HALO_SIGMA_PX)
+    return rms(np.asarray(smooth[ring] / weight[ring], np.float32))
 
 
 def flat_mask(view: View) -> Mask:

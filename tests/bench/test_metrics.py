@@ -9,6 +9,7 @@ from bench.metrics import (
     chroma_error,
     depth_scores,
     flat_mask,
+    halo,
     noise,
     psnr_db,
     ring_mask,
@@ -71,6 +72,13 @@ def test_the_ring_surrounds_the_object_and_feels_only_what_lies_in_it(view: View
     covered[view.covered] += 50
     assert scores(glowing, view).ring == pytest.approx(6, rel=1e-3)
     assert scores(covered, view).ring == 0
+
+
+def test_noise_is_no_halo(view: View) -> None:
+    ring = ring_mask(view)
+    noisy = np.random.default_rng(3).normal(0, 3, SHAPE).astype(np.float32)
+    assert halo(noisy, ring) < 0.6
+    assert halo(noisy + np.float32(4), ring) == pytest.approx(4, rel=0.05)
 
 
 def test_no_ring_and_no_flat_place_without_objects_and_bare_ground(view: View) -> None:
