@@ -1,177 +1,171 @@
 """The steps of one run, in order; `zstackd.runner` closes it whatever happens in them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import NamedTuple
 
 from zstackd.capture import CaptureLoop
 from zstackd.channel import Channel
+from zstackd.checkpoint import Checkpoint
+from zstackd.finish import Finish
 from zstackd.frame_store import CapturedFrame, FrameStore
 from zstackd.fusing import Fusing
-from zstackd.halt import Halt
-from zstackd.journal import Journal
-from zstackd.manifest import CameraEntry, FrameEntry, Manifest, TimingEntry, software_versions
-from zstackd.plan import Plan, plan_run
-from zstackd.progress import Tell
-from zstackd.publish import Publisher
+from zstackd.past import Planned
+from zstackd.plan import plan_run
 from zstackd.room import require_memory, require_room
 from zstackd.safety import motor_stops_with
-from zstackd.spool import RunFolder
+from zstackd.task import Published, Task
 from zstackd.timing import Timings
 from zstackd.worker import Worker
+from zstackd_config.errors import StackError
 from zstackd_config.load import load_run
-from zstackd_config.rig import Rig
-from zstackd_config.run import Run
-from zstackd_drivers.factory import Devices, reference_axis
+from zstackd_drivers.factory import Devices, make_clock, reference_axis
 from zstackd_stacking import StackResult
 
 _QUEUE_FRAMES = 2
 
 
-class Published(NamedTuple):
-    """Where the result appeared, and its manifest."""
-
-    folder: Path
-    manifest: Manifest
-
-
 class Attempt:
-    """One run on open devices: plan, capture and stack at once, publish."""
+    """One run, begun or gone on with: plan, capture and stack at once, publish."""
 
-    def __init__(
-        self,
-        *,
-        rig: Rig,
-        devices: Devices,
-        folder: RunFolder,
-        journal: Journal,
-        publisher: Publisher,
-        halt: Halt,
-        tell: Tell,
-    ) -> None:
-        self._rig = rig
-        self._devices = devices
-        self._folder = folder
-        self._journal = journal
-        self._publisher = publisher
-        self._halt = halt
-        self._tell = tell
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._run = load_run(task.folder.request)
 
-    def published(self) -> Published:
-        """Do it all and return the result; raises what stopped it."""
-        run = load_run(self._folder.request)
-        with motor_stops_with(self._halt, self._devices):
-            reference_axis(self._devices.axis, self._rig.focus)
-            plan = self._planned(run)
-            store = self._store()
-            timings = Timings(self._devices.clock)
-            fusing = self._fusing(run, plan, store, timings)
-            self._capture(run, plan, store, timings)
-        result = fusing.result()
-        self._journal.append("stacked")
-        return self._publish(run, result, store, timings)
+    def with_rig(self, devices: Devices) -> Published:
+        """Capture what is missing, stack it all and publish; raises what stopped it."""
+        task = self._task
+        with motor_stops_with(task.halt, devices):
+            reference_axis(devices.axis, task.rig.focus)
+            planned = task.past.planned or self._planned(devices)
+            missing = task.past.missing() if task.past.planned else _all(planned)
+            store = self._store(planned, missing)
+            timings = Timings(devices.clock)
+            fusing = self._fusing(planned, _all(planned), store, timings)
+            self._capture(devices, planned, missing, store, timings)
+        return self._finished(planned, store, fusing, timings)
 
-    def _planned(self, run: Run) -> Plan:
-        axis = self._devices.axis
+    def from_frames(self, *, partial_because: str | None = None) -> Published:
+        """Stack and publish the frames that are there; `partial_because` marks the result."""
+        planned = self._task.past.planned
+        frames = [frame.index for frame in self._task.past.frames]
+        if planned is None or not frames:
+            raise StackError(f"{self._task.folder.run_id}: no frame was captured: nothing to stack")
+        missing = sorted(set(_all(planned)) - set(frames))
+        store = self._store(planned, missing)
+        timings = Timings(make_clock(self._task.rig))
+        fusing = self._fusing(planned, frames, store, timings)
+        return self._finished(planned, store, fusing, timings, partial_because)
+
+    def _planned(self, devices: Devices) -> Planned:
+        task, camera = self._task, devices.camera.info()
         plan = plan_run(
-            self._rig,
-            run,
-            source=str(self._folder.request),
-            camera=self._devices.camera.info(),
-            reference_um=axis.snapshot().position_um,
-            move_s=axis.move_duration_s,
+            task.rig,
+            self._run,
+            source=str(task.folder.request),
+            camera=camera,
+            reference_um=devices.axis.snapshot().position_um,
+            move_s=devices.axis.move_duration_s,
         )
         require_room(
-            (self._folder.path, plan.bytes_from(0)), (self._publisher.output, plan.result_bytes)
+            (task.folder.path, plan.bytes_from(0)), (task.publisher.output, plan.result_bytes)
         )
         require_memory(plan.peak_memory_bytes)
-        self._journal.append(
-            "planned",
-            planes_um=plan.planes_um,
-            seconds=round(plan.seconds, 1),
-            disk_bytes=plan.disk_bytes,
-            peak_memory_bytes=plan.peak_memory_bytes,
-        )
-        return plan
+        planned = Planned(plan, camera, devices.axis.identity())
+        task.journal.append("planned", **planned.as_facts())
+        return planned
 
-    def _store(self) -> FrameStore:
+    def _store(self, planned: Planned, missing: Sequence[int]) -> FrameStore:
+        """Return the frame store, holding the frames of earlier attempts."""
         store = FrameStore(
-            self._folder.frames,
-            self._rig.frames,
-            self._halt,
-            pixel_size_um=self._rig.optics.pixel_size_um,
+            self._task.folder.frames,
+            self._task.rig.frames,
+            self._task.halt,
+            pixel_size_um=self._task.rig.optics.pixel_size_um,
         )
-        store.prepare(bits=self._devices.camera.info().bits)
+        store.prepare(bits=planned.camera.bits)
+        for frame in self._task.past.frames:
+            if frame.index not in missing:
+                store.announce(frame)
         return store
 
     def _fusing(
-        self, run: Run, plan: Plan, store: FrameStore, timings: Timings
+        self, planned: Planned, frames: Sequence[int], store: FrameStore, timings: Timings
     ) -> Worker[StackResult]:
         fusing = Fusing(
-            store=store, plan=plan, options=run.stacking, timings=timings, tell=self._tell
+            store=store,
+            planes_um=planned.plan.planes_um,
+            frames=frames,
+            options=self._run.stacking,
+            timings=timings,
+            halt=self._task.halt,
+            pulse=self._task.pulses.of("stacking"),
+            tell=self._task.tell,
         )
-        worker = Worker("stacking", fusing.run, self._halt)
+        worker = Worker("stacking", fusing.run, self._task.halt)
         worker.start()
         return worker
 
-    def _capture(self, run: Run, plan: Plan, store: FrameStore, timings: Timings) -> None:
-        """Capture all planes and return once the last frame is on the disk."""
-        frames = Channel[CapturedFrame](_QUEUE_FRAMES, self._halt)
-        writer = Worker("frame writer", lambda: self._write(frames, store), self._halt)
+    def _capture(
+        self,
+        devices: Devices,
+        planned: Planned,
+        missing: Sequence[int],
+        store: FrameStore,
+        timings: Timings,
+    ) -> None:
+        """Capture the missing planes and return once the last frame is on the disk."""
+        task = self._task
+        frames = Channel[CapturedFrame](_QUEUE_FRAMES, task.halt)
+        writer = Worker("frame writer", lambda: self._write(frames, store), task.halt)
         writer.start()
         CaptureLoop(
-            axis=self._devices.axis,
-            camera=self._devices.camera,
-            clock=self._devices.clock,
-            settle_ms=self._rig.focus.settle_ms,
-            plan=plan,
-            store=store,
-            journal=self._journal,
+            axis=devices.axis,
+            camera=devices.camera,
+            clock=devices.clock,
+            settle_ms=task.rig.focus.settle_ms,
+            plan=planned.plan,
+            journal=task.journal,
             timings=timings,
-            halt=self._halt,
-            tell=self._tell,
-        ).run(range(len(plan.planes_um)), run.exposure, frames)
+            halt=task.halt,
+            tell=task.tell,
+            pulses=task.pulses,
+            checkpoint=Checkpoint(
+                plan=planned.plan,
+                folder=store.folder,
+                journal=task.journal,
+                halt=task.halt,
+                gates=task.gates,
+                pulse=task.pulses.of("focus"),
+            ),
+        ).run(missing, task.past.exposure_for(self._run.exposure), frames)
         writer.result()
-        self._journal.append("captured", planes=len(plan.planes_um))
+        task.journal.append("captured", planes=len(planned.plan.planes_um))
 
     def _write(self, frames: Channel[CapturedFrame], store: FrameStore) -> None:
+        pulse = self._task.pulses.of("frame writer")
+        pulse.rest()
         while (captured := frames.get()) is not None:
+            pulse.beat()
             stored = store.write(captured)
-            self._journal.append("frame", **asdict(stored))
+            self._task.journal.append("frame", **asdict(stored))
             store.announce(stored)
+            pulse.rest()
 
-    def _publish(
-        self, run: Run, result: StackResult, store: FrameStore, timings: Timings
+    def _finished(
+        self,
+        planned: Planned,
+        store: FrameStore,
+        fusing: Worker[StackResult],
+        timings: Timings,
+        partial_because: str | None = None,
     ) -> Published:
-        self._tell("publish", 0, 1)
-        files = self._publisher.prepare(
-            result, run.output, pixel_size_um=self._rig.optics.pixel_size_um
-        )
-        manifest = Manifest(
-            run_id=self._folder.run_id,
-            name=run.name,
-            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            files=files,
-            frames=tuple(
-                FrameEntry.of(stored, report)
-                for stored, report in zip(store.stored(), result.report.frames, strict=True)
-            ),
-            stacking_method=result.report.method,
-            reference_plane=result.report.reference_index,
-            pixel_size_um=self._rig.optics.pixel_size_um,
-            camera=CameraEntry(**asdict(self._devices.camera.info())),
-            focus=self._devices.axis.identity(),
-            request=run.model_dump(mode="json"),
-            rig=self._rig.model_dump(mode="json"),
-            metadata=run.metadata,
-            timing=TimingEntry.of(timings),
-            software=software_versions(),
-        )
-        self._halt.check()
-        name = self._publisher.free_name()
-        self._journal.append("publishing", name=name)
-        appeared = self._publisher.appear(manifest, name)
-        self._journal.append("published", result=str(appeared))
-        self._tell("publish", 1, 1)
-        return Published(appeared, manifest)
+        result = fusing.result()
+        task = self._task
+        task.journal.append("stacked")
+        task.pulses.of("stacking").rest()
+        finish = Finish(task=task, run=self._run, planned=planned, partial_because=partial_because)
+        return finish.published(result, store.stored(), timings)
+
+
+def _all(planned: Planned) -> list[int]:
+    return list(range(len(planned.plan.planes_um)))

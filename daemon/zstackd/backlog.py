@@ -14,16 +14,24 @@ from zstackd.spool import RunFolder
 class Job:
     """One run on its way: in the queue, or in work.
 
-    `ready_at` is in seconds of `time.time`; before it the run is not begun. `halt` and `gate` stop
-    and pause it wherever it is. `held_for` says what it waits for, other than time and its turn.
+    Times are in seconds of `time.time`. Before `ready_at` the run is not begun; `due_at` is when
+    its series wants it, and after `skip_after` it is skipped. `halt` and `gate` stop
+    and pause it wherever it is. `begun` tells that frames were captured before, `needs_rig` that
+    some are still to be. `held_for` says what it waits for, other than time and its turn;
+    `tries` counts how often in vain. `retake` is an operator's word that damaged frames may be
+    taken again.
     """
 
     folder: RunFolder
     priority: int = 0
     ready_at: float = 0.0
-    series: str | None = None
-    point: int | None = None
+    due_at: float | None = None
+    skip_after: float | None = None
+    begun: bool = False
+    needs_rig: bool = True
     held_for: str | None = None
+    tries: int = 0
+    retake: bool = False
     halt: Halt = field(default_factory=Halt)
     gate: Gate = field(default_factory=Gate)
 

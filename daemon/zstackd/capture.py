@@ -3,16 +3,19 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from zstackd.channel import Channel
-from zstackd.frame_store import CapturedFrame, FrameStore
+from zstackd.checkpoint import Checkpoint
+from zstackd.frame_store import CapturedFrame
 from zstackd.halt import Halt
 from zstackd.journal import Journal
 from zstackd.plan import Plan
 from zstackd.progress import Tell
-from zstackd.room import require_disk
+from zstackd.pulse import Pulses
+from zstackd.safety import BETWEEN_PLANES
 from zstackd.timing import Timings
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.axis import FocusAxis, MoveReport
@@ -77,11 +80,12 @@ class CaptureLoop:
     clock: Clock
     settle_ms: float
     plan: Plan
-    store: FrameStore
     journal: Journal
     timings: Timings
     halt: Halt
     tell: Tell
+    checkpoint: Checkpoint
+    pulses: Pulses
 
     def run(
         self,
@@ -93,6 +97,8 @@ class CaptureLoop:
         with Mover(planes, self._approach) as mover:
             try:
                 self._take(mover, len(planes), exposure, sink)
+            except BETWEEN_PLANES:
+                raise
             except BaseException as error:
                 # Before the mover is waited for, so that its motor stops.
                 self.halt.fail(error)
@@ -106,25 +112,38 @@ class CaptureLoop:
         exposure: LockedAutoExposure | ManualExposure,
         sink: Channel[CapturedFrame],
     ) -> None:
+        pulse = self.pulses.of("capture")
         for turn in range(turns):
+            pulse.rest()
             arrival = mover.arrival(turn)
+            pulse.beat(expected_s=self.settle_ms / _MS_PER_S / self.clock.scale)
             if turn == 0:
                 self._lock(exposure)
-            frame = self._expose(arrival, lambda following=turn + 1: mover.begin(following))
+            frame = self._expose(arrival, partial(mover.begin, turn + 1))
             if turn + 1 == turns:
                 self.timings.mark_captured()
+            pulse.rest()
             with self.timings.measured("writer_wait"):
                 sink.put(CapturedFrame(arrival.index, arrival.move, frame))
             self.tell("capture", arrival.index + 1, len(self.plan.planes_um))
 
     def _approach(self, index: int) -> Arrival:
-        self.halt.check()
-        require_disk(self.store.folder, self.plan.bytes_from(index), what=f"plane {index} onwards")
+        pulse = self.pulses.of("focus")
+        pulse.beat()
+        self.checkpoint.passed(index)
         z_um = self.plan.planes_um[index]
         self.journal.append("plane", plane=index, z_um=z_um)
+        pulse.beat(expected_s=self._travel_s(z_um))
         move = self.axis.move_to(z_um)
+        pulse.rest()
         self.timings.add("motion", move.motion_s)
         return Arrival(index, move, self.clock.monotonic_ns())
+
+    def _travel_s(self, z_um: float) -> float:
+        from_um = self.axis.snapshot().position_um
+        if from_um is None:
+            return 0.0
+        return self.axis.move_duration_s(from_um, z_um) / self.clock.scale
 
     def _lock(self, exposure: LockedAutoExposure | ManualExposure) -> None:
         with self.timings.measured("exposure_lock"):

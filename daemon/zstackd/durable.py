@@ -50,6 +50,20 @@ def make_folder(path: Path) -> None:
         raise storage_error(error, path) from error
 
 
+def probe_writable(folder: Path) -> None:
+    """Make the folder where it is missing, and prove that files can be made in it.
+
+    Raises StorageError where not.
+    """
+    make_folder(folder)
+    probe = folder / ".zstackd.probe.tmp"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     digest = hashlib.sha256()

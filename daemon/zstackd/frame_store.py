@@ -68,6 +68,8 @@ class FrameStore:
                 "choose png or tif in the rig file"
             )
         make_folder(self.folder)
+        for torn in self.folder.glob(".*.tmp"):
+            torn.unlink(missing_ok=True)
 
     def write(self, captured: CapturedFrame) -> StoredFrame:
         """Write and hash one frame; it appears under its name only when whole and on the disk."""

@@ -1,13 +1,16 @@
 """The stacking side of a run: frames from the store into the stacker, while capture goes on."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from zstackd.frame_store import FrameStore
-from zstackd.plan import Plan
+from zstackd.halt import Halt
 from zstackd.progress import Tell
+from zstackd.pulse import Pulse
 from zstackd.timing import Timings
 from zstackd_config.run import Stacking
 from zstackd_stacking import Stacker, StackOptions, StackResult, stacking_order
+from zstackd_stacking.order import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +22,37 @@ class Fusing:
     """
 
     store: FrameStore
-    plan: Plan
+    planes_um: Sequence[float]
+    frames: Sequence[int]
     options: Stacking
     timings: Timings
+    halt: Halt
+    pulse: Pulse
     tell: Tell
 
     def run(self) -> StackResult:
-        """Return the finished stack; raises StackError, or the halt's cause."""
+        """Return the finished stack; raises StackError, or what stopped the run."""
         stacker = Stacker(StackOptions(method=self.options.method, align=self.options.align))
-        planes_um = self.plan.planes_um
-        order = stacking_order(len(planes_um), self.options.reference)
-        for done, index in enumerate(order, start=1):
+        for done, index in enumerate(self._order(), start=1):
+            self.pulse.rest()
             image = self.store.read(index)
+            self.pulse.beat()
+            self.halt.check_between()
             with self.timings.measured("stacking"):
-                stacker.add(image, index=index, z_um=planes_um[index], name=f"plane {index}")
-            self.tell("stack", done, len(order))
+                stacker.add(image, index=index, z_um=self.planes_um[index], name=f"plane {index}")
+            self.tell("stack", done, len(self.frames))
+        self.pulse.beat()
         with self.timings.measured("stacking"):
             return stacker.result()
+
+    def _order(self) -> Iterator[int]:
+        """Yield the frames' planes outward from the reference."""
+        for position in stacking_order(len(self.frames), self._reference()):
+            yield self.frames[position]
+
+    def _reference(self) -> Reference | int:
+        """Return the reference among the frames: the nearest one where a plane was named."""
+        asked = self.options.reference
+        if isinstance(asked, str):
+            return asked
+        return min(range(len(self.frames)), key=lambda i: abs(self.frames[i] - asked))

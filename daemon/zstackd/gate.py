@@ -34,16 +34,20 @@ class Gate:
             self._changed.notify_all()
 
     def wait(self, halt: Halt, beat: Callable[[], None]) -> None:
-        """Return once open; raises the halt's cause. Calls `beat` now and then meanwhile."""
+        """Return once open; raises what stopped the run. Calls `beat` now and then meanwhile."""
         halt.listen(self._wake)
         try:
             with self._changed:
-                while self._reason is not None and not halt.event.is_set():
+                while self._reason is not None and not (halt.event.is_set() or halt.cancelled):
                     beat()
                     self._changed.wait(_LOOK_S)
         finally:
             halt.unlisten(self._wake)
-        halt.check()
+        halt.check_between()
+
+    def wake(self) -> None:
+        """Let those who wait look whether their run was cancelled."""
+        self._wake()
 
     def _wake(self) -> None:
         with self._changed:

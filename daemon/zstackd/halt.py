@@ -9,6 +9,10 @@ from zstackd_config.errors import HardwareError, Interrupted
 _log = logging.getLogger(__name__)
 
 
+class Cancelled(Interrupted):
+    """Ended by an operator, between two planes: nothing moved, and nobody waited."""
+
+
 class Halt:
     """A latch with a reason; the first one wins, and listeners are told in order of joining.
 
@@ -21,6 +25,7 @@ class Halt:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._cause: BaseException | None = None
+        self._between: Cancelled | None = None
 
     @property
     def cause(self) -> BaseException | None:
@@ -43,6 +48,11 @@ class Halt:
         for tell in listeners:
             _told(tell)
 
+    def cancel(self, reason: str) -> None:
+        """Stop at the next `check_between`: let the plane, or the frame in work, be finished."""
+        with self._lock:
+            self._between = self._between or Cancelled(reason)
+
     def listen(self, tell: Callable[[], None]) -> None:
         """Call `tell` at the stop; at once where it has already come."""
         with self._lock:
@@ -62,6 +72,20 @@ class Halt:
         cause = self.cause
         if cause is not None:
             raise cause
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked for a stop between planes."""
+        with self._lock:
+            return self._between is not None
+
+    def check_between(self) -> None:
+        """Raise the cause of the stop, or the cancellation, if there is one."""
+        self.check()
+        with self._lock:
+            between = self._between
+        if between is not None:
+            raise between
 
 
 def _told(tell: Callable[[], None]) -> None:

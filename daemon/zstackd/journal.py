@@ -32,11 +32,13 @@ Event = Literal[
     "consumed",
     "hook",
     "result_deleted",
+    "skipped",
+    "late",
     "point",
     "series_ended",
 ]
 
-ENDS: frozenset[Event] = frozenset({"published", "failed", "interrupted", "cancelled"})
+ENDS: frozenset[Event] = frozenset({"published", "failed", "interrupted", "cancelled", "skipped"})
 
 Hear = Callable[[dict[str, Any]], None]
 """Called with each entry once it is on the disk, in the thread that wrote it."""
@@ -83,17 +85,22 @@ class Journal:
     ) -> None:
         os.close(self._descriptor)
 
-    def append(self, event: Event, **facts: Any) -> None:
-        """Write `event` with its `facts` (JSON values); raises StorageError where that fails."""
+    def append(self, event: Event, **facts: Any) -> dict[str, Any]:
+        """Write `event` with its `facts` (JSON values) and return the entry.
+
+        Raises StorageError where that fails.
+        """
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = {"at": now, "event": event, **facts}
         line = json.dumps(entry, ensure_ascii=False)
         try:
             with self._lock:
-                self._write(line.encode() + b"\n")
+                # Names that are no Unicode stay readable, as the escapes JSON has for them.
+                self._write(line.encode(errors="backslashreplace") + b"\n")
                 self._hear(entry)
         except OSError as error:
             raise storage_error(error, self.path) from error
+        return entry
 
     def _write(self, data: bytes) -> None:
         while data:

@@ -141,6 +141,13 @@ class Manifest(_Entry):
     finished_at: str = Field(description="When the result was complete, ISO 8601, UTC.")
     files: tuple[PublishedFile, ...]
     frames: tuple[FrameEntry, ...]
+    planes_um: tuple[float, ...] = Field(description="Every plane that was planned.")
+    partial_because: str | None = Field(
+        description="Why planes are missing from this result; null where it is whole."
+    )
+    attempts: int = Field(description="How often the run was begun or gone on with; 1 is usual.")
+    series: str | None = Field(description="The series that this is one point of.")
+    point: int | None = Field(description="Number of the point in the series, from 0.")
     stacking_method: str
     reference_plane: int
     pixel_size_um: float = Field(description="Size of one pixel on the specimen.")

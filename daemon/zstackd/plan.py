@@ -70,7 +70,7 @@ def plan_run(
     out of reach; nothing is ever clipped.
     """
     from_current = reference_um is None and starts_from_current(run)
-    planes_um = run.planes_um(0.0 if from_current else reference_um)
+    planes_um = run.planes_um(reference_um or 0.0)
     if not planes_um:
         raise InputError(
             f"{source}: z_plan: it has no planes; give at least 1 (a top lies above its bottom)"

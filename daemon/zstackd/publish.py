@@ -1,5 +1,6 @@
 """Publishing: a hidden folder beside the results, filled and flushed, then one rename."""
 
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,22 +63,44 @@ class Publisher:
                 return name
         raise StorageError(f"{self.output}: {_MOST_NAMES} results called {self.run_id}; move some")
 
-    def appear(self, manifest: Manifest, name: str) -> Path:
-        """Write the manifest, flush, and rename the hidden folder to `name`: the result is out."""
-        target = self.output / name
+    def place(self) -> str:
+        """Return what tells this output folder from another one mounted under the same name."""
+        status = os.statvfs(self.output)
+        return f"{status.f_fsid}:{self.output.stat().st_ino}"
+
+    def complete(self, manifest: Manifest) -> None:
+        """Write the manifest and flush: from now on the hidden folder is a whole result."""
         write_text(self.hidden / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
         try:
             flush_folder(self.hidden)
-            self.hidden.rename(target)
             flush_folder(self.output)
         except OSError as error:
+            raise storage_error(error, self.hidden) from error
+
+    def appear(self, name: str) -> Path:
+        """Rename the whole hidden folder to `name`, and flush: the result is out."""
+        target = self.output / name
+        try:
+            self.hidden.rename(target)
+        except OSError as error:
             raise storage_error(error, target) from error
+        self.flush()
         return target
+
+    def flush(self) -> None:
+        """Make sure that a result that appeared stays after a power cut."""
+        try:
+            flush_folder(self.output)
+        except OSError as error:
+            raise storage_error(error, self.output) from error
 
     def discard(self) -> None:
         """Remove the hidden folder and what is in it; harmless where there is none."""
-        with suppress(FileNotFoundError):
-            shutil.rmtree(self.hidden)
+        try:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(self.hidden)
+        except OSError as error:
+            raise storage_error(error, self.hidden) from error
 
 
 def _published(path: Path, role: Role) -> PublishedFile:

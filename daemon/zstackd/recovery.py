@@ -1,28 +1,35 @@
-"""At start: say truly what became of runs that a crash, kill or power cut left open."""
+"""At start: what a crash or power cut left open is closed, or handed back to be gone on with."""
 
 import logging
+import re
 import shutil
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from zstackd.journal import Journal
-from zstackd.manifest import Manifest
+from zstackd.outcome import result_already_out
+from zstackd.past import past_of
 from zstackd.publish import Publisher
+from zstackd.runner import close_as_out
 from zstackd.spool import OpenRun, RunFolder, Spool
+from zstackd_config.errors import StorageError
 
+_HIDDEN = re.compile(r"\.(?P<run_id>.+)\.tmp")
 _log = logging.getLogger(__name__)
 
 
-def recover(spool: Spool) -> None:
-    """Close every run that was begun and never ended; runs that were only accepted stay queued.
+def recover(spool: Spool, output: Path) -> list[OpenRun]:
+    """Return the runs that wait for the service, begun ones too, in order of acceptance.
 
-    A result that is already out is noted as published; a half-built one is removed. Frames stay.
+    A run of `zstackd run` has nobody who would go on with it: it is closed as what it is, and its
+    frames stay. What is left in the output folder of runs that have ended is removed.
     """
     _remove_never_accepted(spool)
-    for run in spool.open_runs():
-        if run.started is not None:
-            _close(run, Path(run.started["output"]))
+    runs = spool.open_runs()
+    for run in runs:
+        if run.is_foreground:
+            _close(spool, run)
+    waiting = [run for run in runs if not run.is_foreground]
+    _remove_left_behind(spool, output, {run.folder.run_id for run in waiting})
+    return waiting
 
 
 def _remove_never_accepted(spool: Spool) -> None:
@@ -32,30 +39,35 @@ def _remove_never_accepted(spool: Spool) -> None:
             shutil.rmtree(folder)
 
 
-def _close(run: OpenRun, output: Path) -> None:
-    run_id = run.folder.run_id
-    result = _published_before(run, output)
-    if result is None:
-        Publisher(output, run_id).discard()
-    with Journal(run.folder.journal) as journal:
-        if result is not None:
-            journal.append("published", result=str(result), found_at_start=True)
-            _log.info("%s: was published as %s before zstackd ended", run_id, result)
-            return
-        frames = sum(entry["event"] == "frame" for entry in run.history)
+def _remove_left_behind(spool: Spool, output: Path, waiting: set[str]) -> None:
+    """Remove hidden folders of our own ended runs; those of anybody else are left alone."""
+    if not output.is_dir():
+        return
+    for path in output.iterdir():
+        hidden = _HIDDEN.fullmatch(path.name)
+        run_id = hidden["run_id"] if hidden else ""
+        if run_id and run_id not in waiting and (spool.runs / run_id).is_dir():
+            _log.warning("%s: removed; it was never finished", path)
+            Publisher(output, run_id).discard()
+
+
+def _close(spool: Spool, run: OpenRun) -> None:
+    run_id, past = run.folder.run_id, past_of(run.history)
+    started = run.started
+    with spool.journal(run.folder) as journal:
+        if started is not None:
+            try:
+                out = result_already_out(past, Publisher(Path(started["output"]), run_id))
+            except StorageError as error:
+                _log.warning("%s: %s", run_id, error)
+                out = None
+            if out is not None:
+                close_as_out(journal, past, out)
+                _log.info("%s: was published as %s before zstackd ended", run_id, out)
+                return
+        frames = len(past.frames)
         reason = f"zstackd ended without closing the run; {frames} frames are stored"
         journal.append("interrupted", reason=reason, frames=frames)
         _log.warning("%s: closed as interrupted: %s", run_id, reason)
-
-
-def _published_before(run: OpenRun, output: Path) -> Path | None:
-    """Return the result that the last line of the journal was about to let appear, if it did."""
-    last = run.history[-1]
-    if last["event"] != "publishing":
-        return None
-    result = output / str(last["name"])
-    try:
-        manifest = Manifest.model_validate_json((result / "manifest.json").read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return result if manifest.run_id == run.folder.run_id else None
+    if started is not None and Path(started["output"]).is_dir():
+        Publisher(Path(started["output"]), run_id).discard()

@@ -5,6 +5,15 @@ from pathlib import Path
 
 from zstackd_config.errors import StorageError
 
+
+class NoRoom(StorageError):
+    """A file system is too full for what is to be written; nothing was."""
+
+
+class NoMemory(StorageError):
+    """The system has too little memory for what is to be done."""
+
+
 RESERVE_BYTES = 64 << 20
 """Kept free on every file system, so that journals and logs can still be written."""
 
@@ -32,17 +41,17 @@ def available_memory_bytes() -> int | None:
 
 
 def require_disk(path: Path, needed_bytes: int, *, what: str) -> None:
-    """Raise StorageError where `path` has no room for `needed_bytes` beyond the reserve."""
+    """Raise NoRoom where `path` has no room for `needed_bytes` beyond the reserve."""
     free = free_bytes(path)
     if free < needed_bytes + RESERVE_BYTES:
-        raise StorageError(
+        raise NoRoom(
             f"{path}: {what} needs {readable(needed_bytes)} and {readable(RESERVE_BYTES)} in "
             f"reserve, {readable(free)} are free; make room and start the run again"
         )
 
 
 def require_room(*needs: tuple[Path, int]) -> None:
-    """Raise StorageError where folders have no room for their bytes together.
+    """Raise NoRoom where folders have no room for their bytes together.
 
     A folder that does not exist yet counts as its nearest parent; those on one file system share.
     """
@@ -61,10 +70,10 @@ def _existing(folder: Path) -> Path:
 
 
 def require_memory(needed_bytes: int) -> None:
-    """Raise StorageError where the system could not give `needed_bytes` of memory."""
+    """Raise NoMemory where the system could not give `needed_bytes` of memory."""
     available = available_memory_bytes()
     if available is not None and available < needed_bytes:
-        raise StorageError(
+        raise NoMemory(
             f"memory: the run needs {readable(needed_bytes)}, {readable(available)} are "
             "available; end other programs or choose a smaller camera.size_px"
         )

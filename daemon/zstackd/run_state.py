@@ -20,10 +20,17 @@ class RunState(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
 
 
 ENDED: Final = frozenset(
-    {RunState.PUBLISHED, RunState.FAILED, RunState.INTERRUPTED, RunState.CANCELLED}
+    {
+        RunState.PUBLISHED,
+        RunState.FAILED,
+        RunState.INTERRUPTED,
+        RunState.CANCELLED,
+        RunState.SKIPPED,
+    }
 )
 ACTIVE: Final = frozenset({RunState.CAPTURING, RunState.STACKING, RunState.PUBLISHING})
 
@@ -91,7 +98,7 @@ def _accepted(_: RunSummary, entry: Mapping[str, Any]) -> Changes:
 
 def _started(run: RunSummary, entry: Mapping[str, Any]) -> Changes:
     return {
-        "state": RunState.CAPTURING,
+        "state": RunState.STACKING if entry.get("from_frames") else RunState.CAPTURING,
         "started_at": run.started_at or str(entry.get("at", "")),
         "attempts": run.attempts + 1,
         "reason": None,
@@ -152,6 +159,7 @@ _CHANGES: Final[Mapping[str, Callable[[RunSummary, Mapping[str, Any]], Changes]]
     "failed": _ended(RunState.FAILED),
     "interrupted": _ended(RunState.INTERRUPTED),
     "cancelled": _ended(RunState.CANCELLED),
+    "skipped": _ended(RunState.SKIPPED),
     "frames_dropped": lambda _run, _entry: {"frames_kept": False},
     "consumed": lambda _run, _entry: {"consumed": True},
 }

@@ -1,72 +1,119 @@
-"""One accepted run on open devices: whatever happens, its journal says what became of it."""
+"""One accepted run: whatever happens, its journal says what became of it."""
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from zstackd.attempt import Attempt, Published
+from zstackd.attempt import Attempt
 from zstackd.frame_store import drop_frames
-from zstackd.halt import Halt
-from zstackd.journal import Journal
-from zstackd.progress import Tell
-from zstackd.publish import Publisher
-from zstackd.spool import RunFolder
+from zstackd.halt import Cancelled
+from zstackd.journal import Event, Journal
+from zstackd.outcome import result_already_out
+from zstackd.past import Past
+from zstackd.task import Published, Task
 from zstackd_config.errors import Interrupted, StorageError, ZstackdError
-from zstackd_config.rig import Rig
 from zstackd_drivers.factory import Devices
 
+RUN_THREADS = ("focus", "capture", "frame writer", "stacking", "publishing")
 _log = logging.getLogger(__name__)
 
-
-def run_accepted(
-    folder: RunFolder, *, rig: Rig, devices: Devices, output: Path, halt: Halt, tell: Tell
-) -> Published:
-    """Do an accepted run and return its result; raises what stopped it.
-
-    After an error the devices must be closed and opened again: they were stopped.
-    """
-    output = output.absolute()
-    publisher = Publisher(output, folder.run_id)
-    with Journal(folder.journal) as journal:
-        journal.append("started", output=str(output))
-        try:
-            published = Attempt(
-                rig=rig,
-                devices=devices,
-                folder=folder,
-                journal=journal,
-                publisher=publisher,
-                halt=halt,
-                tell=tell,
-            ).published()
-        except BaseException as error:  # noqa: BLE001 - raised again, as what came first
-            cause = _cause(halt, error)
-            _close(journal, publisher, cause)
-            if rig.frames.keep == "never":
-                _drop(folder, journal)
-            raise cause from (None if cause is error else error)
-        if rig.frames.keep != "always":
-            _drop(folder, journal)
-        return published
+Judge = Callable[[BaseException], Event | None]
+"""What an error makes of a run: the event that ends it; None where it stays open."""
 
 
-def _cause(halt: Halt, error: BaseException) -> BaseException:
+def usual_end(error: BaseException) -> Event | None:
+    """Return how a run ends that nobody will go on with."""
+    if isinstance(error, Cancelled):
+        return "cancelled"
+    return "interrupted" if isinstance(error, Interrupted) else "failed"
+
+
+def run_with_rig(task: Task, devices: Devices, *, judge: Judge = usual_end) -> Published:
+    """Do an accepted run, or go on with it; raises what stopped it."""
+    with _closed_by(task, judge):
+        task.journal.append("started", output=str(task.publisher.output))
+        return _ended(task, Attempt(task).with_rig(devices))
+
+
+def run_from_frames(
+    task: Task, *, partial_because: str | None = None, judge: Judge = usual_end
+) -> Published | None:
+    """Finish a run from the frames that are there; None where its result is out already."""
+    with _closed_by(task, judge):
+        out = result_already_out(task.past, task.publisher)
+        if out is not None:
+            close_as_out(task.journal, task.past, out)
+            _drop_frames(task, published=True)
+            return None
+        task.journal.append("started", output=str(task.publisher.output), from_frames=True)
+        published = Attempt(task).from_frames(partial_because=partial_because)
+        return _ended(task, published, partial_because)
+
+
+def close_as_out(journal: Journal, past: Past, result: Path) -> None:
+    """Close the journal of a run whose result appeared before zstackd ended."""
+    because = (past.publishing or {}).get("partial_because")
+    if because is None:
+        journal.append("published", result=str(result), found=True)
+    else:
+        frames = len(past.frames)
+        journal.append(
+            "interrupted", reason=because, result=str(result), partial=True, frames=frames
+        )
+
+
+def _ended(task: Task, published: Published, partial_because: str | None = None) -> Published:
+    """Close the journal of a run whose result is out."""
+    result = str(published.folder)
+    if partial_because is None:
+        task.journal.append("published", result=result)
+    else:
+        frames = len(published.manifest.frames)
+        task.journal.append(
+            "interrupted", reason=partial_because, result=result, partial=True, frames=frames
+        )
+    _drop_frames(task, published=True)
+    return published
+
+
+@contextmanager
+def _closed_by(task: Task, judge: Judge) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:  # noqa: BLE001 - raised again, as what came first
+        cause = _cause(task, error)
+        _close(task, cause, judge(cause))
+        raise cause from (None if cause is error else error)
+    finally:
+        for name in RUN_THREADS:
+            task.pulses.end(name)
+
+
+def _cause(task: Task, error: BaseException) -> BaseException:
     """Return what came first: an error of another thread shows here as a mere interruption."""
-    halt.fail(error)
-    return halt.cause or error
+    task.halt.fail(error)
+    return task.halt.cause or error
 
 
-def _close(journal: Journal, publisher: Publisher, cause: BaseException) -> None:
-    asked = isinstance(cause, Interrupted)
+def _close(task: Task, cause: BaseException, end: Event | None) -> None:
     known = isinstance(cause, ZstackdError)
     reason = str(cause) if known else f"internal error: {type(cause).__name__}: {cause}"
     try:
-        publisher.discard()
-        journal.append("interrupted" if asked else "failed", reason=reason)
+        if end is None:
+            task.journal.append("waiting", reason=reason)
+            return
+        # First the journal: without an end, a hidden folder that is gone means that it is out.
+        task.journal.append(end, reason=reason)
+        task.publisher.discard()
+        _drop_frames(task, published=False)
     except (StorageError, OSError) as error:
         # A full disk must not hide why the run ended; the next start closes the journal.
-        _log.warning("%s: the journal could not be closed: %s", publisher.run_id, error)
+        _log.warning("%s: the journal could not be closed: %s", task.folder.run_id, error)
 
 
-def _drop(folder: RunFolder, journal: Journal) -> None:
-    journal.append("frames_dropped")
-    drop_frames(folder.frames)
+def _drop_frames(task: Task, *, published: bool) -> None:
+    keep = task.rig.frames.keep
+    if keep == "never" or (published and keep == "unless_published"):
+        task.journal.append("frames_dropped")
+        drop_frames(task.folder.frames)

@@ -1,148 +1,125 @@
-"""The service: runs what was accepted, in order, and outlives what fails."""
+"""The service: does what was accepted, in order, and outlives what fails."""
 
 import logging
-import queue
 import time
-from contextlib import ExitStack
-from pathlib import Path
+from datetime import datetime
+from typing import Final
 
-from zstackd.halt import Halt
-from zstackd.intake import Intake, Queue
-from zstackd.progress import nobody
-from zstackd.runner import run_accepted
-from zstackd.spool import RunFolder, Spool
+from zstackd.backlog import Job
+from zstackd.durable import make_folder
+from zstackd.house import House
+from zstackd.intake import Intake
+from zstackd.past import past_of
+from zstackd.performer import Performer
+from zstackd.reception import Reception
+from zstackd.recovery import recover
+from zstackd.series import SeriesKeeper, job_of
+from zstackd.spool import OpenRun
 from zstackd.worker import Worker
-from zstackd_config.errors import Interrupted, ZstackdError
-from zstackd_config.rig import Rig
-from zstackd_drivers.factory import Devices, open_devices
+from zstackd_config.errors import Interrupted, StorageError, ZstackdError
+from zstackd_config.load import load_run
 
-RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-_PATIENCE_S = 3.0
+LOOK_S: Final = 1.0
+_PATIENCE_S: Final = 3.0
 _log = logging.getLogger(__name__)
 
 
 class Service:
-    """One rig's service; `stop` ends it, whatever it is doing."""
+    """One rig's service; `house.stop` ends it, whatever it is doing."""
 
-    def __init__(self, rig: Rig, spool: Spool, output: Path, stop: Halt) -> None:
-        self._rig = rig
-        self._spool = spool
-        self._output = output
-        self._stop = stop
-        self._hardware = _Hardware(rig)
-        self._accepted: Queue = queue.SimpleQueue()
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.series = SeriesKeeper(house.spool, house.backlog, house.catalogue)
+        self.reception = Reception(house, self.series)
+        self._performer = Performer(house)
+        self._said: tuple[str, str | None] = ("", None)
 
     def run(self) -> None:
         """Serve until stopped; raises what ended it, if it was not asked to stop."""
-        for run in self._spool.open_runs():
-            self._accepted.put(run.folder)
-        self._stop.listen(lambda: self._accepted.put(None))
-        intake = Intake(self._rig, self._spool, self._accepted, self._stop)
-        taking = Worker("inbox", intake.run, self._stop)
-        _log.info("serving %s: drop run files into %s", self._rig.name, self._spool.inbox)
+        house = self._house
+        self._prepare()
+        house.stop.listen(house.backlog.close)
+        intake = Intake(house.spool.inbox, self.reception, house.stop, house.pulses.of("inbox"))
+        taking = Worker("inbox", intake.run, house.stop)
         taking.start()
-        with self._hardware:
-            while not self._stop.event.is_set():
-                self._work()
-        taking.join(time.monotonic() + _PATIENCE_S)
-        cause = self._stop.cause
+        _log.info("serving %s: drop run files into %s", house.rig.name, house.spool.inbox)
+        try:
+            self._work()
+        finally:
+            house.hardware.close()
+            house.events.close()
+            taking.join(time.monotonic() + _PATIENCE_S)
+        cause = house.stop.cause
         if cause is not None and not isinstance(cause, Interrupted):
             raise cause
         _log.info("stopped")
 
+    def _prepare(self) -> None:
+        """Take up what earlier starts left; a missing output folder is waited for by the runs."""
+        house = self._house
+        try:
+            make_folder(house.output)
+        except StorageError as error:
+            _log.error("%s", error)
+        waiting = recover(house.spool, house.output)
+        house.catalogue.load(house.spool)
+        for run in waiting:
+            house.backlog.put(_job_from(run))
+        self.series.load()
+
     def _work(self) -> None:
-        """Do the next accepted run; a rig that went away while waiting is waited for again."""
-        self._ready()
-        folder = self._accepted.get()
-        devices = self._ready()
-        if folder is not None and devices is not None:
-            self._do(folder, devices)
+        house, pulse = self._house, self._house.pulses.of("runs")
+        while not house.stop.event.is_set():
+            pulse.beat()
+            house.hardware.keep()
+            self.series.turn()
+            self._say_state()
+            job = self._next()
+            if job is not None:
+                pulse.rest()
+                self._performer.perform(job)
 
-    def _ready(self) -> Devices | None:
-        """Return the open devices, trying until they are there; None once stopped."""
-        while not self._stop.event.is_set():
-            devices = self._hardware.devices()
-            if devices is not None:
-                return devices
-            self._stop.event.wait(self._hardware.retry_s)
-        return None
+    def _next(self) -> Job | None:
+        """Wait a moment for a job that can be done now."""
+        house = self._house
+        if house.gate.reason is not None:
+            house.stop.event.wait(LOOK_S)
+            return None
+        is_open = house.hardware.trouble is None
+        asks = house.awaits_operator()
+        ends_anyway = house.rig.service.when_not_resumable == "end"
 
-    def _do(self, folder: RunFolder, devices: Devices) -> None:
-        halt = Halt()
+        def able(job: Job) -> bool:
+            if not job.needs_rig:
+                return True
+            return is_open and (asks is None or (job.begun and ends_anyway))
 
-        def pass_on() -> None:
-            halt.request(str(self._stop.cause))
+        return house.backlog.take(min(LOOK_S, self.series.next_due_s()), able=able)
 
-        self._stop.listen(pass_on)
+    def _say_state(self) -> None:
+        state = self._house.state()
+        if state != self._said:
+            self._said = state
+            word, why = state
+            self._house.events.tell("service", state=word, why=why)
+            _log.info("now %s%s", word, f": {why}" if why else "")
+
+
+def _job_from(run: OpenRun) -> Job:
+    """Return the job of a run that an earlier start left open."""
+    accepted = run.history[0]
+    past = past_of(run.history)
+    due = accepted.get("due")
+    if due is not None:
         try:
-            published = run_accepted(
-                folder, rig=self._rig, devices=devices, output=self._output, halt=halt, tell=nobody
-            )
-            _log.info("%s: published %s", folder.run_id, published.folder)
-        except Interrupted as error:
-            _log.warning("%s: interrupted: %s", folder.run_id, error)
-            self._hardware.close()
-        except ZstackdError as error:
-            _log.error("%s: failed: %s", folder.run_id, error)
-            self._hardware.close()
-        except Exception:  # noqa: BLE001 - one run must not end the service
-            _log.exception("%s: failed by an internal error", folder.run_id)
-            self._hardware.close()
-        finally:
-            self._stop.unlisten(pass_on)
-
-
-class _Hardware:
-    """The devices of the rig, opened when they are there and opened again after trouble."""
-
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
-        self._stack = ExitStack()
-        self._devices: Devices | None = None
-        self._fault_when_opened: str | None = None
-        self._failures = 0
-        self._said = ""
-
-    def __enter__(self) -> None:
-        """Open nothing yet: missing hardware must not end the service."""
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def retry_s(self) -> float:
-        """Return the seconds to wait before the next attempt, longer with every failure."""
-        return RETRY_S[min(max(self._failures - 1, 0), len(RETRY_S) - 1)]
-
-    def devices(self) -> Devices | None:
-        """Return the open devices, opening them if need be; None where they are not there."""
-        if self._devices is not None and self._fault() != self._fault_when_opened:
-            _log.warning("the focus axis: %s; opening the rig again", self._fault())
-            self.close()
-        if self._devices is None:
-            self._open()
-        return self._devices
-
-    def _open(self) -> None:
-        try:
-            self._devices = self._stack.enter_context(open_devices(self._rig))
-        except ZstackdError as error:
-            self._failures += 1
-            if str(error) != self._said:
-                _log.error("the rig is not ready: %s; trying again until it is", error)
-            self._said = str(error)
-            return
-        _log.info("the rig is ready: %s", self._devices.axis.identity())
-        self._failures, self._said = 0, ""
-        self._fault_when_opened = self._fault()
-
-    def _fault(self) -> str | None:
-        return None if self._devices is None else self._devices.axis.snapshot().fault
-
-    def close(self) -> None:
-        """Close the devices; the next run opens them again."""
-        self._devices = None
-        try:
-            self._stack.close()
-        except ZstackdError as error:
-            _log.warning("while closing the rig: %s", error)
+            job = job_of(run.folder, load_run(run.folder.request), datetime.fromisoformat(due))
+        except ZstackdError:
+            job = Job(run.folder)  # a damaged request fails, in its turn, with its own reason
+    else:
+        not_before = accepted.get("not_before")
+        ready_at = 0.0 if not_before is None else datetime.fromisoformat(not_before).timestamp()
+        job = Job(run.folder, priority=int(accepted.get("priority", 0)), ready_at=ready_at)
+    job.begun, job.needs_rig = bool(past.frames), not past.captured
+    if run.history[-1]["event"] == "paused":
+        job.gate.shut(str(run.history[-1].get("reason", "paused")))
+    return job

@@ -17,9 +17,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from zstackd.attempt import Published
 from zstackd.manifest import Manifest
 from zstackd.progress import Stage
+from zstackd.task import Published
 
 _WORDS: Final[dict[Stage, str]] = {
     "capture": "capturing planes",

@@ -1,5 +1,6 @@
 """The state folder: inbox, one folder for each accepted run, and the lock on it all."""
 
+import errno
 import fcntl
 import os
 import re
@@ -17,6 +18,7 @@ from zstackd.journal import ENDS, Journal, read_ends, read_journal
 from zstackd_config.errors import StorageError
 
 _SLUG_LENGTH = 40
+_MOST_ALIKE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class OpenRun:
         return any(entry["event"] in ENDS for entry in self.history)
 
     @property
+    def is_foreground(self) -> bool:
+        """Return whether it was begun by `zstackd run`, which nobody goes on with."""
+        return bool(self.history) and bool(self.history[0].get("foreground", False))
+
+    @property
     def started(self) -> dict[str, Any] | None:
         """Return the entry of the run's start; None where it still waits."""
         return next((entry for entry in self.history if entry["event"] == "started"), None)
@@ -76,10 +83,12 @@ class Spool:
         self.state = state
         self.inbox = state / "inbox"
         self.runs = state / "runs"
+        self.series = state / "series"
 
     def __enter__(self) -> Self:
         make_folder(self.inbox)
         make_folder(self.runs)
+        make_folder(self.series)
         self._descriptor = _locked(self.state / "lock")
         return self
 
@@ -97,41 +106,68 @@ class Spool:
 
     def folders(self) -> list[RunFolder]:
         """Return every run that was accepted, in order of acceptance by their ids."""
-        folders = (RunFolder(path) for path in sorted(self.runs.iterdir()) if path.is_dir())
-        return [folder for folder in folders if folder.request.exists()]
+        return _accepted_in(self.runs)
+
+    def series_folders(self) -> list[RunFolder]:
+        """Return every series that was accepted, oldest first."""
+        return _accepted_in(self.series)
+
+    def series_journal(self, series: RunFolder) -> Journal:
+        """Return the journal of a series, to be entered."""
+        return Journal(series.journal)
 
     def accept(self, request: Path, *, name: str, keep: bool, **facts: Any) -> RunFolder:
         """Make `request` a run of its own; moves the file in, or copies it where `keep` is set.
 
-        `facts` go into the journal's first line: source, priority and so on.
-
-        The file's arrival in the run's folder is what makes it accepted; a folder without it is a
-        leftover of a crash, and the request is still where it was.
+        `facts` go into the journal's first line: source, priority and so on. The file's arrival
+        in the run's folder is what makes it accepted; a folder without it is a leftover of a
+        crash, and the request is still where it was.
         """
-        run = RunFolder(self._new_folder(name))
+        folder = _new_folder(self.runs, name)
+        return self._filled(folder, partial(_bring, request, keep=keep), name=name, **facts)
+
+    def accept_text(self, document: bytes, *, name: str, **facts: Any) -> RunFolder:
+        """Make a document a run of its own; it is on the disk when this returns."""
+        return self._filled(
+            _new_folder(self.runs, name), partial(_write_through, document), name=name, **facts
+        )
+
+    def accept_series(self, request: Path | bytes, *, name: str, **facts: Any) -> RunFolder:
+        """Make a file, which is moved in, or a document a series; its runs are accepted later."""
+        folder = _new_folder(self.series, name)
+        if isinstance(request, bytes):
+            return self._filled(folder, partial(_write_through, request), name=name, **facts)
+        return self._filled(folder, partial(_bring, request, keep=False), name=name, **facts)
+
+    def accept_again(self, origin: RunFolder, *, run_id: str, name: str, **facts: Any) -> RunFolder:
+        """Make one run of a series; where it was made before, that one is returned."""
+        folder = self.runs / run_id
+        if RunFolder(folder).request.exists():
+            return RunFolder(folder)
         try:
-            with self.journal(run) as journal:
-                journal.append("accepted", run=run.run_id, name=name, **facts)
-            _bring(request, run.request, keep=keep)
+            document = origin.request.read_bytes()
+            folder.mkdir(exist_ok=True)
+            RunFolder(folder).journal.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, folder) from error
+        return self._filled(folder, partial(_write_through, document), name=name, **facts)
+
+    def _filled(
+        self, path: Path, bring: Callable[[Path], None], *, name: str, **facts: Any
+    ) -> RunFolder:
+        """Give a new folder its journal and, last, the request that makes it accepted."""
+        run = RunFolder(path)
+        try:
+            with Journal(run.journal) as journal:
+                entry = journal.append("accepted", run=run.run_id, name=name, **facts)
+            bring(run.request)
             flush_folder(run.path)
-            flush_folder(self.runs)
+            flush_folder(path.parent)
         except OSError as error:
             raise storage_error(error, run.path) from error
+        if path.parent == self.runs:
+            self._hear(run.run_id, entry)
         return run
-
-    def _new_folder(self, name: str) -> Path:
-        stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{slug(name)}"
-        candidates = [stem, *(f"{stem}-{number}" for number in range(2, 10_000))]
-        for candidate in candidates:
-            path = self.runs / candidate
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise storage_error(error, path) from error
-            return path
-        raise StorageError(f"{self.runs}: 10000 runs called {stem}; wait a second")
 
     def open_runs(self) -> list[OpenRun]:
         """Return every run that was accepted and not closed, in order of acceptance."""
@@ -155,14 +191,45 @@ def _arrival(run: OpenRun) -> tuple[str, str]:
     return (str(run.history[0].get("at", "")) if run.history else "", run.folder.run_id)
 
 
+def _accepted_in(parent: Path) -> list[RunFolder]:
+    folders = (RunFolder(path) for path in sorted(parent.iterdir()) if path.is_dir())
+    return [folder for folder in folders if folder.request.exists()]
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}_{slug(name)}"
+    candidates = (stem if number == 1 else f"{stem}-{number}" for number in range(1, _MOST_ALIKE))
+    for candidate in candidates:
+        path = parent / candidate
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise storage_error(error, path) from error
+        return path
+    raise StorageError(f"{parent}: {_MOST_ALIKE} runs called {stem}; wait a second")
+
+
 def _bring(source: Path, target: Path, *, keep: bool) -> None:
     if not keep:
-        source.rename(target)
-        flush_folder(source.parent)
-        return
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        else:
+            flush_folder(source.parent)
+            return
+    _write_through(source.read_bytes(), target)
+    if not keep:
+        source.unlink()
+
+
+def _write_through(document: bytes, target: Path) -> None:
     hidden = target.with_name(".request.tmp")
     with hidden.open("wb") as stream:
-        stream.write(source.read_bytes())
+        stream.write(document)
         stream.flush()
         os.fsync(stream.fileno())
     hidden.rename(target)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zstackd.journal import Journal, read_journal
+from zstackd.journal import read_journal
 from zstackd.recovery import recover
 from zstackd.spool import RunFolder, Spool, slug
 from zstackd_config.errors import StorageError
@@ -51,31 +51,31 @@ def test_the_lock_names_who_holds_it(tmp_path: Path) -> None:
         pass
 
 
-def begun(spool: Spool, request: Path, output: Path, *events: str) -> RunFolder:
-    run = spool.accept(request, name="x", keep=True)
-    with Journal(run.journal) as journal:
+def begun(spool: Spool, request: Path, output: Path, *events: str, **facts: bool) -> RunFolder:
+    run = spool.accept(request, name="x", keep=True, **facts)
+    with spool.journal(run) as journal:
         for event in events:
             journal.append(event, output=str(output), name=run.run_id)  # type: ignore[arg-type]
     return run
 
 
-def test_recovery_closes_what_was_begun_and_leaves_what_waits(tmp_path: Path) -> None:
+def test_recovery_closes_foreground_runs_and_hands_back_the_others(tmp_path: Path) -> None:
     request, output = tmp_path / "r.yaml", tmp_path / "out"
     request.write_text("name: x")
     with Spool(tmp_path / "state") as spool:
         waiting = begun(spool, request, output)
-        capturing = begun(spool, request, output, "started", "planned", "plane", "frame", "plane")
-        publishing = begun(spool, request, output, "started", "frame", "publishing")
+        capturing = begun(spool, request, output, "started", "plane")
+        foreground = begun(spool, request, output, "started", "plane", foreground=True)
         done = begun(spool, request, output, "started", "published")
-        half = output / f".{publishing.run_id}.tmp"
-        half.mkdir(parents=True)
+        left = output / f".{done.run_id}.tmp"
+        kept = output / f".{capturing.run_id}.tmp"
+        foreign = output / ".20260101T000000Z_other.tmp"
+        for folder in (left, kept, foreign):
+            folder.mkdir(parents=True)
         torn = spool.runs / "20260101T000000Z_torn"
         torn.mkdir()
-        recover(spool)
-        recover(spool)
-        assert [run.folder for run in spool.open_runs()] == [waiting]
-    ends = [read_journal(run.journal)[-1] for run in (capturing, publishing, done)]
-    assert [end["event"] for end in ends] == ["interrupted", "interrupted", "published"]
-    assert [end.get("frames") for end in ends] == [1, 1, None]
-    assert not half.exists()
-    assert not torn.exists()
+        assert [run.folder for run in recover(spool, output)] == [waiting, capturing]
+        assert [run.folder for run in recover(spool, output)] == [waiting, capturing]
+    ends = [read_journal(run.journal)[-1]["event"] for run in (foreground, done, capturing)]
+    assert ends == ["interrupted", "published", "plane"]
+    assert [path.exists() for path in (left, kept, foreign, torn)] == [False, True, True, False]

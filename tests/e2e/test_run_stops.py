@@ -69,4 +69,4 @@ def test_a_run_killed_after_its_result_appeared_counts_as_published(site: Site) 
     assert site.zstackd("run", run, "--rig", rig).returncode == 0
     text = journal.read_text().splitlines()
     assert '"event": "published"' in text[-1]
-    assert '"found_at_start": true' in text[-1]
+    assert '"found": true' in text[-1]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Site, Watcher
 
 
+MANY_PLANES = {"bottom": 0, "top": 200, "step": 2.5}
+
+
 def drop(site: Site, path: Path, name: str) -> None:
     """Put a file into the inbox as a program does: by rename."""
     site.inbox.mkdir(parents=True, exist_ok=True)
@@ -96,20 +99,25 @@ def test_sigterm_stops_the_motor_and_closes_the_run(site: Site, consumer: Watche
     assert site.journal()[-1]["reason"] == "stopped by SIGTERM"
 
 
-def test_killed_service_closes_its_run_and_keeps_its_queue(site: Site, consumer: Watcher) -> None:
+def test_killed_service_goes_on_where_it_was(site: Site, consumer: Watcher) -> None:
     del consumer
     rig = site.rig()
     with serving(site, rig) as process:
-        drop(site, site.slow_run(), "slow.yaml")
+        drop(site, site.run(name="begun", z_plan=MANY_PLANES), "begun.yaml")
         site.wait_for_event("frame", count=3)
-        drop(site, site.run(name="queued"), "queued.yaml")
+        drop(site, site.run(name="queued", z_plan={"absolute": [0, 50]}), "queued.yaml")
         site.wait_for_event("accepted", count=2)
         process.kill()
         process.wait()
     with serving(site, rig):
-        site.wait_for_event("published")
-    slow, queued = site.journals()
-    assert (slow[-1]["event"], queued[-1]["event"]) == ("interrupted", "published")
+        site.wait_for_event("published", count=2)
+    begun, queued = site.journals()
+    assert [journal[0]["name"] for journal in (begun, queued)] == ["begun", "queued"]
+    assert begun[-1]["at"] < queued[-1]["at"]
+    taken = [entry["index"] for entry in begun if entry["event"] == "frame"]
+    assert sorted(taken) == list(range(81))
+    assert [entry["event"] for entry in begun].count("started") == 2
+    assert len(site.results()) == 2
 
 
 def test_missing_hardware_is_waited_for(site: Site) -> None:

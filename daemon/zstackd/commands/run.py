@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from zstackd.attempt import Published
 from zstackd.halt import Halt
 from zstackd.plan import plan_run
+from zstackd.publish import Publisher
 from zstackd.recovery import recover
-from zstackd.runner import run_accepted
+from zstackd.runner import run_with_rig
 from zstackd.show import ProgressBars, ProgressLines, summary
 from zstackd.signals import StopSignals
 from zstackd.spool import Spool
+from zstackd.task import Published, Task
 from zstackd_config.load import load_rig, load_run
 from zstackd_config.rig import Rig
 from zstackd_drivers.factory import open_devices
@@ -43,14 +44,16 @@ def _run(rig: Rig, request: Path, output: Path, state: Path | None) -> Published
         StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
         Spool(state or rig.paths.state) as spool,
     ):
-        recover(spool)
+        recover(spool, output)
         with open_devices(rig) as devices:
             halt.check()
-            folder = spool.accept(request, name=name, keep=True)
-            with show:
-                return run_accepted(
-                    folder, rig=rig, devices=devices, output=output, halt=halt, tell=show
-                )
+            folder = spool.accept(
+                request, name=name, keep=True, source=str(request), foreground=True
+            )
+            with show, spool.journal(folder) as journal:
+                publisher = Publisher(output.absolute(), folder.run_id)
+                task = Task(rig, folder, journal, publisher, halt, tell=show)
+                return run_with_rig(task, devices)
 
 
 def _checked_name(rig: Rig, request: Path) -> str:

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from zstackd.durable import make_folder
+from zstackd.catalogue import Catalogue
+from zstackd.events import Events
 from zstackd.halt import Halt
-from zstackd.recovery import recover
+from zstackd.hardware import Hardware
+from zstackd.house import House
 from zstackd.service import Service
 from zstackd.signals import StopSignals
 from zstackd.spool import Spool
@@ -25,12 +27,18 @@ def serve(
 ) -> None:
     """Run what is dropped into the inbox, until SIGTERM."""
     settings = load_rig(rig)
-    results = output or settings.paths.output
-    stop = Halt()
+    stop, events = Halt(), Events()
+    catalogue = Catalogue(events)
     with (
         StopSignals(lambda signal: stop.request(f"stopped by {signal}")),
-        Spool(state or settings.paths.state) as spool,
+        Spool(state or settings.paths.state, catalogue.hear) as spool,
     ):
-        make_folder(results)
-        recover(spool)
-        Service(settings, spool, results, stop).run()
+        house = House(
+            spool=spool,
+            output=(output or settings.paths.output).absolute(),
+            hardware=Hardware(settings),
+            events=events,
+            catalogue=catalogue,
+            stop=stop,
+        )
+        Service(house).run()

@@ -1,0 +1,48 @@
+"""What happens between planes: stop, cancel, pause, and the look at the room that is left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zstackd.gate import Gate
+from zstackd.halt import Halt
+from zstackd.journal import Journal
+from zstackd.plan import Plan
+from zstackd.pulse import Pulse
+from zstackd.room import require_disk
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Passed before each plane; nothing moves and nothing is exposed meanwhile."""
+
+    plan: Plan
+    folder: Path
+    journal: Journal
+    halt: Halt
+    gates: Sequence[Gate]
+    pulse: Pulse
+
+    def passed(self, index: int) -> None:
+        """Return when plane `index` may begin.
+
+        Raises the halt's cause, Cancelled where somebody asked for it, and NoRoom where the
+        planes from this one on would not fit on the disk.
+        """
+        self.halt.check_between()
+        self._wait_at_gates(index)
+        require_disk(self.folder, self.plan.bytes_from(index), what=f"plane {index} onwards")
+
+    def _wait_at_gates(self, index: int) -> None:
+        reason = self._shut()
+        if reason is None:
+            return
+        self.journal.append("paused", reason=reason, plane=index)
+        while self._shut() is not None:
+            for gate in self.gates:
+                gate.wait(self.halt, self.pulse.beat)
+        self.halt.check_between()
+        self.journal.append("resumed", plane=index)
+
+    def _shut(self) -> str | None:
+        return next((gate.reason for gate in self.gates if gate.reason is not None), None)

@@ -1,0 +1,91 @@
+"""The end of a run: the result and its manifest, put together and made to appear."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from zstackd.frame_store import StoredFrame
+from zstackd.manifest import (
+    CameraEntry,
+    FrameEntry,
+    Manifest,
+    PublishedFile,
+    TimingEntry,
+    software_versions,
+)
+from zstackd.past import Planned
+from zstackd.task import Published, Task
+from zstackd.timing import Timings
+from zstackd_config.run import Run
+from zstackd_stacking import StackResult
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Publishes a finished stack; `partial_because` says why planes are missing from it."""
+
+    task: Task
+    run: Run
+    planned: Planned
+    partial_because: str | None = None
+
+    def published(
+        self, result: StackResult, frames: Sequence[StoredFrame], timings: Timings
+    ) -> Published:
+        """Write everything, announce it in the journal, and let it appear; raises StorageError."""
+        task = self.task
+        pulse = task.pulses.of("publishing")
+        pulse.beat()
+        task.tell("publish", 0, 1)
+        timing = TimingEntry.of(timings)
+        files = task.publisher.prepare(
+            result, self.run.output, pixel_size_um=task.rig.optics.pixel_size_um
+        )
+        manifest = self._manifest(result, frames, files, timing)
+        pulse.beat()
+        task.publisher.complete(manifest)
+        task.halt.check_between()
+        name = task.publisher.free_name()
+        task.journal.append(
+            "publishing",
+            name=name,
+            place=task.publisher.place(),
+            partial_because=self.partial_because,
+        )
+        appeared = task.publisher.appear(name)
+        task.tell("publish", 1, 1)
+        return Published(appeared, manifest)
+
+    def _manifest(
+        self,
+        result: StackResult,
+        frames: Sequence[StoredFrame],
+        files: tuple[PublishedFile, ...],
+        timing: TimingEntry,
+    ) -> Manifest:
+        task, run = self.task, self.run
+        return Manifest(
+            run_id=task.folder.run_id,
+            name=run.name,
+            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            files=files,
+            frames=tuple(
+                FrameEntry.of(stored, report)
+                for stored, report in zip(frames, result.report.frames, strict=True)
+            ),
+            planes_um=self.planned.plan.planes_um,
+            partial_because=self.partial_because,
+            attempts=task.past.attempts + 1,
+            series=task.past.series,
+            point=task.past.point,
+            stacking_method=result.report.method,
+            reference_plane=result.report.reference_index,
+            pixel_size_um=task.rig.optics.pixel_size_um,
+            camera=CameraEntry(**asdict(self.planned.camera)),
+            focus=self.planned.focus,
+            request=run.model_dump(mode="json"),
+            rig=task.rig.model_dump(mode="json"),
+            metadata=run.metadata,
+            timing=timing,
+            software=software_versions(),
+        )

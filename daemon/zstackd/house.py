@@ -1,0 +1,63 @@
+"""The parts of one running service, which its threads share."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from zstackd.backlog import Backlog
+from zstackd.catalogue import Catalogue
+from zstackd.events import Events
+from zstackd.gate import Gate
+from zstackd.halt import Halt
+from zstackd.hardware import Hardware
+from zstackd.pulse import Pulses
+from zstackd.spool import Spool
+from zstackd_config.rig import Rig
+from zstackd_drivers.axis import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything that intake, runs, housekeeping and clients have in common."""
+
+    spool: Spool
+    output: Path
+    hardware: Hardware
+    events: Events
+    catalogue: Catalogue
+    stop: Halt
+    pulses: Pulses = field(default_factory=Pulses)
+    backlog: Backlog = field(default_factory=Backlog)
+    gate: Gate = field(default_factory=Gate)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def rig(self) -> Rig:
+        """The rig's settings in force."""
+        return self.hardware.rig
+
+    def awaits_operator(self) -> str | None:
+        """Return what only an operator can say before anything may move; None: nothing."""
+        axis = self.hardware.axis()
+        focus = self.rig.focus
+        if axis is None or axis.reference is Reference.REFERENCED or focus.reference == "home":
+            return None
+        known = axis.fault or "not referenced since start"
+        return f"the focus axis does not know its position ({known}): confirm where it stands"
+
+    def state(self) -> tuple[str, str | None]:
+        """Return the service's state in one word, and why, where there is something to say."""
+        job = self.backlog.in_work()
+        if self.stop.event.is_set():
+            return "stopping", str(self.stop.cause)
+        if self.gate.reason is not None:
+            return "paused", self.gate.reason
+        why = self.hardware.trouble or self.awaits_operator() or self._held_up()
+        if why is not None and job is None:
+            return "degraded", why
+        return ("running" if job else "idle"), None
+
+    def _held_up(self) -> str | None:
+        """Return what the first waiting run is held up by."""
+        held = (job.held_for for job in self.backlog.waiting() if job.held_for is not None)
+        return next(held, None)

@@ -1,0 +1,39 @@
+"""One run as the service, or the command line, hands it to the code that does it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from zstackd.gate import Gate
+from zstackd.halt import Halt
+from zstackd.journal import Journal
+from zstackd.manifest import Manifest
+from zstackd.past import Past
+from zstackd.progress import Tell, nobody
+from zstackd.publish import Publisher
+from zstackd.pulse import Pulses
+from zstackd.spool import RunFolder
+from zstackd_config.rig import Rig
+
+
+class Published(NamedTuple):
+    """Where the result appeared, and its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A run, its journal while it is open, and everything that stops, pauses or watches it."""
+
+    rig: Rig
+    folder: RunFolder
+    journal: Journal
+    publisher: Publisher
+    halt: Halt
+    past: Past = field(default_factory=Past)
+    tell: Tell = nobody
+    gates: Sequence[Gate] = ()
+    pulses: Pulses = field(default_factory=Pulses)
