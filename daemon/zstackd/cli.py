@@ -74,8 +74,7 @@ def _dispatch(words: list[str]) -> object:
 
         heed_termination()
         words.remove("stack")
-        stack([word for word in words if word != "--debug"])
-        return None
+        return stack([word for word in words if word != "--debug"])
     from zstackd.typed_commands import run_typed  # noqa: PLC0415 - start-up
 
     return run_typed(words, named if named in COMMANDS else None, COMMANDS)

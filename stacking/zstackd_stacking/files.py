@@ -167,7 +167,7 @@ def feed(
         report = sink.add(
             loaded.image,
             index=index,
-            z_um=None if z_step_um is None else index * z_step_um,
+            z_um=None if z_step_um is None else index * z_step_um + 0.0,  # never -0
             name=paths[index].name,
         )
         if on_frame is not None:

@@ -113,7 +113,18 @@ def write_depth_tiff(
         StorageError: the file cannot be written.
     """
     note = f"height of best focus; unit: {unit}"
-    write_atomically(path, _encode_tiff(depth_um, pixel_size_um, NO_METADATA, note))
+    write_map_tiff(path, depth_um, pixel_size_um=pixel_size_um, note=note)
+
+
+def write_map_tiff(
+    path: Path, values: FloatMap, *, pixel_size_um: float | None = None, note: str
+) -> None:
+    """Write numbers (H, W) float32 as TIFF with resolution tags and an ASCII `note`, by rename.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_atomically(path, _encode_tiff(values, pixel_size_um, NO_METADATA, note))
 
 
 def _encode_tiff(

@@ -240,3 +240,19 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Site:
     assert ended.returncode == 0, ended.stderr
     (site.folder / "printed.txt").write_text(ended.stdout)
     return site
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `zstackd stack` in the test's folder; it must end with `status`, without a traceback."""
+
+    def call(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*ZSTACKD, "stack", *map(str, words)],
+            cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return call

@@ -20,7 +20,7 @@ from PIL import Image as PillowImage
 PROGRAM = Path(sys.executable).with_name("zstackd")
 DEADLINE_S = 60.0
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Stack = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def textured(height: int, width: int) -> NDArray[np.float64]:
@@ -50,20 +50,6 @@ def planes(count: int, height: int = 200, width: int = 260) -> list[NDArray[np.f
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    def call(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [str(PROGRAM), "stack", *map(str, words)],
-            cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S, check=False,
-        )  # fmt: skip
-        assert done.returncode == status, done.stderr
-        assert "Traceback" not in done.stderr
-        return done
-
-    return call
-
-
-@pytest.fixture
 def frames(tmp_path: Path) -> Path:
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -72,18 +58,18 @@ def frames(tmp_path: Path) -> Path:
     return folder
 
 
-def refused(run: Run, *words: str | Path, status: int = 2) -> str:
+def refused(stack: Stack, *words: str | Path, status: int = 2) -> str:
     """Run what must fail, and return its only line."""
-    done = run(*words, status=status)
+    done = stack(*words, status=status)
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     return line
 
 
 def test_frames_become_one_sharp_image_and_the_last_line_names_it(
-    run: Run, frames: Path, tmp_path: Path
+    stack: Stack, frames: Path, tmp_path: Path
 ) -> None:
-    done = run(*sorted(frames.glob("*.png")), "-o", "out.png", "--no-align")
+    done = stack(*sorted(frames.glob("*.png")), "-o", "out.png", "--no-align")
     assert done.stderr == ""
     assert "3 frames of 260 × 200 px" in done.stdout
     assert "wrote out.png" in done.stdout
@@ -95,9 +81,9 @@ def test_frames_become_one_sharp_image_and_the_last_line_names_it(
 
 @pytest.mark.parametrize("method", ["pyramid", "laplacian"])
 def test_a_folder_s_frames_are_sorted_by_number_and_reported_as_json(
-    run: Run, frames: Path, method: str
+    stack: Stack, frames: Path, method: str
 ) -> None:
-    done = run("-i", frames, "-o", "out.tif", "--json", "--method", method, "--z-step-um", "2")
+    done = stack("-i", frames, "-o", "out.tif", "--json", "--method", method, "--z-step-um", "2")
     report = json.loads(done.stdout)
     assert [frame["name"] for frame in report["frames"]] == ["z9.png", "z10.png", "z11.png"]
     assert [frame["z_um"] for frame in report["frames"]] == [0, 2, 4]
@@ -108,18 +94,18 @@ def test_a_folder_s_frames_are_sorted_by_number_and_reported_as_json(
     assert set(report["seconds"]) == {"stacking", "writing"}
 
 
-def test_the_order_of_the_words_does_not_matter(run: Run, frames: Path, tmp_path: Path) -> None:
+def test_the_order_of_the_words_does_not_matter(stack: Stack, frames: Path, tmp_path: Path) -> None:
     first, second, third = sorted(frames.glob("*.png"))
-    run(first, second, third, "-o", "a.png")
-    run(third, "-o", "b.png", first, "--quality", "90", second)
+    stack(first, second, third, "-o", "a.png")
+    stack(third, "-o", "b.png", first, "--quality", "90", second)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_depth_is_written_as_heights_and_as_a_picture(
-    run: Run, frames: Path, tmp_path: Path
+    stack: Stack, frames: Path, tmp_path: Path
 ) -> None:
     words = ["--depth", "d.tif", "--depth", "d.png", "--z-step-um", "5", "--pixel-size-um", "0.5"]
-    done = run("-i", frames, "-o", "out.png", *words, "--no-align")
+    done = stack("-i", frames, "-o", "out.png", *words, "--no-align")
     assert "d.tif" in done.stdout
     assert "d.png" in done.stdout
     with tifffile.TiffFile(tmp_path / "d.tif") as file:
@@ -135,9 +121,9 @@ def test_depth_is_written_as_heights_and_as_a_picture(
 
 @pytest.mark.parametrize(("words", "unit"), [([], "planes"), (["--z-step-um", "5"], "um")])
 def test_a_height_map_says_its_unit(
-    run: Run, frames: Path, tmp_path: Path, words: list[str], unit: str
+    stack: Stack, frames: Path, tmp_path: Path, words: list[str], unit: str
 ) -> None:
-    done = run("-i", frames, "-o", "out.png", "--depth", "d.tif", "--json", *words)
+    done = stack("-i", frames, "-o", "out.png", "--depth", "d.tif", "--json", *words)
     assert json.loads(done.stdout)["depth_unit"] == unit
     with tifffile.TiffFile(tmp_path / "d.tif") as file:
         (page,) = file.pages
@@ -145,10 +131,10 @@ def test_a_height_map_says_its_unit(
         assert page.description.endswith(f"unit: {unit}")
 
 
-def test_16_bits_stay_16_bits(run: Run, frames: Path, tmp_path: Path) -> None:
+def test_16_bits_stay_16_bits(stack: Stack, frames: Path, tmp_path: Path) -> None:
     for path, plane in zip(sorted(frames.glob("*.png")), planes(3), strict=True):
         cv2.imwrite(str(path), (plane * 257).astype(np.uint16)[..., 0])
-    run("-i", frames, "-o", "out.png")
+    stack("-i", frames, "-o", "out.png")
     fused = look(tmp_path / "out.png")
     assert fused.dtype == np.uint16
     assert fused.ndim == 2
@@ -156,65 +142,67 @@ def test_16_bits_stay_16_bits(run: Run, frames: Path, tmp_path: Path) -> None:
 
 
 def test_one_frame_is_written_as_it_is_and_that_is_said(
-    run: Run, frames: Path, tmp_path: Path
+    stack: Stack, frames: Path, tmp_path: Path
 ) -> None:
     only = frames / "z10.png"
-    done = run(only, "-o", "out.png")
+    done = stack(only, "-o", "out.png")
     assert done.stderr == "only one frame: there is nothing to fuse, it is written as it is\n"
     np.testing.assert_array_equal(look(tmp_path / "out.png"), look(only))
 
 
-def test_frames_left_out_are_named_on_stderr(run: Run, frames: Path) -> None:
+def test_frames_left_out_are_named_on_stderr(stack: Stack, frames: Path) -> None:
     cv2.imwrite(str(frames / "z12.png"), np.full((200, 260, 3), 90, np.uint8))
-    done = run("-i", frames, "-o", "out.png", "--method", "laplacian")
+    done = stack("-i", frames, "-o", "out.png", "--method", "laplacian")
     assert done.stderr == "z12.png: left out: only 0 key points found, 8 are needed\n"
     assert "3 frames" in done.stdout
 
 
-def test_quiet_says_nothing(run: Run, frames: Path) -> None:
-    done = run("-i", frames, "-o", "out.png", "--quiet")
+def test_quiet_says_nothing(stack: Stack, frames: Path) -> None:
+    done = stack("-i", frames, "-o", "out.png", "--quiet")
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_no_frames_are_refused(run: Run, tmp_path: Path) -> None:
-    assert refused(run, "-o", "out.png").startswith("no frames to stack: ")
+def test_no_frames_are_refused(stack: Stack, tmp_path: Path) -> None:
+    assert refused(stack, "-o", "out.png").startswith("no frames to stack: ")
     (tmp_path / "empty").mkdir()
-    assert refused(run, "-i", "empty", "-o", "out.png").startswith("empty: no JPEG, PNG or TIFF")
+    assert refused(stack, "-i", "empty", "-o", "out.png").startswith("empty: no JPEG, PNG or TIFF")
 
 
-def test_a_missing_folder_is_refused(run: Run) -> None:
-    assert refused(run, "-i", "gone", "-o", "out.png") == "gone: no such folder"
+def test_a_missing_folder_is_refused(stack: Stack) -> None:
+    assert refused(stack, "-i", "gone", "-o", "out.png") == "gone: no such folder"
 
 
-def test_frames_of_different_sizes_are_refused(run: Run, frames: Path) -> None:
+def test_frames_of_different_sizes_are_refused(stack: Stack, frames: Path) -> None:
     cv2.imwrite(str(frames / "z10.png"), np.zeros((100, 260, 3), np.uint8))
-    line = refused(run, "-i", frames, "-o", "out.png")
+    line = refused(stack, "-i", frames, "-o", "out.png")
     assert "260 × 100 px" in line
     assert "260 × 200 px" in line
 
 
-def test_a_truncated_jpeg_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_truncated_jpeg_is_refused(stack: Stack, tmp_path: Path) -> None:
     folder = tmp_path / "jpegs"
     folder.mkdir()
     for index, plane in enumerate(planes(3)):
         cv2.imwrite(str(folder / f"z{index}.jpg"), plane.astype(np.uint8))
     cut = folder / "z1.jpg"
     cut.write_bytes(cut.read_bytes()[:-5000])
-    line = refused(run, "-i", folder, "-o", "out.png")
+    line = refused(stack, "-i", folder, "-o", "out.png")
     assert line.startswith(f"{cut}: truncated JPEG")
     assert not (tmp_path / "out.png").exists()
 
 
-def test_a_text_called_jpg_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_text_called_jpg_is_refused(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "frame.jpg").write_text("Dear diary\n")
-    assert refused(run, "frame.jpg", "-o", "out.png").startswith("frame.jpg: not a JPEG, PNG or TI")
+    assert refused(stack, "frame.jpg", "-o", "out.png").startswith(
+        "frame.jpg: not a JPEG, PNG or TI"
+    )
 
 
 @pytest.mark.parametrize("output", ["gone/out.png", "frames/z9.png/out.png", "frames", "out.gif"])
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(
-    run: Run, frames: Path, output: str
+    stack: Stack, frames: Path, output: str
 ) -> None:
-    assert refused(run, "-i", frames, "-o", output).startswith(f"{output}: ")
+    assert refused(stack, "-i", frames, "-o", output).startswith(f"{output}: ")
 
 
 def test_a_disk_that_takes_no_more_is_one_line_and_status_1(frames: Path, tmp_path: Path) -> None:
@@ -228,11 +216,11 @@ def test_a_disk_that_takes_no_more_is_one_line_and_status_1(frames: Path, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
 
 
-def test_an_input_is_never_overwritten(run: Run, frames: Path) -> None:
+def test_an_input_is_never_overwritten(stack: Stack, frames: Path) -> None:
     target = frames / "z10.png"
     before = target.read_bytes()
-    assert "one of the input frames" in refused(run, "-i", frames, "-o", target)
-    line = refused(run, "-i", frames, "-o", "out.png", "--depth", target)
+    assert "one of the input frames" in refused(stack, "-i", frames, "-o", target)
+    line = refused(stack, "-i", frames, "-o", "out.png", "--depth", target)
     assert "one of the input frames" in line
     assert target.read_bytes() == before
 
@@ -242,7 +230,7 @@ def test_an_input_is_never_overwritten(run: Run, frames: Path) -> None:
     [
         (["--bogus"], "unrecognized arguments: --bogus"),
         (["--method", "magic"], "choose from"),
-        (["--z-step-um", "0"], "--z-step-um 0: must be a length above 0 µm"),
+        (["--z-step-um", "0"], "--z-step-um 0: must be a length in µm other than 0"),
         (["--z-step-um", "nan"], "--z-step-um nan: must be"),
         (["--pixel-size-um", "-3"], "--pixel-size-um -3: must be"),
         (["--pixel-size-um", "small"], "invalid float value"),
@@ -255,33 +243,35 @@ def test_an_input_is_never_overwritten(run: Run, frames: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_one_line_and_status_2(
-    run: Run, frames: Path, words: list[str], said: str
+    stack: Stack, frames: Path, words: list[str], said: str
 ) -> None:
-    assert said in refused(run, "-i", frames, "-o", "out.png", *words)
+    assert said in refused(stack, "-i", frames, "-o", "out.png", *words)
 
 
 @pytest.mark.parametrize("word", ["1", "first", "3", "last", "middle"])
-def test_the_reference_is_the_frame_that_was_asked_for(run: Run, frames: Path, word: str) -> None:
-    done = run("-i", frames, "-o", "out.png", "--reference", word, "--json")
+def test_the_reference_is_the_frame_that_was_asked_for(
+    stack: Stack, frames: Path, word: str
+) -> None:
+    done = stack("-i", frames, "-o", "out.png", "--reference", word, "--json")
     wanted = {"1": 0, "first": 0, "3": 2, "last": 2, "middle": 1}[word]
     assert json.loads(done.stdout)["reference_index"] == wanted
 
 
 def test_exif_and_scale_of_the_reference_reach_the_result(
-    run: Run, frames: Path, tmp_path: Path
+    stack: Stack, frames: Path, tmp_path: Path
 ) -> None:
     for index, path in enumerate(sorted(frames.glob("*.png"), key=lambda path: int(path.stem[1:]))):
         exif = PillowImage.Exif()
         exif[0x0110] = f"Camera {index}"
         with PillowImage.open(path) as picture:
             picture.save(path, exif=exif)
-    run("-i", frames, "-o", "out.jpg")
+    stack("-i", frames, "-o", "out.jpg")
     with PillowImage.open(tmp_path / "out.jpg") as picture:
         assert picture.getexif()[0x0110] == "Camera 1"
 
 
-def test_help_and_debug_work(run: Run) -> None:
-    assert "--z-step-um" in run("--help").stdout
+def test_help_and_debug_work(stack: Stack) -> None:
+    assert "--z-step-um" in stack("--help").stdout
     done = subprocess.run(
         [str(PROGRAM), "--debug", "stack", "gone.png", "-o", "out.png"],
         capture_output=True, text=True, timeout=DEADLINE_S, check=False,
@@ -314,11 +304,13 @@ def test_progress_is_shown_on_a_terminal_only(frames: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["pcb", "macro"])
-def test_real_stacks_come_out_sharper_than_any_frame(run: Run, tmp_path: Path, name: str) -> None:
+def test_real_stacks_come_out_sharper_than_any_frame(
+    stack: Stack, tmp_path: Path, name: str
+) -> None:
     home = Path(os.environ.get("ZSTACKD_STACKS", Path(__file__).parents[3] / "shared" / "stacks"))
     if not (home / name).is_dir():
         pytest.skip(f"the real stacks are not here ({home}); ZSTACKD_STACKS names their folder")
-    run("-i", home / name, "-o", "out.png")
+    stack("-i", home / name, "-o", "out.png")
 
     def sharpness(path: Path) -> float:
         grey = look(path).mean(axis=2)
@@ -328,7 +320,7 @@ def test_real_stacks_come_out_sharper_than_any_frame(run: Run, tmp_path: Path, n
     assert sharpness(tmp_path / "out.png") > 1.1 * max(map(sharpness, (home / name).iterdir()))
 
 
-def test_nothing_is_left_beside_the_result(run: Run, frames: Path, tmp_path: Path) -> None:
-    run("-i", frames, "-o", "out.png")
+def test_nothing_is_left_beside_the_result(stack: Stack, frames: Path, tmp_path: Path) -> None:
+    stack("-i", frames, "-o", "out.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames", "out.png"]
     assert len(list(frames.iterdir())) == 3

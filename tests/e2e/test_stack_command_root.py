@@ -70,7 +70,7 @@ def test_a_stack_that_is_stopped_says_so_and_leaves_nothing(
 ) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
-    image = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (450, 600, 3), dtype=np.uint8)
     for index in range(60):
         cv2.imwrite(str(folder / f"z{index}.jpg"), np.roll(image, index, axis=1))
     all_bytes = sum(path.stat().st_size for path in folder.iterdir())
