@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from zstackd_config.api import Api
 from zstackd_config.base import Settings
 from zstackd_config.service import Service
 
@@ -170,6 +171,7 @@ class Rig(Settings):
     frames: Frames = Frames()
     simulation: Simulation = Simulation()
     service: Service = Service()
+    api: Api = Api()
 
     def relative_to(self, folder: Path) -> Self:
         """Return the rig with its relative paths taken from `folder`."""
@@ -177,4 +179,5 @@ class Rig(Settings):
         camera = self.camera
         if isinstance(camera, FolderCamera):
             camera = camera.model_copy(update={"path": folder / camera.path})
-        return self.model_copy(update={"paths": paths, "camera": camera})
+        api = self.api.relative_to(folder)
+        return self.model_copy(update={"paths": paths, "camera": camera, "api": api})

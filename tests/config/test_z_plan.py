@@ -1,0 +1,54 @@
+"""Planes in micrometres from every z-plan of useq-schema."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zstackd_config.load import parse_run
+from zstackd_config.run import Run
+
+
+def run(plan: str, extra: str = "") -> Run:
+    return parse_run(f"name: a\nz_plan: {plan}\n{extra}", name="r.yaml")
+
+
+@pytest.mark.parametrize(
+    ("plan", "planes_um"),
+    [
+        ("{bottom: 0, top: 4, step: 2}", (0, 2, 4)),
+        ("{bottom: 0, top: 4, step: 2, go_up: false}", (4, 2, 0)),
+        ("{bottom: 0, top: 5.2, step: 2}", (0, 2, 4, 6)),
+        ("{range: 4, step: 2}", (98, 100, 102)),
+        ("{above: 4, below: 2, step: 2}", (98, 100, 102, 104)),
+        ("{relative: [-1, 0, 5]}", (99, 100, 105)),
+        ("{relative: [-1, 0, 5], go_up: false}", (105, 100, 99)),
+        ("{absolute: [7, 3]}", (7, 3)),
+    ],
+)
+def test_planes_follow_the_plan(plan: str, planes_um: tuple[float, ...]) -> None:
+    assert run(plan).planes_um(100.0) == planes_um
+
+
+def test_a_given_reference_wins_over_where_the_axis_stands() -> None:
+    assert run("{relative: [1]}", "z_reference_um: 50").planes_um(100.0) == (51.0,)
+
+
+@given(
+    bottom=st.floats(-1000, 1000),
+    span=st.floats(0, 1000),
+    step=st.floats(0.2, 500),
+    up=st.booleans(),
+)
+def test_a_range_is_covered_in_equal_steps(
+    bottom: float, span: float, step: float, up: bool
+) -> None:
+    word = str(up).lower()
+    plan = f"{{bottom: {bottom}, top: {bottom + span}, step: {step}, go_up: {word}}}"
+    planes = run(plan).planes_um(0.0)
+    rising = planes if up else planes[::-1]
+    assert rising[0] == pytest.approx(bottom)
+    assert rising[-1] > bottom + span - step / 2 - 1e-6
+    assert rising[-1] <= bottom + span + step / 2 + 1e-6
+    assert all(
+        b - a == pytest.approx(step, rel=1e-6) for a, b in zip(rising, rising[1:], strict=False)
+    )
