@@ -150,8 +150,7 @@ def _picture(results: Results, tools: Sequence[Tool], truths: Sequence[Truth]) -
         for row in rows
     ]  # fmt: skip
     if padded:
-        picture = np.rint(np.vstack(padded)).astype(np.uint8)
-        cv2.imwrite(str(_OUT / "crops.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        cv2.imwrite(str(_OUT / "crops.jpg"), np.vstack(padded), [cv2.IMWRITE_JPEG_QUALITY, 92])
 
 
 def _write(results: Results) -> None:

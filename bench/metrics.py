@@ -25,8 +25,8 @@ _MIN_PIXELS = 2000
 class Scores:
     """Of one picture. `ring` and `flat` are in levels; None where the case has no such place.
 
-    `ring`: RMS of the smooth part of the error in the ring around objects. `chroma`: mean error of Cb and Cr of blocks.
-    `flat`: standard deviation of the error in bare places.
+    `ring`: RMS of the smooth part of the error in the ring around objects. `chroma`: mean error
+    of Cb and Cr of blocks. `flat`: standard deviation of the error in bare places.
     """
 
     psnr_db: float
