@@ -19,7 +19,7 @@ class Job:
     and pause it wherever it is. `begun` tells that frames were captured before, `needs_rig` that
     some are still to be. `held_for` says what it waits for, other than time and its turn;
     `tries` counts how often in vain. `retake` is an operator's word that damaged frames may be
-    taken again.
+    taken again, `reserved_bytes` what the run will still write at most.
     """
 
     folder: RunFolder
@@ -32,6 +32,7 @@ class Job:
     held_for: str | None = None
     tries: int = 0
     retake: bool = False
+    reserved_bytes: int = 0
     halt: Halt = field(default_factory=Halt)
     gate: Gate = field(default_factory=Gate)
 

@@ -20,6 +20,7 @@ class Catalogue:
         self._events = events
         self._lock = threading.Lock()
         self._runs: dict[str, RunSummary] = {}
+        self._latest_frame: tuple[str, str] | None = None
 
     def load(self, spool: Spool) -> None:
         """Read what stands in the spool."""
@@ -34,6 +35,8 @@ class Catalogue:
         with self._lock:
             before = self._runs.get(run_id, RunSummary(run_id))
             after = self._runs[run_id] = before.after(entry)
+            if entry["event"] == "frame":
+                self._latest_frame = run_id, str(entry["file"])
         facts = {key: value for key, value in entry.items() if key not in {"at", "event", "kind"}}
         self._events.tell(str(entry["event"]), run_id, **facts)
         if after.ended and not before.ended:
@@ -43,6 +46,11 @@ class Catalogue:
         """Return one run; None where the catalogue does not have it."""
         with self._lock:
             return self._runs.get(run_id)
+
+    def latest_frame(self) -> tuple[str, str] | None:
+        """Return the run and the file name of the frame stored last; None since the start."""
+        with self._lock:
+            return self._latest_frame
 
     def forget(self, run_id: str) -> None:
         """Drop a run whose folder was deleted."""

@@ -1,7 +1,7 @@
 """What anyone may ask of the running service: the one face that the control API stands on.
 
-Every method is safe from any thread and returns soon; none waits for a run. What cannot be done
-raises a `ZstackdError` of one line:
+Every method is safe from any thread and, but for `home` and `move_to`, returns soon. The running
+service has it as `Service.control`. What cannot be done raises a `ZstackdError` of one line:
 
     InputError          the document or argument is wrong
     ├── NoSuchRun       no run of that id is known
@@ -13,13 +13,13 @@ raises a `ZstackdError` of one line:
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from zstackd.events import Subscription
 from zstackd.plan import Plan
 from zstackd.run_state import RunState, RunSummary
+from zstackd.series import SeriesSummary
 from zstackd_config.errors import InputError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import AxisSnapshot
@@ -72,10 +72,11 @@ class ServiceStatus:
 class Control(Protocol):
     """The service as its clients see it."""
 
-    def submit(self, document: bytes, *, source: str) -> RunSummary:
+    def submit(self, document: bytes, *, source: str) -> RunSummary | SeriesSummary:
         """Accept a run file's text; `source` names the client in errors and in the journal.
 
-        Returns once the run is safe on the disk. Raises ConfigError or InputError with every
+        Returns once the run, or the series (where it repeats or has a time plan), is safe on the
+        disk. Raises ConfigError or InputError with every
         problem found, StorageError where the spool cannot take it.
         """
         ...
@@ -88,6 +89,10 @@ class Control(Protocol):
         self, *, states: Collection[RunState] | None = None, limit: int | None = 100
     ) -> list[RunSummary]:
         """Return runs, the newest first; only those in `states` where given."""
+        ...
+
+    def series(self) -> list[SeriesSummary]:
+        """Return the series that have points left, oldest first; each point is a run."""
         ...
 
     def run(self, run_id: str) -> RunSummary:
@@ -105,7 +110,8 @@ class Control(Protocol):
     def cancel(self, run_id: str, *, by: str) -> RunSummary:
         """End a run: at once where it waits, between planes where it is in work.
 
-        Returns the run as it stands now; an `ended` one raises WrongState.
+        Takes the id of a series too. Returns the run as it stands now; an `ended` one raises
+        WrongState.
         """
         ...
 
@@ -163,11 +169,7 @@ class Control(Protocol):
     def reload(self, rig: Rig) -> list[str]:
         """Use these settings from the next run on; returns what changed, one line each.
 
-        Raises InputError where something changed that only a restart can change (paths.state).
+        A run in work keeps the old ones. Raises InputError, and keeps the old settings, where
+        something changed that only a restart can change (`paths`).
         """
         ...
-
-
-def now() -> str:
-    """Return this moment, ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from zstackd.safety import BETWEEN_PLANES
 from zstackd_config.errors import HardwareError, InputError, ZstackdError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import AxisSnapshot
@@ -26,11 +27,12 @@ class RigBusy(InputError):
 class Hardware:
     """Owns the open devices; safe from any thread.
 
-    Whoever uses them holds the lease (`lent`). `trouble` says why they are not open.
+    Whoever uses them holds the lease (`lent`). `trouble` says why they are not open. `faults`
+    counts how often they failed since the start.
     """
 
     def __init__(self, rig: Rig) -> None:
-        self._rig = rig
+        self._rig = self._next_rig = rig
         self._lease = threading.Lock()
         self._stack = ExitStack()
         self._devices: Devices | None = None
@@ -38,11 +40,17 @@ class Hardware:
         self._failures = 0
         self._retry_at_s = 0.0
         self._trouble: str | None = "not opened yet"
+        self.faults = 0
 
     @property
     def rig(self) -> Rig:
         """The settings in force."""
         return self._rig
+
+    @property
+    def next_rig(self) -> Rig:
+        """The settings in force once the devices are given back."""
+        return self._next_rig
 
     @property
     def trouble(self) -> str | None:
@@ -74,8 +82,10 @@ class Hardware:
                 raise HardwareError(f"the rig is not ready: {self._trouble}")
             try:
                 yield devices
-            except BaseException:
-                self._close("opening the rig again after an error")
+            except BETWEEN_PLANES:
+                raise
+            except BaseException as error:
+                self._mend(devices, error)
                 raise
         finally:
             self._lease.release()
@@ -88,6 +98,7 @@ class Hardware:
         if not self._lease.acquire(blocking=False):
             return self._devices is not None
         try:
+            self._take_settings()
             self._notice_fault()
             if self._devices is None and time.monotonic() >= self._retry_at_s:
                 self._open()
@@ -95,23 +106,47 @@ class Hardware:
         finally:
             self._lease.release()
 
+    def stop_motion(self) -> None:
+        """Stop the motor of whoever uses the devices; harmless where they are not open."""
+        devices = self._devices
+        if devices is not None:
+            devices.axis.stop()
+
     def replace(self, rig: Rig) -> None:
-        """Use other settings from now on; waits until the devices are given back."""
-        with self._lease:
-            self._close("opening the rig with its new settings")
-            self._rig = rig
-            self._retry_at_s = 0.0
+        """Use other settings as soon as the devices are given back."""
+        self._next_rig = rig
 
     def close(self) -> None:
         """Close the devices."""
         with self._lease:
             self._close("closed")
 
-    def _notice_fault(self) -> None:
-        if self._devices is None:
+    def _take_settings(self) -> None:
+        if self._next_rig is self._rig:
             return
-        fault = self._devices.axis.snapshot().fault
-        if fault != self._fault_when_opened:
+        self._close("opening the rig with its new settings")
+        self._rig, self._retry_at_s = self._next_rig, 0.0
+        _log.info("new settings of %s are in force", self._rig.name)
+
+    def _mend(self, devices: Devices, error: BaseException) -> None:
+        """Make the devices usable again: a stop leaves the camera cancelled, a fault more."""
+        if isinstance(error, HardwareError) or self._fault() != self._fault_when_opened:
+            self.faults += 1
+            self._close("opening the rig again after an error")
+            return
+        try:
+            devices.camera.__exit__(None, None, None)
+            devices.camera.__enter__()
+        except ZstackdError as trouble:
+            self._close(str(trouble))
+
+    def _fault(self) -> str | None:
+        return None if self._devices is None else self._devices.axis.snapshot().fault
+
+    def _notice_fault(self) -> None:
+        fault = self._fault()
+        if self._devices is not None and fault != self._fault_when_opened:
+            self.faults += 1
             _log.warning("the focus axis: %s; opening the rig again", fault)
             self._close(fault or "opening the rig again")
 
@@ -120,6 +155,7 @@ class Hardware:
             self._devices = self._stack.enter_context(open_devices(self._rig))
         except ZstackdError as error:
             if str(error) != self._trouble:
+                self.faults += 1
                 _log.error("the rig is not ready: %s; trying again until it is", error)
             self._trouble = str(error)
             self._retry_at_s = time.monotonic() + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
@@ -127,7 +163,7 @@ class Hardware:
             return
         _log.info("the rig is ready: %s", self._devices.axis.identity())
         self._failures, self._trouble = 0, None
-        self._fault_when_opened = self._devices.axis.snapshot().fault
+        self._fault_when_opened = self._fault()
 
     def _close(self, why: str) -> None:
         self._devices = None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from zstackd.backlog import Backlog
 from zstackd.catalogue import Catalogue
+from zstackd.durable import write_text
 from zstackd.events import Events
 from zstackd.gate import Gate
 from zstackd.halt import Halt
@@ -35,6 +36,34 @@ class House:
     def rig(self) -> Rig:
         """The rig's settings in force."""
         return self.hardware.rig
+
+    def reserved_bytes(self) -> int:
+        """Return what the run in work will still write, at most."""
+        job = self.backlog.in_work()
+        return 0 if job is None else job.reserved_bytes
+
+    def shut(self, reason: str) -> None:
+        """Pause the service, also beyond a restart."""
+        write_text(self._paused, reason + "\n")
+        self.gate.shut(reason)
+        self.events.tell("service", state="paused", why=reason)
+
+    def open(self) -> None:
+        """Let the service go on."""
+        self._paused.unlink(missing_ok=True)
+        self.gate.open()
+        self.backlog.wake()
+
+    def stay_paused(self) -> None:
+        """Pause the service where it was paused when it ended."""
+        try:
+            self.gate.shut(self._paused.read_text(encoding="utf-8").strip() or "paused")
+        except FileNotFoundError:
+            return
+
+    @property
+    def _paused(self) -> Path:
+        return self.spool.state / "paused"
 
     def awaits_operator(self) -> str | None:
         """Return what only an operator can say before anything may move; None: nothing."""

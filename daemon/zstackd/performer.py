@@ -149,6 +149,7 @@ class Performer:
             run = load_run(task.folder.request)
             plan = plan_run(task.rig, run, source=job.run_id, camera=self._house.hardware.camera())
             missing = list(range(len(plan.planes_um)))
+        job.reserved_bytes = len(missing) * plan.frame_bytes + plan.result_bytes
         require_room(
             (task.folder.path, len(missing) * plan.frame_bytes),
             (publisher.output, plan.result_bytes),

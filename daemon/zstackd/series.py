@@ -105,6 +105,12 @@ class SeriesKeeper:
         with self._lock:
             return [self._active[key].summary() for key in sorted(self._active)]
 
+    def find(self, series_id: str) -> SeriesSummary | None:
+        """Return an active series; None where there is none of that id."""
+        with self._lock:
+            series = self._active.get(series_id)
+            return None if series is None else series.summary()
+
     def next_due_s(self) -> float:
         """Return the seconds until a point is due whose turn it is; a large number where none."""
         now = self._now()

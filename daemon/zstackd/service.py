@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from zstackd.backlog import Job
+from zstackd.control import Control
 from zstackd.durable import make_folder
 from zstackd.house import House
 from zstackd.intake import Intake
@@ -14,6 +15,7 @@ from zstackd.performer import Performer
 from zstackd.reception import Reception
 from zstackd.recovery import recover
 from zstackd.series import SeriesKeeper, job_of
+from zstackd.service_control import ServiceControl
 from zstackd.spool import OpenRun
 from zstackd.worker import Worker
 from zstackd_config.errors import Interrupted, StorageError, ZstackdError
@@ -31,6 +33,7 @@ class Service:
         self._house = house
         self.series = SeriesKeeper(house.spool, house.backlog, house.catalogue)
         self.reception = Reception(house, self.series)
+        self.control: Control = ServiceControl(house, self.reception, self.series)
         self._performer = Performer(house)
         self._said: tuple[str, str | None] = ("", None)
 
@@ -63,6 +66,7 @@ class Service:
             _log.error("%s", error)
         waiting = recover(house.spool, house.output)
         house.catalogue.load(house.spool)
+        house.stay_paused()
         for run in waiting:
             house.backlog.put(_job_from(run))
         self.series.load()

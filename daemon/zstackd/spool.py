@@ -19,6 +19,7 @@ from zstackd_config.errors import StorageError
 
 _SLUG_LENGTH = 40
 _MOST_ALIKE = 10_000
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z_[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,11 @@ def _looks_closed(folder: RunFolder) -> bool:
 
 def _arrival(run: OpenRun) -> tuple[str, str]:
     return (str(run.history[0].get("at", "")) if run.history else "", run.folder.run_id)
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether a text could be a run's id; anything else must never become a path."""
+    return _RUN_ID.fullmatch(text) is not None
 
 
 def _accepted_in(parent: Path) -> list[RunFolder]:
