@@ -127,11 +127,10 @@ class SimulatedCamera:
         neutral = NEUTRAL.values()
         if isinstance(exposure, ManualExposure):
             values = explicit(exposure, LIMITS, neutral=neutral.colour_gains)
+            self._lock = self._capture.hold(values, timeout_s=self._timeout_s(values))
         else:
-            timeout_s = self._timeout_s(neutral)
-            values = self._capture.converge(timeout_s=timeout_s)
-            values = metered(self._capture, values, exposure, LIMITS, timeout_s=timeout_s)
-        self._lock = self._capture.hold(values, timeout_s=self._timeout_s(values))
+            values = self._capture.converge(timeout_s=self._timeout_s(neutral))
+            self._lock = metered(self._capture, values, exposure, LIMITS, timeout_s=self._timeout_s)
         return self._lock
 
     def capture(self, *, after_ns: int, exposed: Callable[[], None] = ignore) -> Frame:

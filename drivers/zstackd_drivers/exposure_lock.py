@@ -1,6 +1,7 @@
 """From a wish for exposure to explicit values that a sensor can hold."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,19 +99,23 @@ def metered(
     wish: LockedAutoExposure,
     limits: ExposureLimits,
     *,
-    timeout_s: float,
+    timeout_s: Callable[[ExposureValues], float],
 ) -> ExposureValues:
-    """Return values from `start` on that meet the wish's target brightness and headroom.
+    """Hold values from `start` on that meet the wish's target brightness and headroom; return them.
 
-    The headroom wins where both cannot be had. Exposure time is changed first, then gain. Raises
-    CameraError where the sensor's limits are reached or ten trials do not do, CameraTimeout.
+    The headroom wins where both cannot be had. Exposure time is changed first, then gain.
+    `timeout_s` says how long to wait for frames with given values. Raises CameraError where the
+    sensor's limits are reached or ten trials do not do, CameraTimeout.
     """
     values, gamma = start, DISPLAY_GAMMA
     before: tuple[float, float] | None = None
     for _ in range(MOST_TRIALS):
-        values = capture.hold(values, timeout_s=timeout_s)
+        patience_s = timeout_s(values)
+        values = capture.hold(values, timeout_s=patience_s)
+        if wish.target_brightness is None and wish.highlight_headroom is None:
+            return values
         now_ns = capture.clock.monotonic_ns()
-        seen = brightness(capture.fresh(values, after_ns=now_ns, timeout_s=timeout_s).image)
+        seen = brightness(capture.fresh(values, after_ns=now_ns, timeout_s=patience_s).image)
         factor = _factor(seen, wish, gamma)
         if factor is None:
             return values

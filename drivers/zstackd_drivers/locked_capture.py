@@ -17,6 +17,7 @@ from zstackd_drivers.errors import CameraError, CameraTimeout
 
 STABLE_FRAMES = 4
 STABLE_RATIO = 0.01
+LATEST_CONTROL_FRAMES = 8
 
 
 class TakenFrame(Protocol):
@@ -118,14 +119,28 @@ class LockedCapture:
         )
 
     def hold(self, values: ExposureValues, *, timeout_s: float) -> ExposureValues:
-        """Set explicit values and return them as the first frame that carries them reports them.
+        """Set explicit values and return them as the frames that carry them report them.
 
-        Raises CameraTimeout where no frame carries them within `timeout_s` of rig time.
+        Where the frames carried them all along, within the sensor's quantisation, it takes as many
+        of them as a control may need to take effect: only then are they ours. Raises CameraTimeout
+        where frames do not carry the values within `timeout_s` of rig time.
         """
         self.source.set_values(values)
-        taken = self._first(values, after_ns=None, timeout_s=timeout_s)
+        deadline_ns = self._deadline_ns(timeout_s)
+        reported, others = self._carried(values, deadline_ns, timeout_s)
+        for _ in range(0 if others else LATEST_CONTROL_FRAMES):
+            reported, others = self._carried(values, deadline_ns, timeout_s)
+        return reported
+
+    def _carried(
+        self, values: ExposureValues, deadline_ns: int, timeout_s: float
+    ) -> tuple[ExposureValues, bool]:
+        """Return what the next frame with `values` reports, and whether others came before it."""
+        taken, refused = self._first(
+            values, after_ns=None, deadline_ns=deadline_ns, asked_s=timeout_s
+        )
         try:
-            return taken.exposure
+            return taken.exposure, bool(refused)
         finally:
             taken.release()
 
@@ -144,26 +159,29 @@ class LockedCapture:
         where none comes within `timeout_s` of rig time after `after_ns`, and CameraError where
         the image has not the size of the open camera.
         """
-        taken = self._first(lock, after_ns=after_ns, timeout_s=timeout_s)
+        deadline_ns = max(self._deadline_ns(timeout_s), after_ns + _ns(timeout_s))
+        taken, _ = self._first(lock, after_ns=after_ns, deadline_ns=deadline_ns, asked_s=timeout_s)
         try:
             exposed()
             return self._frame(taken)
         finally:
             taken.release()
 
-    def _first(self, lock: ExposureValues, *, after_ns: int | None, timeout_s: float) -> TakenFrame:
-        deadline_ns = max(self._deadline_ns(timeout_s), (after_ns or 0) + _ns(timeout_s))
+    def _first(
+        self, lock: ExposureValues, *, after_ns: int | None, deadline_ns: int, asked_s: float
+    ) -> tuple[TakenFrame, int]:
+        """Return the first frame that proves itself, and how many were refused before it."""
         refused: Counter[str] = Counter()
         while (taken := self.source.take(deadline_ns=deadline_ns)) is not None:
             fault = self._fault(taken, lock, after_ns)
             if fault is None:
-                return taken
+                return taken, refused.total()
             refused[fault] += 1
             late = taken.sensor_timestamp_ns > deadline_ns
             taken.release()
             if late:
                 break
-        raise CameraTimeout(self._timeout_message(refused, lock, timeout_s))
+        raise CameraTimeout(self._timeout_message(refused, lock, asked_s))
 
     def _fault(self, taken: TakenFrame, lock: ExposureValues, after_ns: int | None) -> str | None:
         if after_ns is not None and taken.sensor_timestamp_ns <= after_ns:

@@ -1,6 +1,7 @@
 """What a specimen is to the camera twin: painted layers with a height, from far to near."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ DEPTH_UM = 200.0
 """Built-in specimens lie between 0 and this height, in micrometres."""
 
 TILE_PX = 128
+MARGIN = 1.03
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -35,11 +37,24 @@ class Specimen:
     layers: tuple[Layer, ...]
 
 
-def canvas_size_px(size_px: tuple[int, int]) -> tuple[int, int]:
-    """Return the width and height of the canvas behind a frame: a margin, in whole tiles."""
-    width, height = size_px
-    return _whole_tiles(width), _whole_tiles(height)
+def painted_size_px(size_px: tuple[int, int]) -> tuple[int, int]:
+    """Return the width and height to paint behind a frame of `size_px`: it and a margin."""
+    width, height = (math.ceil(side * MARGIN) for side in size_px)
+    return width, height
 
 
-def _whole_tiles(px: int) -> int:
-    return TILE_PX * -(-int(px * 1.02 + 32) // TILE_PX)
+def on_whole_tiles(specimen: Specimen) -> Specimen:
+    """Return the specimen in the middle of a canvas of whole tiles; the rest mirrors it."""
+    return replace(specimen, layers=tuple(_tiled(layer) for layer in specimen.layers))
+
+
+def _tiled(layer: Layer) -> Layer:
+    height, width = layer.alpha.shape
+    spare_rows, spare_columns = -height % TILE_PX, -width % TILE_PX
+    rows = (spare_rows // 2, spare_rows - spare_rows // 2)
+    columns = (spare_columns // 2, spare_columns - spare_columns // 2)
+    return Layer(
+        colour=np.pad(layer.colour, (rows, columns, (0, 0)), mode="symmetric"),
+        alpha=np.pad(layer.alpha, (rows, columns), mode="symmetric"),
+        height_um=np.pad(layer.height_um, (rows, columns), mode="symmetric"),
+    )

@@ -58,8 +58,6 @@ def put_pollen(
 ) -> None:
     """Put a spiny grain of pollen whose equator is at `low_um`."""
     on = window(sheet.canvas_px, centre_px=centre_px, reach_px=1.35 * radius_px + 2)
-    if on.u.size == 0:
-        return
     turn = np.arctan2(on.v, on.u) + rng.uniform(0, 3)
     r = np.hypot(on.u, on.v) / np.float32(radius_px)
     rim = 1 + 0.22 * np.clip(np.cos(SPIKES * turn), 0, 1) ** 3

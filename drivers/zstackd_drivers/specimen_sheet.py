@@ -38,10 +38,12 @@ def window(
     reach_px: float,
     angle_deg: float = 0.0,
 ) -> Window:
-    """Return the window of half width `reach_px` about a centre, cut at the canvas' edges."""
+    """Return the window of half width `reach_px` about a centre, cut at the canvas' edges.
+
+    It never is empty: that of a part beyond an edge is a strip along this edge.
+    """
     (width, height), (x, y) = canvas_px, centre_px
-    columns = slice(_within(x - reach_px, width), _within(x + reach_px + 1, width))
-    rows = slice(_within(y - reach_px, height), _within(y + reach_px + 1, height))
+    columns, rows = _within(x, reach_px, width), _within(y, reach_px, height)
     dx = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :] - np.float32(x)
     dy = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] - np.float32(y)
     cos, sin = (np.float32(f(math.radians(angle_deg))) for f in (math.cos, math.sin))
@@ -106,5 +108,6 @@ def spread(values: Floats, known: Floats) -> Floats:
     return np.asarray(np.where(known > OUTSIDE, values, blown), np.float32)
 
 
-def _within(px: float, side: int) -> int:
-    return min(max(0, math.floor(px)), side)
+def _within(px: float, reach_px: float, side: int) -> slice:
+    start = min(max(0, math.floor(px - reach_px)), side - SMALLEST_PX)
+    return slice(start, max(min(math.floor(px + reach_px + 1), side), start + SMALLEST_PX))

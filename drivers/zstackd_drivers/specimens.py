@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-from zstackd_drivers.specimen import Specimen, canvas_size_px
+from zstackd_drivers.specimen import Specimen, on_whole_tiles, painted_size_px
 from zstackd_drivers.specimen_board import paint_board
 from zstackd_drivers.specimen_diatom import paint_diatom
 from zstackd_drivers.specimen_insect import paint_insect
@@ -19,4 +19,4 @@ PAINTERS: dict[Name, Callable[..., Specimen]] = {
 
 def build_specimen(name: Name, *, size_px: tuple[int, int], seed: int) -> Specimen:
     """Paint a specimen for frames of `size_px` (width, height); the same for the same seed."""
-    return PAINTERS[name](size_px=canvas_size_px(size_px), seed=seed)
+    return on_whole_tiles(PAINTERS[name](size_px=painted_size_px(size_px), seed=seed))
