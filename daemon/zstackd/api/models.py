@@ -1,0 +1,248 @@
+"""What the API answers with: the facade's dataclasses as documented JSON.
+
+Folders of the machine are told as text for people; none is ever taken from a client.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from zstackd.control import ServiceStatus, Space
+from zstackd.events import Event
+from zstackd.plan import Plan
+from zstackd.run_state import RunState, RunSummary
+from zstackd_drivers.axis import AxisSnapshot
+from zstackd_drivers.camera import CameraInfo
+
+
+class Answer(BaseModel):
+    """Read from the facade's dataclasses, field by field."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class RunAnswer(Answer):
+    """One run."""
+
+    run_id: str
+    name: str
+    state: RunState
+    accepted_at: str
+    started_at: str | None
+    ended_at: str | None
+    changed_at: str
+    attempts: int = Field(description="How often the run was begun.")
+    priority: int
+    not_before: str | None
+    series: str | None = Field(description="Id of the time-lapse or repetition it belongs to.")
+    point: int | None = Field(description="Its number in the series, from 0.")
+    planes_done: int
+    planes_total: int | None
+    reason: str | None = Field(description="Why it waits, is paused, or has no whole result.")
+    result: str | None = Field(description="The published folder.")
+    is_partial: bool
+    frames_kept: bool
+    consumed: bool = Field(description="Whether a consumer took or acknowledged the result.")
+
+    @classmethod
+    def of(cls, run: RunSummary) -> "RunAnswer":
+        """Return the answer for a run."""
+        fields = {name: getattr(run, name) for name in cls.model_fields if name != "result"}
+        return cls(**fields, result=None if run.result is None else str(run.result))
+
+
+class RunsAnswer(Answer):
+    """Runs, the newest first."""
+
+    runs: tuple[RunAnswer, ...]
+
+
+class JournalAnswer(Answer):
+    """The journal of a run, oldest entry first; every entry has `at` and `event`."""
+
+    entries: tuple[dict[str, JsonValue], ...]
+
+
+class PlanAnswer(Answer):
+    """What a run would do and need."""
+
+    planes_um: tuple[float, ...] = Field(description="Planes in order, in micrometres.")
+    from_current: bool = Field(
+        description="Whether the planes are relative to where the axis will stand."
+    )
+    seconds: float = Field(description="Estimated duration, in seconds.")
+    disk_bytes: int
+    peak_memory_bytes: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> "PlanAnswer":
+        """Return the answer for a plan."""
+        return cls.model_validate(plan)
+
+
+class SpaceAnswer(Answer):
+    """Room on the file system of one folder, in bytes; null where the folder is not there."""
+
+    folder: str
+    free_bytes: int | None
+    total_bytes: int | None
+
+    @classmethod
+    def of(cls, space: Space) -> "SpaceAnswer":
+        """Return the answer for a folder."""
+        return cls(
+            folder=str(space.folder), free_bytes=space.free_bytes, total_bytes=space.total_bytes
+        )
+
+
+class AxisAnswer(Answer):
+    """The focus axis as last reported."""
+
+    reference: Literal["unreferenced", "referenced"] = Field(
+        description="Whether the position is known; an unreferenced axis never moves."
+    )
+    position_um: float | None = Field(description="Height in micrometres.")
+    moving: bool
+    fault: str | None
+
+    @classmethod
+    def of(cls, axis: AxisSnapshot) -> "AxisAnswer":
+        """Return the answer for an axis."""
+        return cls(
+            reference=axis.reference.value,
+            position_um=axis.position_um,
+            moving=axis.moving,
+            fault=axis.fault,
+        )
+
+
+class CameraAnswer(Answer):
+    """The open camera."""
+
+    driver: str
+    model: str
+    size_px: tuple[int, int] = Field(description="Width and height in pixels.")
+    channels: int
+    bits: int
+
+    @classmethod
+    def of(cls, camera: CameraInfo) -> "CameraAnswer":
+        """Return the answer for a camera."""
+        return cls.model_validate(camera)
+
+
+class StatusAnswer(Answer):
+    """The service at one moment."""
+
+    state: str = Field(description="idle, running, paused, degraded or stopping.")
+    why: str | None = Field(description="One line; null where there is nothing to say.")
+    rig: str = Field(description="Name of the rig.")
+    version: str
+    started_at: str
+    current: RunAnswer | None
+    queue: int = Field(description="Runs that wait.")
+    counts: dict[RunState, int] = Field(description="Runs in memory by state.")
+    axis: AxisAnswer | None = Field(description="Null while the controller is not there.")
+    camera: CameraAnswer | None = Field(description="Null while the camera is not there.")
+    spool: SpaceAnswer
+    output: SpaceAnswer
+    reserved_bytes: int = Field(description="What the run in work will still write.")
+    faults: int = Field(description="Hardware faults since the start.")
+    temperature_c: float | None = Field(description="Temperature of the computer, in °C.")
+
+    @classmethod
+    def of(cls, status: ServiceStatus, *, temperature_c: float | None) -> "StatusAnswer":
+        """Return the answer for a service."""
+        return cls(
+            state=status.state,
+            why=status.why,
+            rig=status.rig,
+            version=status.version,
+            started_at=status.started_at,
+            current=None if status.current is None else RunAnswer.of(status.current),
+            queue=status.queue,
+            counts=status.counts,
+            axis=None if status.axis is None else AxisAnswer.of(status.axis),
+            camera=None if status.camera is None else CameraAnswer.of(status.camera),
+            spool=SpaceAnswer.of(status.spool),
+            output=SpaceAnswer.of(status.output),
+            reserved_bytes=status.reserved_bytes,
+            faults=status.faults,
+            temperature_c=temperature_c,
+        )
+
+
+class HealthAnswer(Answer):
+    """Whether every essential thread makes progress."""
+
+    status: Literal["ok", "hanging"]
+    late_s: dict[str, float] = Field(description="Threads that hang, seconds overdue.")
+
+
+class ReloadAnswer(Answer):
+    """What a reload of the rig file changed, one line each."""
+
+    changes: tuple[str, ...]
+
+
+class MessagesAnswer(Answer):
+    """The newest log messages of the service, oldest first."""
+
+    messages: tuple["Message", ...]
+
+
+class Message(Answer):
+    """One log message."""
+
+    at: datetime
+    level: str
+    text: str
+
+
+class EventAnswer(Answer):
+    """One event, as the `data` of a server-sent event; its `kind` is the event's name."""
+
+    number: int
+    at: str
+    kind: str
+    run_id: str | None
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, event: Event) -> "EventAnswer":
+        """Return the answer for an event."""
+        return cls(
+            number=event.number,
+            at=event.at,
+            kind=event.kind,
+            run_id=event.run_id,
+            facts=dict(event.facts),
+        )
+
+
+class Problem(Answer):
+    """Why a request was refused (RFC 9457), with what the command line ends with."""
+
+    title: str = Field(description="The HTTP status in words.")
+    status: int
+    detail: str = Field(description="What is wrong and what to do; one line for each problem.")
+    exit_status: int = Field(description="Exit status of the command line for this problem.")
+
+
+class Position(BaseModel):
+    """A height that an operator vouches for."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    position_um: Annotated[float, Field(ge=-1e7, le=1e7)] = Field(
+        description="Where the axis stands, in micrometres."
+    )
+
+
+class Target(BaseModel):
+    """A height to move to."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    z_um: Annotated[float, Field(ge=-1e7, le=1e7)] = Field(
+        description="Where to move, in micrometres; within the rig's limits."
+    )

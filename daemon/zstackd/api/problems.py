@@ -1,0 +1,102 @@
+"""Errors as answers: the same one line that the command line prints, with the right status."""
+
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from zstackd.api.models import Problem
+from zstackd.control import NoSuchRun, WrongState
+from zstackd.hardware import RigBusy
+from zstackd_config.errors import (
+    ConfigError,
+    HardwareError,
+    InputError,
+    Interrupted,
+    StorageError,
+    ZstackdError,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+_USAGE: Final = 2
+_STATUSES: Final[tuple[tuple[type[ZstackdError], HTTPStatus], ...]] = (
+    (NoSuchRun, HTTPStatus.NOT_FOUND),
+    (WrongState, HTTPStatus.CONFLICT),
+    (RigBusy, HTTPStatus.CONFLICT),
+    (Interrupted, HTTPStatus.CONFLICT),
+    (ConfigError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (HardwareError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
+)
+"""The first kind that fits counts; all others are the service's own failure."""
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    exit_status: int = 1,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Return the answer that refuses a request."""
+    content = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, exit_status=exit_status
+    )
+    return JSONResponse(
+        content.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, object]]:
+    """Return the OpenAPI entries of the problems that an operation answers with."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        int(status): {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def status_of(error: ZstackdError) -> HTTPStatus:
+    """Return the HTTP status that an error stands for."""
+    return next(
+        (status for kind, status in _STATUSES if isinstance(error, kind)),
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
+
+
+async def _known(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, ZstackdError):
+        raise error
+    return problem(status_of(error), str(error), exit_status=error.exit_status)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    lines = (
+        f"{'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}"
+        for entry in error.errors()
+    )
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "\n".join(lines), exit_status=_USAGE)
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    return problem(
+        error.status_code,
+        str(error.detail),
+        exit_status=_USAGE,
+        headers=None if error.headers is None else dict(error.headers),
+    )
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Let every error leave as a problem."""
+    app.add_exception_handler(ZstackdError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
