@@ -1,5 +1,7 @@
 """Planes in micrometres from every z-plan of useq-schema."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,4 @@ def test_a_range_is_covered_in_equal_steps(
     assert rising[0] == pytest.approx(bottom)
     assert rising[-1] > bottom + span - step / 2 - 1e-6
     assert rising[-1] <= bottom + span + step / 2 + 1e-6
-    assert all(
-        b - a == pytest.approx(step, rel=1e-6) for a, b in zip(rising, rising[1:], strict=False)
-    )
+    assert [b - a for a, b in pairwise(rising)] == pytest.approx([step] * (len(rising) - 1))

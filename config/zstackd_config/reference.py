@@ -1,0 +1,174 @@
+"""Writes the configuration reference from the models: `python -m zstackd_config.reference`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import AwareDatetime, BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from zstackd_config.rig import Rig
+from zstackd_config.run import Run
+
+_INTRODUCTION: Final = """\
+# Configuration
+
+<!-- Made by `python -m zstackd_config.reference` from the models; a test holds it to them. -->
+
+A rig is described once, in `rig.yaml`; every run is a file of its own. Both are YAML. A key that is
+not known, a value out of bounds and anything else that is wrong is refused, all of it at once, each
+with file, line and column; `zstackd check --rig rig.yaml run.yaml` tells before anything moves.
+Scalars are read as in YAML 1.2: `on`, `no` and `1:30` are plain text. Examples are in
+`config/examples/`.
+
+Units are part of the names: `_um` micrometres, `_ms` milliseconds, `_s` seconds, `_px` pixels,
+`_nm` nanometres. Keys without a default must be given.
+"""
+_WORDS: Final[dict[Any, str]] = {
+    datetime: "date and time", AwareDatetime: "date and time with its offset",
+    timedelta: "seconds, or hours, minutes and seconds such as `1:30:00`",
+    int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path",
+    type(None): "nothing",
+}  # fmt: skip
+_BOUNDS: Final[dict[type, tuple[str, str]]] = {
+    Gt: ("gt", "> {}"), Ge: ("ge", "≥ {}"), Lt: ("lt", "< {}"), Le: ("le", "≤ {}"),
+}  # fmt: skip
+
+
+def reference() -> str:
+    """Return the whole reference as Markdown."""
+    return (
+        "\n".join(
+            [
+                _INTRODUCTION,
+                *_sections("The rig file", Rig),
+                *_sections("The run file", Run),
+            ]
+        ).rstrip()
+        + "\n"
+    )
+
+
+def _sections(title: str, root: type[BaseModel]) -> Iterator[str]:
+    yield f"## {title}\n"
+    yield from _table(root)
+    seen: set[type[BaseModel]] = {root}
+    waiting = [(name, model) for name, model in _inner(root, "")]
+    while waiting:
+        path, model = waiting.pop(0)
+        if model in seen:
+            continue
+        seen.add(model)
+        yield f"### `{path}`{_chosen_by(model)}\n"
+        yield f"{_summary(model)}\n"
+        yield from _table(model)
+        waiting = [*_inner(model, f"{path}."), *waiting]
+
+
+def _summary(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ")
+
+
+def _chosen_by(model: type[BaseModel]) -> str:
+    """Return ` with driver: grbl` where a literal key chooses this model among others."""
+    for name, field in model.model_fields.items():
+        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
+            return f" with `{name}: {get_args(field.annotation)[0]}`"
+    return ""
+
+
+def _inner(model: type[BaseModel], prefix: str) -> list[tuple[str, type[BaseModel]]]:
+    return [
+        (f"{prefix}{name}", inner)
+        for name, field in model.model_fields.items()
+        for inner in _models_in(field.annotation)
+    ]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _table(model: type[BaseModel]) -> Iterator[str]:
+    yield "| key | value | default | what it is |"
+    yield "|---|---|---|---|"
+    for name, field in model.model_fields.items():
+        what = (
+            (field.description or _of_section(field) or _of_choice(field))
+            .replace("|", "\\|")
+            .replace("\n", " ")
+        )
+        yield f"| `{name}` | {_value(field)} | {_default(field)} | {what} |"
+    yield ""
+
+
+def _of_section(field: FieldInfo) -> str:
+    return "; or ".join(_summary(model).rstrip(".") for model in _models_in(field.annotation))
+
+
+def _of_choice(field: FieldInfo) -> str:
+    return "Chooses this kind." if get_origin(field.annotation) is Literal else ""
+
+
+def _value(field: FieldInfo) -> str:
+    return ", ".join([_kind(field.annotation), *_bounds(field.metadata)])
+
+
+def _kind(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in _COMPOUND:
+        return _COMPOUND[origin](arguments)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
+    return _WORDS.get(annotation, "any value")
+
+
+def _either(arguments: tuple[Any, ...]) -> str:
+    return " or ".join(dict.fromkeys(_kind(each) for each in arguments if each is not type(None)))
+
+
+_COMPOUND: Final[dict[Any, Callable[[tuple[Any, ...]], str]]] = {
+    Annotated: lambda parts: ", ".join([_kind(parts[0]), *_bounds(parts[1:])]),
+    Literal: lambda words: " · ".join(f"`{word}`" for word in words),
+    Union: _either,
+    UnionType: _either,
+    tuple: lambda parts: f"list: {'; '.join(_kind(each) for each in parts)}",
+    list: lambda parts: f"list of {_kind(parts[0])}",
+    dict: lambda _: "keys and values",
+}
+
+
+def _bounds(metadata: Any) -> list[str]:
+    """Return bounds such as `≥ 0`, of a field's or an annotation's metadata."""
+    found: list[str] = []
+    for each in metadata:
+        inner = each.metadata if isinstance(each, FieldInfo) else [each]
+        for part in inner:
+            if type(part) in _BOUNDS:
+                key, words = _BOUNDS[type(part)]
+                found.append(words.format(f"{getattr(part, key):g}"))
+    return found
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "—"
+    default = field.get_default(call_default_factory=True)
+    if default is PydanticUndefined or default is None or default == {}:
+        return "none"
+    if isinstance(default, BaseModel):
+        return "see below"
+    if isinstance(default, tuple | list):
+        return f"`[{', '.join(str(each) for each in default)}]`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
