@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import Final
 
 from zstackd_config.errors import InputError
-from zstackd_config.rig import GrblFocus, Rig
+from zstackd_config.focus import StepperFocus
+from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure, Run
 from zstackd_drivers.approach import check_reach, overshoot_um
 from zstackd_drivers.camera import CameraInfo
@@ -96,7 +97,7 @@ def starts_from_current(run: Run) -> bool:
     return run.z_plan.is_relative and run.z_reference_um == "current"
 
 
-def _check_planes(planes_um: Sequence[float], focus: GrblFocus, source: str) -> None:
+def _check_planes(planes_um: Sequence[float], focus: StepperFocus, source: str) -> None:
     for index, z_um in enumerate(planes_um):
         try:
             check_reach(
@@ -112,7 +113,7 @@ def _check_planes(planes_um: Sequence[float], focus: GrblFocus, source: str) -> 
             ) from error
 
 
-def _turns(from_um: float, to_um: float, focus: GrblFocus) -> bool:
+def _turns(from_um: float, to_um: float, focus: StepperFocus) -> bool:
     return to_um < from_um if focus.approach == "up" else to_um > from_um
 
 
@@ -134,7 +135,9 @@ def _frame_size(rig: Rig, camera: CameraInfo | None) -> tuple[int, int]:
     return width * height, width * height * 3
 
 
-def _seconds(planes_um: Sequence[float], focus: GrblFocus, run: Run, move_s: MoveSeconds) -> float:
+def _seconds(
+    planes_um: Sequence[float], focus: StepperFocus, run: Run, move_s: MoveSeconds
+) -> float:
     exposure_ms = _USUAL_EXPOSURE_MS
     if isinstance(run.exposure, ManualExposure):
         exposure_ms = run.exposure.exposure_time_ms
@@ -143,7 +146,7 @@ def _seconds(planes_um: Sequence[float], focus: GrblFocus, run: Run, move_s: Mov
     return _USUAL_LOCK_S + moves_s + len(planes_um) * each_s
 
 
-def _rough_move_s(focus: GrblFocus) -> MoveSeconds:
+def _rough_move_s(focus: StepperFocus) -> MoveSeconds:
     """Return the time of a move without its acceleration, which only the controller knows."""
 
     def move_s(from_um: float, to_um: float) -> float:

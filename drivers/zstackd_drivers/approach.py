@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from zstackd_config.rig import OVERSHOOT_PER_BACKLASH
+from zstackd_config.focus import OVERSHOOT_PER_BACKLASH
 from zstackd_drivers.errors import LimitError
 
 _EPSILON_UM = 1e-6

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from zstackd_config.rig import GrblFocus
+from zstackd_config.focus import StepperFocus
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.controller import Controller
 from zstackd_drivers.dialogue import Timeouts
@@ -12,7 +12,7 @@ from zstackd_drivers.stepping_axis import SteppingAxis
 
 
 def make_axis(
-    focus: GrblFocus, *, port: Port, clock: Clock, timeouts: Timeouts | None = None
+    focus: StepperFocus, *, port: Port, clock: Clock, timeouts: Timeouts | None = None
 ) -> SteppingAxis:
     """Return the axis of a rig, not yet open; `timeouts` are stretched for a slow clock."""
     limits = (timeouts or Timeouts()).scaled(1 / min(1.0, clock.scale))
@@ -22,6 +22,6 @@ def make_axis(
 
 
 def _controller(
-    focus: GrblFocus, port: Port, timeouts: Timeouts, tell: Callable[[str], None]
+    focus: StepperFocus, port: Port, timeouts: Timeouts, tell: Callable[[str], None]
 ) -> Controller:
     return GrblController(focus, port=port, timeouts=timeouts, on_disturbance=tell)

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TypeVar
 
 from zstackd_drivers.errors import LinkError, MotionError
@@ -21,15 +21,21 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Deadlines in seconds of the wall clock."""
+    """Deadlines in seconds of the wall clock.
+
+    `reply_s`: to the answer of a command that takes no time; `handshake_s`: to prove the
+    firmware's identity; `margin_s`: beyond what a motion takes by calculation; `busy_s`: to the
+    next sign of life of a controller that says it is busy.
+    """
 
     reply_s: float = 2.0
     handshake_s: float = 6.0
     margin_s: float = 2.0
+    busy_s: float = 6.0
 
     def scaled(self, factor: float) -> "Timeouts":
         """Return all of them `factor` times as long."""
-        return Timeouts(self.reply_s * factor, self.handshake_s * factor, self.margin_s * factor)
+        return Timeouts(*(factor * value for value in astuple(self)))
 
 
 class Dialogue:
@@ -86,9 +92,9 @@ class Dialogue:
         self._link.close()
 
     def reboot(self) -> None:
-        """Reset the board by its DTR line where that is wired, from any thread."""
+        """Reset the board by its DTR line where that is wired; from any thread."""
         with self.condition:
-            self._heard.disturb(f"{self.name} was reset")
+            self._heard.unexpected("it was reset to stop it")
         self._link.reboot()
 
     def accept(self) -> None:
@@ -126,20 +132,28 @@ class Dialogue:
         reply: Callable[[str], bool],
         *,
         timeout_s: float | None = None,
+        alive_until: Callable[[], float] | None = None,
         unless: Callable[[], bool] | None = None,
     ) -> str:
         """Send a line and return the reply; empty where `unless()` came true first.
 
-        Raises LinkError where none comes in time, MotionError on a disturbance.
+        The controller may take `timeout_s`, or longer while `alive_until` (by `time.monotonic`)
+        says so. Raises LinkError where no reply comes, which is a disturbance, and MotionError on
+        any other disturbance.
         """
         self.check()
         given_up = unless or (lambda: False)
-        answer = self._link.request(
-            line,
-            reply=reply,
-            timeout_s=self.timeouts.reply_s if timeout_s is None else timeout_s,
-            unless=lambda: self.disturbed or given_up(),
-        )
+        try:
+            answer = self._link.request(
+                line,
+                reply=reply,
+                timeout_s=self.timeouts.reply_s if timeout_s is None else timeout_s,
+                alive_until=alive_until or (lambda: 0.0),
+                unless=lambda: self.disturbed or given_up(),
+            )
+        except LinkError as error:
+            self._disturb(error)
+            raise
         self.check()
         return answer or ""
 
@@ -150,12 +164,14 @@ class Dialogue:
             answer = question(min(left, _ASK_AGAIN_S))
             if answer is not None:
                 return answer
-        raise LinkError(
+        error = LinkError(
             f"no {what} from {self.name} within {self.timeouts.reply_s:g} s: check cable and power"
         )
+        self._disturb(error)
+        raise error
 
-    def identify(self, question: bytes, last_resort: bytes = b"") -> None:
-        """Ask until the firmware tells its version; `last_resort` is sent once, halfway.
+    def identify(self, question: bytes, wake: Callable[[], None]) -> None:
+        """Ask until the firmware tells its version; `wake` is called once, halfway.
 
         Raises LinkError where nothing at all is heard; other words are the caller's to judge.
         """
@@ -163,7 +179,7 @@ class Dialogue:
         end, wake_at = start + limit, start + limit / 2
         while time.monotonic() < end and not self._heard.version:
             if time.monotonic() > wake_at:
-                self._link.write(last_resort)
+                wake()
                 wake_at = end
             self._link.write(question)
             self._await_introduction()
@@ -193,6 +209,10 @@ class Dialogue:
         end = time.monotonic() + self.timeouts.handshake_s
         while time.monotonic() < end and self._await_line():
             self._check_line()
+
+    def _disturb(self, error: LinkError) -> None:
+        with self.condition:
+            self._heard.disturb(str(error))
 
     def _await_line(self) -> bool:
         seen = self._heard.lines

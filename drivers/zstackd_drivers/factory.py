@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from zstackd_config.focus import StepperFocus
 from zstackd_config.rig import Camera as CameraSettings
 from zstackd_config.rig import FolderCamera as FolderCameraSettings
-from zstackd_config.rig import GrblFocus, Rig, Simulation
+from zstackd_config.rig import Rig, Simulation
 from zstackd_drivers.axis import FocusAxis, Reference
 from zstackd_drivers.camera import Camera
 from zstackd_drivers.camera_twin import SimulatedCamera
@@ -86,7 +87,7 @@ def make_clock(rig: Rig) -> Clock:
     return SystemClock()
 
 
-def reference_axis(axis: FocusAxis, settings: GrblFocus) -> None:
+def reference_axis(axis: FocusAxis, settings: StepperFocus) -> None:
     """Make the position known: home where `reference` is `home`, else ask for an operator.
 
     Does nothing where it is known. Raises UnreferencedError where only an operator can say.
@@ -104,7 +105,7 @@ def reference_axis(axis: FocusAxis, settings: GrblFocus) -> None:
 
 
 def _enter_axis(
-    stack: ExitStack, focus: GrblFocus, simulation: Simulation, clock: Clock
+    stack: ExitStack, focus: StepperFocus, simulation: Simulation, clock: Clock
 ) -> tuple[FocusAxis, GrblTwin | None]:
     if focus.port != SIMULATED_PORT:
         return stack.enter_context(make_axis(focus, port=NamedPort(focus.port), clock=clock)), None

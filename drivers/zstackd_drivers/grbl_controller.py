@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from zstackd_config.errors import HardwareError
-from zstackd_config.rig import GrblFocus
+from zstackd_config.focus import StepperFocus
 from zstackd_drivers.controller import Machine, Standing, Stopped
 from zstackd_drivers.dialogue import Dialogue, Timeouts
 from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
@@ -32,7 +32,7 @@ class GrblController:
 
     def __init__(
         self,
-        settings: GrblFocus,
+        settings: StepperFocus,
         *,
         port: Port,
         timeouts: Timeouts,
@@ -75,7 +75,7 @@ class GrblController:
         """Open the port, prove that GRBL 1.1 answers, stop whatever moves, judge the settings."""
         self._talk.open()
         # A controller in a critical alarm is deaf to everything but a reset.
-        self._talk.identify(b"\n$I\n", last_resort=RESET)
+        self._talk.identify(b"\n$I\n", wake=self.abort)
         self._judge_version()
         self._talk.wait_quiet()
         self._rest()

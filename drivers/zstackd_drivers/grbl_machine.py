@@ -11,6 +11,7 @@ from zstackd_drivers.agenda import Agenda
 from zstackd_drivers.grbl_report import settings_dump
 from zstackd_drivers.grbl_setup import GrblSetup
 from zstackd_drivers.grbl_words import MotionWords, Refused
+from zstackd_drivers.kinematics import trapezoid
 from zstackd_drivers.twin_setup import Witness
 
 _NS = 1_000_000_000
@@ -267,8 +268,11 @@ class GrblMachine:
     def _drive(self, physical: float, rate: float) -> bool:
         return self.motor.go(
             physical,
-            speed=rate / _SECONDS_A_MINUTE,
-            acceleration=self.settings[122],
+            profile=lambda distance: trapezoid(
+                distance=distance,
+                speed=rate / _SECONDS_A_MINUTE,
+                acceleration=self.settings[122],
+            ),
             at_ns=self.now_ns,
         )
 

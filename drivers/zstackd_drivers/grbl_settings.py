@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from zstackd_config.rig import GrblFocus
+from zstackd_config.focus import StepperFocus
 from zstackd_drivers.controller import Machine
 from zstackd_drivers.errors import WrongDeviceError
 from zstackd_drivers.kinematics import trapezoid_at
@@ -57,7 +57,7 @@ class GrblSettings:
             homing_limit_s=_homing_limit_s(dump),
         )
 
-    def machine(self, focus: GrblFocus) -> Machine:
+    def machine(self, focus: StepperFocus) -> Machine:
         """Return what an axis has to know of the controller."""
         speed = self.max_rate / _SECONDS_A_MINUTE
         return Machine(
@@ -71,7 +71,7 @@ class GrblSettings:
             complaints=tuple(self.complaints(focus)),
         )
 
-    def complaints(self, focus: GrblFocus) -> Iterator[str]:
+    def complaints(self, focus: StepperFocus) -> Iterator[str]:
         """Yield what an operator should mend, though the axis works."""
         if self.idle_delay != _HOLD_ALWAYS:
             yield (

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Self
 
-from zstackd_config.rig import GrblFocus, Simulation
+from zstackd_config.focus import StepperFocus
+from zstackd_config.rig import Simulation
 from zstackd_drivers.twin_setup import TwinSetup, reach
 
 _STEP_UM = 0.25
@@ -37,7 +38,7 @@ class GrblSetup(TwinSetup):
         return {**_BASE, **self.settings}
 
     @classmethod
-    def from_rig(cls, focus: GrblFocus, simulation: Simulation) -> Self:
+    def from_rig(cls, focus: StepperFocus, simulation: Simulation) -> Self:
         """Return a controller that suits a rig: every height within the limits is in reach."""
         scale = abs(focus.um_per_unit)
         spare_um = _SPARE_UM + 2 * focus.backlash_um

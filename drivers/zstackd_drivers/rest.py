@@ -29,13 +29,18 @@ class RestWatch:
     pause: Callable[[float, Callable[[], bool]], None]
     stopped: Stopped
     margin_s: float
-    moving_states: Set[str]
     um_per_unit: float
+    moving_states: Set[str] = frozenset()
 
     def check(self) -> None:
         """Raise Interrupted where a stop was asked for."""
         if self.stopped():
             raise Interrupted(f"{self.name} was stopped")
+
+    def expect(self, standing: Standing, target: float, *, tolerance: float) -> None:
+        """Raise MotionError where the motor does not stand at `target`."""
+        if not standing.at_rest or abs(standing.position - target) > tolerance:
+            self._expect_motion(standing, target, _PATIENCE)
 
     def arrive(self, target: float, *, end: float, wall_s: float, tolerance: float) -> float:
         """Return the position reported at rest, within `tolerance` of `target`.

@@ -120,20 +120,20 @@ class SerialLink:
         *,
         reply: Callable[[str], bool],
         timeout_s: float,
+        alive_until: Callable[[], float],
         unless: Callable[[], bool],
     ) -> str | None:
         """Send one line and return the next line that is a `reply`; None where `unless()` is true.
 
-        Raises LinkError where the line breaks or no reply comes within `timeout_s`.
+        Raises LinkError where the line breaks, or no reply comes within `timeout_s` nor by
+        `alive_until()`, a time of `time.monotonic`.
         """
         with self._turn:
             self._expect(reply)
             try:
                 self.write(line.encode("ascii") + b"\n")
                 with self._condition:
-                    self._condition.wait_for(
-                        lambda: self._replies or self._lost or unless(), timeout=timeout_s
-                    )
+                    self._await_reply(time.monotonic() + timeout_s, alive_until, unless)
                     return self._outcome(line, timeout_s, abandoned=unless())
             finally:
                 self._expect(None)
@@ -144,6 +144,15 @@ class SerialLink:
                 _log.warning("%s: %d replies too many", self.name, len(self._replies))
             self._replies.clear()
             self._awaited = reply
+
+    def _await_reply(
+        self, end: float, alive_until: Callable[[], float], unless: Callable[[], bool]
+    ) -> None:
+        while not (self._replies or self._lost or unless()):
+            left = max(end, alive_until()) - time.monotonic()
+            if left <= 0:
+                return
+            self._condition.wait(left)
 
     def _outcome(self, line: str, timeout_s: float, *, abandoned: bool) -> str | None:
         if self._lost is not None:

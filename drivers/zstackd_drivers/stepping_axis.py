@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from zstackd_config.errors import HardwareError, Interrupted
-from zstackd_config.rig import GrblFocus
+from zstackd_config.focus import StepperFocus
 from zstackd_drivers.approach import StepGrid, check_reach
 from zstackd_drivers.axis import AxisSnapshot, MoveReport
 from zstackd_drivers.clock import Clock
@@ -33,7 +33,7 @@ class SteppingAxis:
 
     def __init__(
         self,
-        settings: GrblFocus,
+        settings: StepperFocus,
         *,
         clock: Clock,
         controller: Callable[[Callable[[str], None]], Controller],

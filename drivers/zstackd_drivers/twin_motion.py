@@ -1,9 +1,10 @@
 """How a simulated motor really moves: motion in rig time, whole steps, and lost motion."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from zstackd_drivers.kinematics import Profile, braking, trapezoid
+from zstackd_drivers.kinematics import Profile, braking
 
 _NS = 1_000_000_000
 _REMEMBERED = 4096
@@ -111,13 +112,13 @@ class Motor:
         """Return the motor's own height in micrometres, before lost motion."""
         return self._mechanics.motor_um(self.position(at_ns))
 
-    def go(self, target: float, *, speed: float, acceleration: float, at_ns: int) -> bool:
-        """Queue a motion to `target`; return whether it is a step or more."""
+    def go(self, target: float, *, profile: Callable[[float], Profile], at_ns: int) -> bool:
+        """Queue a motion to `target`, `profile` of its distance; return whether it is a step."""
         origin, target = self.destination(), self._whole(target)
         if target == origin:
             return False
-        profile = trapezoid(distance=abs(target - origin), speed=speed, acceleration=acceleration)
-        self._append(max(at_ns, self.end_ns), origin, target > origin, profile)
+        way = profile(abs(target - origin))
+        self._append(max(at_ns, self.end_ns), origin, target > origin, way)
         return True
 
     def brake(self, acceleration: float, at_ns: int) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from zstackd_config.rig import GrblFocus
+from zstackd_config.focus import StepperFocus
 from zstackd_drivers.twin_motion import Mechanics, Motor
 
 
@@ -31,7 +31,7 @@ class TwinSetup:
         return Motor(mechanics=mechanics, steps_per_unit=steps_per_unit, start=self.start)
 
 
-def reach(focus: GrblFocus, spare_um: float) -> tuple[float, float]:
+def reach(focus: StepperFocus, spare_um: float) -> tuple[float, float]:
     """Return the controller units between which a rig's limits lie, with room on both sides."""
     ends = [(height - focus.origin_um) / focus.um_per_unit for height in focus.limits_um]
     spare = spare_um / abs(focus.um_per_unit)

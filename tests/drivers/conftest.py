@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from zstackd_config.rig import GrblFocus, Simulation
+from zstackd_config.focus import GrblFocus
+from zstackd_config.rig import Simulation
 from zstackd_drivers.clock import ScaledClock
 from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.dialogue import Timeouts

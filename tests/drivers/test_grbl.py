@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zstackd_config.errors import HardwareError
-from zstackd_config.rig import GrblFocus
+from zstackd_config.focus import GrblFocus
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.clock import SystemClock
 from zstackd_drivers.controllers import make_axis

@@ -8,7 +8,7 @@ import pytest
 
 from zstackd_drivers.grbl_firmware import GrblFirmware
 from zstackd_drivers.grbl_setup import GrblSetup
-from zstackd_drivers.kinematics import braking, trapezoid
+from zstackd_drivers.kinematics import Profile, braking, trapezoid
 from zstackd_drivers.twin_motion import Mechanics, Motor
 
 S = 1_000_000_000
@@ -191,13 +191,17 @@ def test_motion_on_an_unknown_position_is_a_violation() -> None:
     assert "beyond" in bench.firmware.witness.violations[1]
 
 
+def brisk(distance: float) -> Profile:
+    return trapezoid(distance=distance, speed=5.0, acceleration=10.0)
+
+
 @pytest.mark.parametrize("engaged", ["up", "down"])
 def test_the_specimen_lags_behind_on_reversal(engaged: Any) -> None:
     motor = Motor(mechanics=Mechanics(1000.0, 0.0, 8.0, engaged), steps_per_unit=1000, start=0.0)
     sign = 1 if engaged == "up" else -1
 
     def visit(target_um: float) -> float:
-        motor.go(sign * target_um / 1000, speed=1.0, acceleration=10.0, at_ns=motor.end_ns)
+        motor.go(sign * target_um / 1000, profile=brisk, at_ns=motor.end_ns)
         return sign * motor.specimen_um(motor.end_ns)
 
     assert [visit(z) for z in (100, 95, 80, 85, 92)] == [100, 100, 88, 88, 92]
@@ -205,8 +209,8 @@ def test_the_specimen_lags_behind_on_reversal(engaged: Any) -> None:
 
 def test_the_past_can_be_asked() -> None:
     motor = Motor(mechanics=Mechanics(1000.0, 0.0, 0.0), steps_per_unit=1000, start=0.0)
-    motor.go(2.5, speed=5.0, acceleration=10.0, at_ns=S)
-    motor.go(0.0, speed=5.0, acceleration=10.0, at_ns=S)
+    motor.go(2.5, profile=brisk, at_ns=S)
+    motor.go(0.0, profile=brisk, at_ns=S)
     half = S + S // 2
     assert motor.specimen_um(0) == 0.0
     assert motor.specimen_um(half) == pytest.approx(1250.0, abs=1.0)

@@ -76,7 +76,11 @@ def test_any_bytes_leave_the_link_working(junk: bytes) -> None:
     answering.start()
     try:
         reply = link.request(
-            "x", reply=lambda line: line == "ok-17", timeout_s=5.0, unless=lambda: False
+            "x",
+            reply=lambda line: line == "ok-17",
+            timeout_s=5.0,
+            alive_until=lambda: 0.0,
+            unless=lambda: False,
         )
         assert reply == "ok-17"
     finally:

@@ -1,0 +1,102 @@
+"""`focus` of a rig: the motor controller, what a motor step moves, and how far it may go."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from zstackd_config.base import Settings
+
+OVERSHOOT_PER_BACKLASH = 1.25
+"""How far past a plane a motion against the approach goes, as a share of the backlash."""
+
+
+class StepperFocus(Settings):
+    """What every focus axis needs; see the drivers below for what each adds."""
+
+    port: str = Field(
+        description="Device path of the controller (best: /dev/serial/by-id/…), `auto` (the one "
+        "USB controller attached), or `simulated`."
+    )
+    baud: PositiveInt = Field(115200, description="Line speed in bits per second.")
+    um_per_unit: float = Field(
+        1000.0,
+        description="Micrometres of focus travel per controller unit (GRBL and Marlin: per mm of "
+        "the controller); negative turns the direction round.",
+    )
+    origin_um: float = Field(
+        0.0, description="Height in micrometres of the controller's machine zero."
+    )
+    limits_um: tuple[float, float] = Field(
+        description="Lowest and highest permitted height, in micrometres."
+    )
+    backlash_um: Annotated[float, Field(ge=0)] = Field(
+        description="Lost motion on reversal, in micrometres; each plane is approached from one "
+        "side with an overshoot larger than this."
+    )
+    approach: Literal["up", "down"] = Field(
+        "up", description="Direction of the last motion onto every plane."
+    )
+    speed_um_per_s: PositiveFloat = Field(description="Speed of moves, in micrometres per second.")
+    settle_ms: Annotated[float, Field(ge=0, le=60_000)] = Field(
+        description="Rest after each move before the exposure, in milliseconds."
+    )
+    reference: Literal["home", "confirm"] = Field(
+        "home",
+        description="How the position becomes known: `home` (the controller's own homing), or "
+        "`confirm` (an operator says where it stands).",
+    )
+
+    @field_validator("um_per_unit")
+    @classmethod
+    def _turns_the_motor(cls, um_per_unit: float) -> float:
+        if um_per_unit == 0:
+            raise ValueError("0 µm per unit would move nothing; give what one unit really moves")
+        return um_per_unit
+
+    @field_validator("limits_um")
+    @classmethod
+    def _low_before_high(cls, limits_um: tuple[float, float]) -> tuple[float, float]:
+        low, high = limits_um
+        if not low < high:
+            raise ValueError(f"{low:g} to {high:g} µm is no range; give the lower height first")
+        return limits_um
+
+    @model_validator(mode="after")
+    def _room_for_the_approach(self) -> Self:
+        low, high = self.limits_um
+        if self.backlash_um * OVERSHOOT_PER_BACKLASH >= high - low:
+            raise ValueError(
+                f"backlash_um {self.backlash_um:g} µm leaves no room to approach planes within "
+                f"limits_um {low:g} to {high:g} µm; widen the limits"
+            )
+        return self
+
+
+class GrblFocus(StepperFocus):
+    """A focus axis on the Z of a GRBL 1.1 controller."""
+
+    driver: Literal["grbl"]
+
+
+class MarlinFocus(StepperFocus):
+    """A focus axis on the Z of a controller with Marlin 1.1 or 2."""
+
+    driver: Literal["marlin"]
+
+
+class SangaboardFocus(StepperFocus):
+    """A focus axis on the Z of a Sangaboard (OpenFlexure), firmware 0.5 or 1."""
+
+    driver: Literal["sangaboard"]
+    um_per_unit: float = Field(
+        description="Micrometres of focus travel per motor step, near 0.05 on an OpenFlexure "
+        "microscope; negative turns the direction round."
+    )
+    reference: Literal["home", "confirm"] = Field(
+        "confirm",
+        description="How the position becomes known: `confirm` (an operator says where it "
+        "stands), or `home` (only where end stops are fitted).",
+    )
+
+
+Focus = Annotated[GrblFocus | MarlinFocus | SangaboardFocus, Field(discriminator="driver")]

@@ -1,0 +1,249 @@
+"""A Marlin controller in its own units: identity, numbered lines, moves, homing, quick stop."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from zstackd_config.focus import StepperFocus
+from zstackd_drivers.controller import Machine, Standing, Stopped
+from zstackd_drivers.dialogue import Dialogue, Timeouts
+from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
+from zstackd_drivers.marlin_hearing import MarlinHearing
+from zstackd_drivers.marlin_lines import NumberedLines
+from zstackd_drivers.marlin_protocol import (
+    QUICK_STOP,
+    Position,
+)
+from zstackd_drivers.marlin_settings import MarlinSettings
+from zstackd_drivers.rest import RestWatch
+from zstackd_drivers.serial_link import Port
+
+_log = logging.getLogger(__name__)
+_SECONDS_A_MINUTE = 60.0
+_SLACK = 0.2
+_REPORT_UNITS = 0.01
+_PREPARE = ("G21", "G90", "M84 S0", "M503", "M211")
+
+
+class MarlinController:
+    """The dialect; see `Controller` for the promises.
+
+    `on_disturbance` hears, with the condition held, why the position is no longer known.
+    """
+
+    def __init__(
+        self,
+        settings: StepperFocus,
+        *,
+        port: Port,
+        timeouts: Timeouts,
+        on_disturbance: Callable[[str], None],
+    ) -> None:
+        self._focus = settings
+        self._timeouts = timeouts
+        self._settings: MarlinSettings | None = None
+        self._speed = 0.0
+        self._under_way = False
+        self._heard = MarlinHearing(on_disturbance, busy_s=timeouts.busy_s)
+        self._talk = Dialogue(
+            kind="Marlin", port=port, baud=settings.baud, timeouts=timeouts, heard=self._heard
+        )
+        self._lines = NumberedLines(self._talk, self._heard)
+
+    @property
+    def condition(self) -> threading.Condition:
+        """Guards and announces all state."""
+        return self._talk.condition
+
+    @property
+    def port(self) -> str:
+        """The device path in use, or used last."""
+        return self._talk.port
+
+    @property
+    def alive(self) -> bool:
+        """Whether the line is open and holds."""
+        return self._talk.alive
+
+    @property
+    def version(self) -> str:
+        """The firmware's words on itself."""
+        return self._heard.version
+
+    def reported(self) -> float | None:
+        """Return the position last reported; None where none was since the port was opened."""
+        position, settings = self._heard.position, self._settings
+        if position is None or settings is None:
+            return None
+        return position.count / settings.steps_per_unit
+
+    def connect(self) -> Machine:
+        """Open the port, prove that Marlin answers, stop whatever moves, judge the settings."""
+        self._talk.open()
+        return self._introduce()
+
+    def close(self) -> None:
+        """Release the port; a second call does nothing."""
+        self._talk.close()
+
+    def recover(self) -> Machine | None:
+        """Make it answer again after any disturbance; nothing moves afterwards."""
+        if self._talk.alive and not self._talk.disturbed:
+            return None
+        if self._talk.alive:
+            try:
+                return self._introduce()
+            except LinkError as error:
+                _log.info("%s: to be opened again, since %s", self.port, error)
+        self.close()
+        return self.connect()
+
+    def check(self) -> None:
+        """Raise what has happened since `recover`: LinkError or MotionError."""
+        self._talk.check()
+
+    def poll(self) -> Standing:
+        """Wait for motion to end, and ask for the steps; raises LinkError where that fails."""
+        self._lines.do("M400")
+        return self._where()
+
+    def go(
+        self, way: Sequence[float], *, speed: float, wall_s: float, stopped: Stopped
+    ) -> float:  # fmt: skip
+        """Queue the motions, wait while they last, and let M400 tell that they ended."""
+        self._refuse_beyond_end_stops(way)
+        watch = self._watch(stopped)
+        self._speed, self._under_way = speed, False
+        end = time.monotonic() + wall_s
+        for position in way:
+            watch.check()
+            self._under_way = True
+            self._lines.do(f"G1 Z{position:.5f} F{_SECONDS_A_MINUTE * speed:.3f}")
+        self._talk.pause(end - time.monotonic(), stopped)
+        watch.check()
+        self._finish(max(0.0, end - time.monotonic()) + _SLACK * wall_s, stopped)
+        standing = self._where()
+        watch.expect(standing, way[-1], tolerance=self._ready().machine(self._focus).tolerance)
+        return standing.position
+
+    def brake(self, wall_s: float) -> float:
+        """Stop at once, without a ramp; from more than the jerk this may cost steps."""
+        self._talk.wait_quiet()
+        self._lines.raw("M410")
+        # The answers to a stop from another thread, and to what it cut short.
+        self._talk.wait_quiet()
+        self._finish(wall_s, lambda: False)
+        standing = self._where()
+        if self._under_way and self._speed > self._ready().jerk:
+            raise MotionError(
+                f"{self._talk.name} was stopped without a ramp, from more than M205 Z allows "
+                f"({self._ready().jerk:g} mm/s): steps may be lost; home it, or confirm where it "
+                "stands"
+            )
+        return standing.position
+
+    def home(self, limit_s: float, stopped: Stopped) -> None:
+        """Run `G28 Z`; raises MotionError where it fails, LinkError after `limit_s`."""
+        self._heard.refusal = ""
+        self._lines.do("G28 Z", at_most_s=limit_s, stopped=stopped)
+        if self._heard.refusal:
+            raise MotionError(
+                f"{self._talk.name} did not home ({self._heard.refusal}): let the firmware home Z "
+                "alone, or set focus.reference: confirm"
+            )
+
+    def unlock(self) -> None:
+        """Do nothing: Marlin has no lock."""
+
+    def stop(self, *, homing: bool) -> None:
+        """Stop at once, whatever the queue holds; a stop while homing halts the firmware."""
+        del homing
+        self._talk.write(QUICK_STOP)
+
+    def abort(self) -> None:
+        """Stop at once and wait for nothing."""
+        self._talk.write(QUICK_STOP)
+
+    # Connecting.
+
+    def _introduce(self) -> Machine:
+        with self.condition:
+            self._heard.begin()
+        self._talk.identify(b"\nM115\n", wake=self._talk.reboot)
+        self._judge_version()
+        self._talk.wait_quiet()
+        self._talk.accept()
+        self._lines.raw("M410")
+        self._lines.begin()
+        for command in _PREPARE:
+            self._lines.do(command)
+        self._settings = MarlinSettings.judged(
+            self._heard.settings, self._heard.end_stops, self._talk.name
+        )
+        self.poll()
+        self._heard.expecting_reset = False
+        return self._settings.machine(self._focus)
+
+    def _judge_version(self) -> None:
+        if not self.version:
+            words = " / ".join(self._heard.strange)
+            raise WrongDeviceError(
+                f"serial port {self.port} is not Marlin: it says {words[:80]!r}; correct "
+                "focus.port, focus.baud or focus.driver"
+            )
+
+    def _ready(self) -> MarlinSettings:
+        if self._settings is None:
+            raise LinkError(f"{self._talk.name} is not open")
+        return self._settings
+
+    # Moving.
+
+    def _watch(self, stopped: Stopped) -> RestWatch:
+        return RestWatch(
+            self._talk.name,
+            poll=self.poll,
+            pause=self._talk.pause,
+            stopped=stopped,
+            margin_s=self._timeouts.margin_s,
+            um_per_unit=self._focus.um_per_unit,
+        )
+
+    def _refuse_beyond_end_stops(self, way: Sequence[float]) -> None:
+        for position in way:
+            if not self._ready().allows(position):
+                raise LimitError(
+                    f"{self._talk.name} would clamp Z {position:g} to its soft end stops (M211): "
+                    "home the axis, or make focus.origin_um and limits_um agree with them"
+                )
+
+    def _finish(self, wall_s: float, stopped: Stopped) -> None:
+        """Wait until motion has ended, which may take `wall_s` more and the margin."""
+        limit_s = wall_s + self._timeouts.margin_s
+        try:
+            self._lines.do("M400", at_most_s=limit_s, stopped=stopped)
+        except LinkError as error:
+            if self._talk.alive and self._heard.busy_until > time.monotonic():
+                raise MotionError(
+                    f"{self._talk.name} is still busy {limit_s:.3g} s after it should have "
+                    "arrived: check motor and supply, then home it"
+                ) from error
+            raise
+
+    def _where(self) -> Standing:
+        position = self._talk.ask_until(self._ask_position, "position (M114)")
+        steps_per_unit = self._ready().steps_per_unit
+        native = position.count / steps_per_unit
+        if abs(position.z - native) > _REPORT_UNITS + 1 / steps_per_unit:
+            raise MotionError(
+                f"{self._talk.name} calls Z {position.z:g} mm what is {native:g} mm by its steps: "
+                "end workspace offsets and bed levelling (G92, M206, M420 S0), then home it"
+            )
+        return Standing(native, "idle", at_rest=True)
+
+    def _ask_position(self, _: float) -> Position | None:
+        seen = self._heard.reports
+        self._lines.do("M114")
+        with self.condition:
+            return self._heard.position if self._heard.reports > seen else None
