@@ -1,6 +1,8 @@
 """Image files as pixels: 8 and 16 bit, mono and colour, and never half an image."""
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,15 @@ from zstackd_drivers.camera import Image
 
 JPEG = frozenset({".jpg", ".jpeg"})
 TIFF = frozenset({".tif", ".tiff"})
+DAMAGE = (
+    ValueError, LookupError, SyntaxError, TypeError, struct.error, zlib.error, cv2.error,
+    tifffile.TiffFileError,
+)  # fmt: skip
+"""What the decoders raise on damaged files."""
+
+BUILT_IN_COMPRESSIONS = frozenset({1, 8, 32946})
+"""None and Deflate: what tifffile decodes by itself."""
+
 PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -29,14 +40,14 @@ def read_image(path: Path) -> Image:
     """
     try:
         if path.suffix.lower() in TIFF:
-            pixels = _bgr(np.asarray(tifffile.imread(path)))
+            pixels = _read_tiff(path)
         elif path.suffix.lower() in JPEG:
             pixels = _bgr(_read_jpeg(path))
         else:
             pixels = _read_png(path)
     except OSError as error:
         raise ImageFileError(error.strerror or _one_line(error)) from error
-    except (ValueError, KeyError, SyntaxError, cv2.error, tifffile.TiffFileError) as error:
+    except DAMAGE as error:
         raise ImageFileError(f"not a readable image ({_one_line(error)})") from error
     return _checked(pixels)
 
@@ -52,7 +63,7 @@ def read_size_px(path: Path) -> tuple[int, int]:
             return image.size
     except OSError as error:
         raise ImageFileError(error.strerror or "not a readable image") from error
-    except (ValueError, KeyError, SyntaxError, tifffile.TiffFileError) as error:
+    except DAMAGE as error:
         raise ImageFileError(f"not a readable image ({_one_line(error)})") from error
 
 
@@ -66,6 +77,18 @@ def _read_jpeg(path: Path) -> NDArray[Any]:
     """Decode with Pillow, which refuses a truncated file where OpenCV would fill it with grey."""
     with _pillow_opened(path) as image:
         return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    """Decode with tifffile, which knows a damaged file; with OpenCV what it has no codec for."""
+    with tifffile.TiffFile(path) as tiff:
+        compressed = tiff.pages.first.compression not in BUILT_IN_COMPRESSIONS
+        if not compressed:
+            return _bgr(np.asarray(tiff.asarray()))
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("the TIFF data is damaged, or compressed in a way that cannot be read")
+    return np.asarray(pixels[..., :3] if pixels.ndim == 3 else pixels)  # noqa: PLR2004
 
 
 def _read_png(path: Path) -> NDArray[Any]:
