@@ -21,10 +21,14 @@ _LEAST_SIDE: Final = 2
 
 @dataclass(slots=True)
 class _State:
-    """Best plane so far and the evidence at it, at its two neighbours, and at its least."""
+    """Best plane so far and the evidence at it, at its two neighbours, and at its least.
 
-    reference: tuple[int, FloatMap]
-    previous: tuple[int, FloatMap]
+    `above` and `below` are the last planes on either side of the reference.
+    """
+
+    reference: int
+    above: tuple[int, FloatMap]
+    below: tuple[int, FloatMap]
     index: NDArray[np.int32]
     best: FloatMap
     left: FloatMap
@@ -35,8 +39,9 @@ class _State:
     def of_reference(cls, index: int, evidence: FloatMap) -> "_State":
         """The state after the first plane."""
         return cls(
-            reference=(index, evidence),
-            previous=(index, evidence),
+            reference=index,
+            above=(index, evidence),
+            below=(index, evidence),
             index=np.full(evidence.shape, index, np.int32),
             best=evidence.copy(),
             left=np.full(evidence.shape, _UNSET),
@@ -46,7 +51,10 @@ class _State:
 
 
 class DepthMap:
-    """Height of best focus from planes in outward order (see `stacking_order`)."""
+    """Height of best focus from planes in outward order (see `stacking_order`).
+
+    The planes above the reference may be mixed with those below it in any way.
+    """
 
     def __init__(self) -> None:
         self._heights: dict[int, float] = {}
@@ -79,9 +87,8 @@ class DepthMap:
 
 
 def _update(state: _State, evidence: FloatMap, index: int) -> None:
-    reference = state.reference[0]
-    below = index < reference
-    previous = state.reference if below and state.previous[0] > reference else state.previous
+    below = index < state.reference
+    previous = state.below if below else state.above
     behind, ahead = (state.right, state.left) if below else (state.left, state.right)
     np.copyto(ahead, evidence, where=state.index == previous[0])
     better = evidence > state.best
@@ -90,7 +97,10 @@ def _update(state: _State, evidence: FloatMap, index: int) -> None:
     np.copyto(behind, previous[1], where=better)
     np.copyto(ahead, _UNSET, where=better)
     np.minimum(state.least, evidence, out=state.least)
-    state.previous = (index, evidence)
+    if below:
+        state.below = (index, evidence)
+    else:
+        state.above = (index, evidence)
 
 
 def fill(values: FloatMap, sure: FloatMap) -> FloatMap:

@@ -36,7 +36,10 @@ _DEFAULTS: Final = StackOptions()
 
 
 class Stacker:
-    """Fuses frames given in outward order (see `stacking_order`), in constant memory."""
+    """Fuses frames given in outward order (see `stacking_order`), in constant memory.
+
+    Frames above the reference may be mixed with those below it in any way, as they come.
+    """
 
     def __init__(self, options: StackOptions = _DEFAULTS) -> None:
         self._options = options
