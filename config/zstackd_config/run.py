@@ -56,9 +56,19 @@ class Stacking(Settings):
 class Output(Settings):
     """What is published."""
 
-    format: Literal["tif", "png", "jpg"] = Field("tif", description="Format of the fused image.")
+    format: Literal["tif", "ome.tif", "png", "jpg"] = Field(
+        "tif",
+        description="Format of the fused image; ome.tif carries scale, height and exposure to "
+        "microscopy programs.",
+    )
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = Field(
         95, description="JPEG quality (50 to 100) where the format is jpg."
+    )
+    extras: tuple[Literal["confidence", "relief", "mesh", "focus_curve"], ...] = Field(
+        ("relief", "focus_curve"),
+        description="Further files: how sure each height is (confidence.tif), heights as a lit "
+        "surface (relief.png) and as a mesh in µm (mesh.ply), sharpness of each plane "
+        "(focus_curve.png).",
     )
 
 

@@ -39,7 +39,10 @@ class Finish:
         task.tell("publish", 0, 1)
         timing = TimingEntry.of(timings)
         files = task.publisher.prepare(
-            result, self.run.output, pixel_size_um=task.rig.optics.pixel_size_um
+            result,
+            self.run.output,
+            pixel_size_um=task.rig.optics.pixel_size_um,
+            exposures_s={frame.index: frame.exposure.exposure_time_ms / 1000 for frame in frames},
         )
         manifest = self._manifest(result, frames, files, timing)
         pulse.beat()

@@ -10,6 +10,7 @@ from zstackd.frame_store import StoredFrame
 from zstackd.timing import Timings
 from zstackd_drivers.camera import ExposureValues
 from zstackd_stacking import FrameReport
+from zstackd_stacking.extras import Extra
 
 _SOFTWARE = ("zstackd", "numpy", "opencv-python-headless", "tifffile", "useq-schema", "pyserial")
 
@@ -22,7 +23,7 @@ class PublishedFile(_Entry):
     """One file beside the manifest."""
 
     name: str
-    role: Literal["image", "depth", "depth_picture", "preview"]
+    role: Literal["image", "depth", "depth_picture", "preview"] | Extra
     bytes: int = Field(description="Size in bytes.")
     sha256: str
 

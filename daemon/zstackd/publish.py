@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ from zstackd.manifest import Manifest, PublishedFile
 from zstackd_config.errors import StorageError
 from zstackd_config.run import Output
 from zstackd_stacking import StackResult
+from zstackd_stacking.extras import Extra, write_extras
 from zstackd_stacking.output import write_depth_tiff, write_image
 from zstackd_stacking.pictures import depth_picture, reduced
+from zstackd_stacking.products import Scale, write_fused_ome
+from zstackd_stacking.report import z_step_of
 
-Role = Literal["image", "depth", "depth_picture", "preview"]
+Role = Literal["image", "depth", "depth_picture", "preview"] | Extra
 _PREVIEW_SIDE_PX = 1024
 _PREVIEW_QUALITY = 85
 _MOST_NAMES = 1000
@@ -34,14 +38,28 @@ class Publisher:
         return self.output / f".{self.run_id}.tmp"
 
     def prepare(
-        self, result: StackResult, settings: Output, *, pixel_size_um: float
+        self,
+        result: StackResult,
+        settings: Output,
+        *,
+        pixel_size_um: float,
+        exposures_s: Mapping[int, float],
     ) -> tuple[PublishedFile, ...]:
-        """Write every file but the manifest into the hidden folder and return what they are."""
+        """Write every file but the manifest into the hidden folder and return what they are.
+
+        `exposures_s` are the exposure times in seconds of the frames, by their index.
+        """
         make_folder(self.output)
         self.discard()
         make_folder(self.hidden)
         image = self.hidden / f"stack.{settings.format}"
-        write_image(image, result.image, pixel_size_um=pixel_size_um, quality=settings.jpeg_quality)
+        if settings.format == "ome.tif":
+            scale = Scale(pixel_size_um, z_step_of(result.report))
+            write_fused_ome(image, result, scale, exposure_s=exposures_s.get)
+        else:
+            write_image(
+                image, result.image, pixel_size_um=pixel_size_um, quality=settings.jpeg_quality
+            )
         preview = self.hidden / "preview.jpg"
         write_image(
             preview, reduced(result.image, max_side_px=_PREVIEW_SIDE_PX), quality=_PREVIEW_QUALITY
@@ -53,6 +71,7 @@ class Publisher:
             drawn = depth_picture(result.depth_um, result.confidence, pixel_size_um=pixel_size_um)
             write_image(picture, drawn)
             written += [(depth, "depth"), (picture, "depth_picture")]
+        written += write_extras(self.hidden, result, settings.extras, pixel_size_um=pixel_size_um)
         return tuple(_published(path, role) for path, role in written)
 
     def free_name(self) -> str:

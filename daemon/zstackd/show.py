@@ -111,6 +111,10 @@ def _files(manifest: Manifest) -> list[tuple[str, str]]:
         "depth_picture": "the height map as a picture",
         "depth": "the height map in µm (32-bit float)",
         "preview": "a small copy of the image",
+        "confidence": "how sure each height is, 0 to 1 (32-bit float)",
+        "relief": "the height map as a lit surface",
+        "mesh": "the height map as a coloured mesh in µm",
+        "focus_curve": "how sharp each plane is",
     }
     listed = [(file.name, words[file.role]) for file in manifest.files]
     entries = [*listed, ("manifest.json", "every frame, setting, size and SHA-256")]

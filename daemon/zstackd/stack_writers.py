@@ -15,7 +15,13 @@ from zstackd_stacking import StackResult
 from zstackd_stacking.atomic import write_atomically
 from zstackd_stacking.files import frame_metadata
 from zstackd_stacking.images import load_image
-from zstackd_stacking.output import output_format, write_depth_tiff, write_image, write_map_tiff
+from zstackd_stacking.output import (
+    CONFIDENCE_NOTE,
+    output_format,
+    write_depth_tiff,
+    write_image,
+    write_map_tiff,
+)
 from zstackd_stacking.report import as_json, cut_offs, unit_of
 from zstackd_stacking.types import FloatMap, Image
 
@@ -94,8 +100,7 @@ def _confidence(work: _Work, path: Path) -> None:
     _, confidence = work.heights()
     pixel_size_um = work.settings.pixel_size_um
     if output_format(path) == "tiff":
-        note = "confidence of the heights: 0 (filled in) to 1 (measured)"
-        write_map_tiff(path, confidence, pixel_size_um=pixel_size_um, note=note)
+        write_map_tiff(path, confidence, pixel_size_um=pixel_size_um, note=CONFIDENCE_NOTE)
         return
     grey = np.rint(confidence * np.float32(255)).astype(np.uint8)
     write_image(path, grey, pixel_size_um=pixel_size_um)

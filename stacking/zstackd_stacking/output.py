@@ -30,6 +30,7 @@ FORMATS: Final[dict[str, Format]] = {
     ".tiff": "tiff",
 }
 DEFAULT_QUALITY: Final = 95
+CONFIDENCE_NOTE: Final = "confidence of the heights: 0 (filled in) to 1 (measured)"
 MAX_QUALITY: Final = 100
 
 _UM_PER_CM, _UM_PER_M = 1e4, 1e6

@@ -45,6 +45,12 @@ def unit_of(report: StackReport) -> Literal["um", "planes"]:
     return "planes" if report.frames[0].z_um is None else "um"
 
 
+def z_step_of(report: StackReport) -> float | None:
+    """The usual distance between neighbouring frames in µm; None where it is unknown."""
+    heights = sorted(frame.z_um for frame in report.frames if frame.z_um is not None)
+    return float(np.median(np.diff(heights))) if len(heights) > 1 else None
+
+
 def cut_offs(result: StackResult) -> tuple[CutOff, ...]:
     """The ends of the range at which more of the subject is in focus than chance puts there.
 
