@@ -18,6 +18,7 @@ from zstackd.task import Published, Task
 from zstackd.timing import Timings
 from zstackd_config.run import Run
 from zstackd_stacking import StackResult
+from zstackd_stacking.report import cut_offs
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Finish:
             ),
             planes_um=self.planned.plan.planes_um,
             partial_because=self.partial_because,
+            warnings=tuple(found.message for found in cut_offs(result)),
             attempts=task.past.attempts + 1,
             series=task.past.series,
             point=task.past.point,

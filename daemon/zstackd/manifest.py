@@ -146,6 +146,9 @@ class Manifest(_Entry):
     partial_because: str | None = Field(
         description="Why planes are missing from this result; null where it is whole."
     )
+    warnings: tuple[str, ...] = Field(
+        description="What to do better next time, such as a z-range that is too short."
+    )
     attempts: int = Field(description="How often the run was begun or gone on with; 1 is usual.")
     series: str | None = Field(description="The series that this is one point of.")
     point: int | None = Field(description="Number of the point in the series, from 0.")

@@ -94,6 +94,7 @@ def summary(published: Published) -> str:
         f"{manifest.name}: {planes} in {timing.wall_s / timing.time_scale:.1f} s",
         *(f"left out: plane {frame.plane}: {frame.note}"
           for frame in manifest.frames if not frame.used),
+        *(f"warning: {warning}" for warning in manifest.warnings),
         "Look at:",
         *(f"  {short(published.folder / name)}  {what}" for name, what in _files(manifest)),
     ]  # fmt: skip

@@ -40,3 +40,13 @@ def test_ome_tiff_and_every_extra_are_published_and_named(site: "Site") -> None:
     mesh = trimesh.load_mesh(result / "mesh.ply", process=False)
     assert len(mesh.vertices) == 256 * 192
     assert mesh.bounds[1][0] < 256 * 1.2
+
+
+def test_a_range_that_cuts_the_specimen_off_is_warned_of(site: "Site") -> None:
+    rig = site.rig(camera={"size_px": [256, 192]})
+    run = site.run(z_plan={"bottom": 80, "top": 130, "step": 10})
+    done = site.zstackd("run", run, "--rig", rig)
+    assert done.returncode == 0, done.stderr
+    _, manifest = site.published()
+    assert any("µm below it, to" in warning for warning in manifest["warnings"])
+    assert all(f"warning: {warning}" in done.stdout for warning in manifest["warnings"])
