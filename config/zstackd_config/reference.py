@@ -114,7 +114,8 @@ def _of_section(field: FieldInfo) -> str:
 
 
 def _of_choice(field: FieldInfo) -> str:
-    return "Chooses this kind." if get_origin(field.annotation) is Literal else ""
+    chooses = get_origin(field.annotation) is Literal
+    return "Chooses this kind." if chooses else "As useq-schema has it."
 
 
 def _value(field: FieldInfo) -> str:
@@ -139,7 +140,7 @@ _COMPOUND: Final[dict[Any, Callable[[tuple[Any, ...]], str]]] = {
     Literal: lambda words: " · ".join(f"`{word}`" for word in words),
     Union: _either,
     UnionType: _either,
-    tuple: lambda parts: f"list: {'; '.join(_kind(each) for each in parts)}",
+    tuple: lambda parts: f"list: {'; '.join(_kind(each) for each in parts if each is not ...)}",
     list: lambda parts: f"list of {_kind(parts[0])}",
     dict: lambda _: "keys and values",
 }

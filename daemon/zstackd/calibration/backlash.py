@@ -1,0 +1,113 @@
+"""Backlash from two sweeps: through focus on the way up, and again on the way down."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zstackd_config.errors import HardwareError
+from zstackd_drivers.factory import Devices
+from zstackd_stacking.focus_curve import NoPeak, find_peak, shift_between
+from zstackd_stacking.sharpness import LEAST_SIDE_PX, Region, sharpness
+from zstackd_stacking.types import Image
+
+TILES: Final = (4, 3)
+_LEAST_TILES: Final = 3
+_SIGMA_PER_MAD: Final = 1.4826
+_NS_PER_MS: Final = 1e6
+
+Curves = NDArray[np.float64]
+"""Sharpness of each plane (rows) and tile of the frame (columns)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlash:
+    """Lost motion in µm, its standard error, and the curves it comes from.
+
+    `up` and `down` hold the sharpness of each plane (rows) and tile of the frame (columns).
+    """
+
+    backlash_um: float
+    error_um: float
+    tiles_used: int
+    heights_um: tuple[float, ...]
+    up: tuple[tuple[float, ...], ...]
+    down: tuple[tuple[float, ...], ...]
+
+
+def measure_backlash(
+    devices: Devices, *, heights_um: list[float], lead_um: float, settle_ms: float
+) -> Backlash:
+    """Return the lost motion between a sweep upwards and one downwards over `heights_um`.
+
+    `heights_um`: evenly spaced, rising, with the specimen's focus inside. The axis must be open
+    with a backlash of 0, so that each plane is reached straight from the last one; `lead_um`,
+    larger than any backlash to be expected, is the run-up before each sweep.
+
+    Each tile of the frame has a focus curve of its own; the curves of the way down lie lower by
+    the backlash. The result is the median over the tiles.
+
+    Raises:
+        HardwareError: too few tiles go through focus within the range.
+    """
+    up = _sweep(devices, heights_um, start_um=heights_um[0] - lead_um, settle_ms=settle_ms)
+    turned = heights_um[::-1]
+    down = _sweep(devices, turned, start_um=turned[0] + lead_um, settle_ms=settle_ms)[::-1]
+    shifts_um = _shifts(heights_um, up, down)
+    if len(shifts_um) < _LEAST_TILES:
+        raise HardwareError(
+            f"calibrate backlash: only {len(shifts_um)} of {up.shape[1]} parts of the frame go "
+            f"through focus between {heights_um[0]:g} and {heights_um[-1]:g} µm; at least "
+            f"{_LEAST_TILES} are needed: choose the range around the focus of a specimen with "
+            "fine detail all over"
+        )
+    middle = float(np.median(shifts_um))
+    spread = _SIGMA_PER_MAD * float(np.median(np.abs(np.subtract(shifts_um, middle))))
+    return Backlash(
+        backlash_um=-middle,
+        error_um=spread / len(shifts_um) ** 0.5,
+        tiles_used=len(shifts_um),
+        heights_um=tuple(heights_um),
+        up=tuple(map(tuple, up.tolist())),
+        down=tuple(map(tuple, down.tolist())),
+    )
+
+
+def _sweep(
+    devices: Devices, heights_um: list[float], *, start_um: float, settle_ms: float
+) -> Curves:
+    devices.axis.move_to(start_um)
+    rows = []
+    for z_um in heights_um:
+        devices.axis.move_to(z_um)
+        after_ns = devices.clock.monotonic_ns() + round(settle_ms * _NS_PER_MS)
+        rows.append(_tile_sharpness(devices.camera.capture(after_ns=after_ns).image))
+    return np.array(rows)
+
+
+def _tile_sharpness(image: Image) -> list[float]:
+    columns, rows = TILES
+    width, height = image.shape[1] // columns, image.shape[0] // rows
+    if min(width, height) < 2 * LEAST_SIDE_PX:
+        return [sharpness(image)]
+    return [
+        sharpness(Region(x * width, y * height, width, height).of(image))
+        for y in range(rows)
+        for x in range(columns)
+    ]
+
+
+def _shifts(
+    heights_um: list[float],
+    up: Curves,
+    down: Curves,
+) -> list[float]:
+    """Return the shift of each tile whose curves both have a peak inside the range."""
+    step_um = heights_um[1] - heights_um[0]
+    shifts = []
+    for rising, falling in zip(up.T, down.T, strict=True):
+        peaks = find_peak(heights_um, rising), find_peak(heights_um, falling)
+        if not any(isinstance(peak, NoPeak) for peak in peaks):
+            shifts.append(shift_between(rising, falling, step=step_um))
+    return shifts

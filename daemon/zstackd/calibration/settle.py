@@ -1,0 +1,130 @@
+"""Settling: how long the image shakes after a move, and the rest that is really needed."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zstackd_drivers.factory import Devices
+from zstackd_stacking.types import FloatMap, Image
+
+STILL_PX: Final = 0.25
+QUIET_FRAMES: Final = 5
+_LN_3: Final = math.log(3)
+_NS_PER_MS: Final = 1e6
+_LEAST_STILL_PX: Final = 0.02
+_SIGMA_PER_MAD: Final = 1.4826
+_OUTLIER: Final = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """The shake after a move: a decaying one, seen in every frame of every move.
+
+    `shake_px`: its size (root mean square along one axis) when the axis reports rest.
+    `decay_ms`: time in which it falls to a third. `noise_px`: what is left when all is still.
+    `settle_ms`: rest after which the shake is below `STILL_PX`. `since_ms` and `moved_px`: each
+    frame's time since the move, at mid exposure, and its distance from the resting place.
+    """
+
+    shake_px: float
+    decay_ms: float
+    noise_px: float
+    settle_ms: float
+    since_ms: tuple[float, ...]
+    moved_px: tuple[float, ...]
+
+
+def measure_settling(
+    devices: Devices, *, near_um: float, far_um: float, moves: int, watch_ms: float
+) -> Settling:
+    """Move `moves` times from `far_um` to `near_um` and watch the image for `watch_ms` each time.
+
+    `near_um` is where the specimen is in focus. The last frames of each watch are the resting
+    place; the shift of the others against their mean is measured by phase correlation.
+    """
+    since: list[float] = []
+    moved: list[tuple[float, float]] = []
+    for _ in range(moves):
+        devices.axis.move_to(far_um)
+        devices.axis.move_to(near_um)
+        times_ms, frames = _watched(devices, watch_ms)
+        since += times_ms
+        moved += _shifts_px(frames)
+    return _fitted(np.array(since), np.array(moved))
+
+
+def _watched(devices: Devices, watch_ms: float) -> tuple[list[float], list[FloatMap]]:
+    """Return every frame from now on, until `watch_ms` and five quiet frames are over."""
+    start_ns = after_ns = devices.clock.monotonic_ns()
+    times_ms: list[float] = []
+    frames: list[FloatMap] = []
+    late = 0
+    while late < QUIET_FRAMES:
+        frame = devices.camera.capture(after_ns=after_ns)
+        after_ns = frame.sensor_timestamp_ns
+        middle_ms = (after_ns - start_ns) / _NS_PER_MS + frame.exposure.exposure_time_ms / 2
+        times_ms.append(middle_ms)
+        frames.append(_grey(frame.image))
+        late += middle_ms > watch_ms
+    return times_ms, frames
+
+
+def _grey(image: Image) -> FloatMap:
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # noqa: PLR2004
+    return np.asarray(grey, np.float32)
+
+
+def _shifts_px(frames: list[FloatMap]) -> list[tuple[float, float]]:
+    """Return each frame's shift against the mean of the last quiet ones."""
+    still = np.asarray(np.mean(frames[-QUIET_FRAMES:], axis=0), np.float32)
+    height, width = still.shape
+    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    shifts = [cv2.phaseCorrelate(still, frame, window)[0] for frame in frames]
+    return [(float(x), float(y)) for x, y in shifts]
+
+
+def _fitted(since_ms: NDArray[np.float64], moved_px: NDArray[np.float64]) -> Settling:
+    """Fit shake² · 9^(−t/decay) + noise² to the variance of the shifts.
+
+    The shake oscillates, so single shifts say little; the likelihood of all of them, as normal
+    deviates whose variance decays, is maximised over a grid that closes in on the best pair. A
+    knock on the table counts no more than a bounded amount.
+    """
+    quiet = since_ms > np.quantile(since_ms, 0.8)
+    noise_px = max(float(np.median(np.abs(moved_px[quiet]))) * _SIGMA_PER_MAD, _LEAST_STILL_PX)
+    squares = np.mean(moved_px**2, axis=1)
+    centre = (math.log(max(1.0, float(np.sqrt(squares.max())))), math.log(50.0))
+    reach = math.log(60.0)
+    for _ in range(8):
+        grid = [
+            (first, second)
+            for first in np.linspace(centre[0] - reach, centre[0] + reach, 13)
+            for second in np.linspace(centre[1] - reach, centre[1] + reach, 13)
+        ]
+        costs = [_cost(since_ms, squares, pair, noise_px) for pair in grid]
+        centre = grid[int(np.argmin(costs))]
+        reach /= 2.5
+    shake_px, decay_ms = math.exp(centre[0]), math.exp(centre[1])
+    return Settling(
+        shake_px=shake_px,
+        decay_ms=decay_ms,
+        noise_px=noise_px,
+        settle_ms=max(0.0, decay_ms * math.log(max(shake_px / STILL_PX, 1e-9)) / _LN_3),
+        since_ms=tuple(since_ms.tolist()),
+        moved_px=tuple(np.hypot(moved_px[:, 0], moved_px[:, 1]).tolist()),
+    )
+
+
+def _cost(
+    since_ms: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    logs: tuple[float, float],
+    noise_px: float,
+) -> float:
+    shake_px, decay_ms = math.exp(logs[0]), math.exp(logs[1])
+    variance = shake_px**2 * 9.0 ** (-since_ms / decay_ms) + noise_px**2
+    return float(np.sum(np.log(variance) + np.minimum(squares / variance, _OUTLIER)))
