@@ -37,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     _write(results)
-    return int(not all(check.passed for check in results.checks))
+    return int(not all(check.passed or check.aim for check in results.checks))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,8 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="few cases, every run once: under 5 minutes")
     add("--cases", nargs="+", choices=CASES, metavar="NAME",
         help=f"only these cases: {', '.join(CASES)}")  # fmt: skip
-    add("--only", metavar="TOOL", help="run this tool only, beside what was kept of the others; "
-        "no figures of cost")  # fmt: skip
+    add("--only", metavar="TOOL", help="run this tool only, beside what was kept of the others")
+    add("--part", choices=["picture", "cost", "all"], help="measure only this (default: all; "
+        "with --only: picture)")  # fmt: skip
     add("--peer", action="append", default=[], metavar="NAME=COMMAND",
         help="a further tool; {frames}, {folder}, {out} in its command are filled in")  # fmt: skip
     add("--fresh", action="store_true", help="run the peers again whatever was kept")
@@ -74,21 +75,31 @@ def _tools(wanted: argparse.Namespace) -> list[Tool]:
 
 def _measured(wanted: argparse.Namespace, tools: Sequence[Tool]) -> Results:
     started = time.monotonic()
+    part = wanted.part or ("picture" if wanted.only else "all")
     extent = growth.QUICK if wanted.quick else growth.FULL
     names = wanted.cases or (_QUICK_CASES if wanted.quick else list(CASES))
-    cases = [CASES[name] for name in names]
-    costly = [] if wanted.only else growth.all_cases(extent)
+    cases = [CASES[name] for name in names] if part != "cost" else []
+    costly = growth.all_cases(extent) if part != "picture" else []
     _OUT.mkdir(exist_ok=True)
     folders = _OUT / "cases"
     render_all([*cases, *costly], folders, wanted.workers)
     truths = [Truth(folder_of(case, folders)) for case in cases]
     results = Results(_quality(wanted, tools, truths))
-    results.checks += verdict.quality_checks(results.table, _cleanest(truths))
-    if not wanted.only:
-        _add_costs(results, tools, truths, folders, extent)
-    _picture(results, tools, truths)
+    if truths:
+        results.checks += verdict.quality_checks(results.table, _cleanest(truths))
+        _picture(results, tools, truths)
+    if costly:
+        _add_costs(results, _racers(wanted, tools), folders, extent)
     results.notes.append(f"Measured in {(time.monotonic() - started) / 60:.0f} minutes.")
     return results
+
+
+def _racers(wanted: argparse.Namespace, tools: Sequence[Tool]) -> list[Tool]:
+    """The tools to be timed; zstackd without a height map, which the others do not make."""
+    chosen = [peers.Zstackd(depth=False), *tools[1:-1]]
+    if wanted.only:
+        chosen = [tool for tool in chosen if tool.name.lower() in {OURS, wanted.only.lower()}]
+    return chosen
 
 
 def _quality(wanted: argparse.Namespace, tools: Sequence[Tool], truths: Sequence[Truth]) -> Table:
@@ -111,13 +122,10 @@ def _cleanest(truths: Sequence[Truth]) -> float | None:
 
 
 def _add_costs(
-    results: Results, tools: Sequence[Tool], truths: Sequence[Truth], folders: Path,
-    extent: growth.Extent,
-) -> None:  # fmt: skip
+    results: Results, racers: Sequence[Tool], folders: Path, extent: growth.Extent
+) -> None:
     work = _OUT / "work"
     emptied(work / "scratch")
-    racers = [tool for tool in tools if tool.name != BestChoice().name]
-    racers[0] = peers.Zstackd(depth=False)
     print("timing", flush=True)
     results.races = growth.run_races(racers, folders, work, extent)
     results.checks += verdict.race_checks(results.races)
@@ -129,7 +137,8 @@ def _add_costs(
     results.checks += verdict.memory_checks(measured, grown.low, grown.pixels[-1])
     results.checks += verdict.live_checks(grown.live)
     small = Truth(folder_of(growth.races_wanted()["7 × 3.1 MP"], folders)).frames
-    results.checks.append(bad_frames_check(small, truths[0].frames[0], work))
+    stranger = Truth(folder_of(growth.long_stack(extent), folders)).frames[0]
+    results.checks.append(bad_frames_check(small, stranger, work))
     results.checks += same_bytes_checks(small, work)
 
 

@@ -42,11 +42,16 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Seconds: one frame's stacking (median), last frame to finished image, one preview."""
+    """Seconds: one frame's stacking (median), last frame to finished image, one preview.
+
+    `height_frame_s` and `height_finish_s`: the same where a height map is made too.
+    """
 
     frame_s: float
     finish_s: float
     preview_s: float
+    height_frame_s: float
+    height_finish_s: float
 
 
 def median(costs: Sequence[Cost]) -> Cost:

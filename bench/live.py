@@ -4,38 +4,56 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from zstackd_stacking import Stacker, stacking_order
+from zstackd_stacking import Stacker, StackOptions, stacking_order
 
 
 def main(paths: list[Path]) -> None:
     """`paths`: the frames in order of their planes."""
-    stacker = Stacker()
-    spent = []
-    for index in stacking_order(len(paths), "middle"):
-        image = np.asarray(cv2.imread(str(paths[index])), np.uint8)
-        started = time.perf_counter()
-        stacker.add(image, index=index)
-        spent.append(time.perf_counter() - started)
-    started = time.perf_counter()
-    stacker.result()
-    finish = time.perf_counter() - started
-    started = time.perf_counter()
-    stacker.preview()
-    preview = time.perf_counter() - started
+    images = [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
+    image_only = _timed(images, StackOptions(depth=False))
+    with_height = _timed(images, StackOptions(depth=True))
     print(
         json.dumps(
             {
-                "frame_s": statistics.median(spent),
-                "finish_s": spent[-1] + finish,
-                "preview_s": preview,
+                "frame_s": image_only.frame_s,
+                "finish_s": image_only.finish_s,
+                "preview_s": image_only.preview_s,
+                "height_frame_s": with_height.frame_s,
+                "height_finish_s": with_height.finish_s,
             }
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Timing:
+    frame_s: float
+    finish_s: float
+    preview_s: float
+
+
+def _timed(images: Sequence[NDArray[np.uint8]], options: StackOptions) -> _Timing:
+    stacker = Stacker(options)
+    spent = []
+    for index in stacking_order(len(images), "middle"):
+        started = time.perf_counter()
+        stacker.add(images[index], index=index)
+        spent.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    stacker.preview()
+    preview_s = time.perf_counter() - started
+    started = time.perf_counter()
+    stacker.result()
+    finish_s = spent[-1] + time.perf_counter() - started
+    return _Timing(statistics.median(spent), finish_s, preview_s)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ RING_PX = (2.0, 40.0)
 """Distance from an object's outline within which its halo is looked for."""
 _HALO_SIGMA_PX = 2.0
 """A halo is smooth: what varies within this length is sensor noise or lost texture."""
+TEXTURE_LEVELS = 2.0
+"""RMS of fine structure from which ground counts as textured: twice the noise of a frame."""
+_TEXTURE_SIGMA_PX = 3.0
 _PEAK = 255.0
 _CHROMA_BLOCK_PX = 8
 _FLAT_INSET_PX = 12
@@ -136,9 +139,17 @@ def _chroma_blocks(image: Floats) -> Floats:
     return np.stack([0.564 * (small[..., 0] - grey), 0.713 * (small[..., 2] - grey)], axis=-1)
 
 
+def textured_mask(view: View) -> Mask:
+    """Where the fine structure of the truth stands well above the noise of a frame."""
+    light = luminance(view.image)
+    fine = light - cv2.GaussianBlur(light, (0, 0), _TEXTURE_SIGMA_PX)
+    strength = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 3 * _TEXTURE_SIGMA_PX))
+    return np.asarray(view.textured & (strength >= TEXTURE_LEVELS), bool)
+
+
 def depth_scores(depth: Floats, view: View) -> DepthScores:
     """Judge a height map in planes, (H, W), in the same geometry as the view."""
-    clear = view.inside & view.textured & (distance_to_objects_px(view) > RING_PX[1])
+    clear = view.inside & textured_mask(view) & (distance_to_objects_px(view) > RING_PX[1])
     error = np.abs(depth - view.depth)
     return DepthScores(
         median=float(np.median(error[clear])),

@@ -30,12 +30,20 @@ LATE_FRAMES = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One requirement. `bound` says what the figure must keep."""
+    """One requirement. `bound` says what the figure must keep; an `aim` is told, not required."""
 
     what: str
     figure: str
     bound: str
     passed: bool
+    aim: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """For the table."""
+        if self.passed:
+            return "pass"
+        return "aim missed" if self.aim else "**fail**"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +164,7 @@ def race_checks(races: Iterable[Race]) -> Iterator[Check]:
                             "≤ 0.33", a / b <= COST_SHARE)  # fmt: skip
         ratio = ours.cpu_s / one.decode.cpu_s
         yield Check(f"{one.stack}: CPU time over that of decoding", f"{ratio:.1f}",
-                    f"< {DECODE_RATIO:.0f}", ratio < DECODE_RATIO)  # fmt: skip
+                    f"< {DECODE_RATIO:.0f} (aim)", ratio < DECODE_RATIO, aim=True)  # fmt: skip
 
 
 def growth_checks(planes: Sequence[Footprint], pixels: Sequence[Footprint]) -> Iterator[Check]:

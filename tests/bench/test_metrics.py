@@ -16,6 +16,7 @@ from bench.metrics import (
     rms,
     scores,
     ssim_map,
+    textured_mask,
 )
 from bench.truth import View
 from numpy.typing import NDArray
@@ -116,6 +117,15 @@ def test_depth_is_judged_on_textured_ground_clear_of_objects(view: View) -> None
     assert got.median == pytest.approx(0.2, abs=1e-6)
     assert got.rmse == pytest.approx(0.2, abs=1e-6)
     assert got.everywhere_rmse > 10
+
+
+def test_ground_too_weak_for_the_noise_is_no_textured_ground(view: View) -> None:
+    image = view.image.copy()
+    image[:, :100] = 120 + np.random.default_rng(4).normal(0, 1, (SHAPE[0], 100, 1))
+    textured = textured_mask(replace(view, image=image))
+    assert not textured[:, :60].any()
+    assert textured[:, 140:190].all()
+    assert not textured[:, 195:].any()
 
 
 def test_rms() -> None:

@@ -91,6 +91,14 @@ def test_costs_against_the_peer_and_decoding() -> None:
     assert len(missed(verdict.race_checks([race(Cost(1.9, 1.1, 100.0))]))) == 1
 
 
+def test_the_ratio_to_decoding_is_an_aim_and_no_bound() -> None:
+    slow = race(Cost(3.0, 3.0, 100.0))
+    slow = Race(slow.stack, 3, {"zstackd": slow.costs["zstackd"]}, slow.decode)
+    (check,) = verdict.race_checks([slow])
+    assert check.aim
+    assert check.verdict == "aim missed"
+
+
 def run(planes: int, cpu_s: float, bytes_per_px: float = 50.0) -> Footprint:
     return Footprint(f"{planes} planes", planes, 3.1, Cost(cpu_s, cpu_s, 100.0), bytes_per_px)
 
@@ -108,5 +116,5 @@ def test_memory_per_pixel_and_the_low_setting() -> None:
 
 
 def test_the_live_image_may_not_be_late() -> None:
-    assert missed(verdict.live_checks(Live(0.2, 0.29, 0.01))) == []
-    assert len(missed(verdict.live_checks(Live(0.2, 0.31, 0.01)))) == 1
+    assert missed(verdict.live_checks(Live(0.2, 0.29, 0.01, 0.3, 0.9))) == []
+    assert len(missed(verdict.live_checks(Live(0.2, 0.31, 0.01, 0.3, 0.4)))) == 1
