@@ -18,7 +18,7 @@ LEVEL: Final = math.sqrt(0.5)
 _LIGHT: Final = (-0.5, -0.5, LEVEL)
 """Towards the light in image axes (right, down, up): upper left, 45 degrees above the horizon."""
 
-_STEEP_SHARE: Final = 95
+_STEEP_SHARE: Final = 85
 _STEEP: Final = 1.0
 _SMOOTHING_PX: Final = 1.2
 
@@ -26,7 +26,7 @@ _SMOOTHING_PX: Final = 1.2
 def shading(heights: FloatMap) -> FloatMap:
     """Brightness (H, W) float32, 0 to 1, of the surface that `heights` (H, W) float32 describe.
 
-    The surface is exaggerated so that its steep places (the 95th percentile of its slopes) stand
+    The surface is exaggerated so that its steep places (the 85th percentile of its slopes) stand
     at 45 degrees: the picture is for the eye, whatever the unit of the heights. Level ground has
     `LEVEL`. Single noisy pixels are smoothed away.
     """

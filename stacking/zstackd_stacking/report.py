@@ -102,24 +102,23 @@ def _by_sharpness(used: list[FrameReport], step: float, report: StackReport) -> 
 def _cut_off(
     end: End, used: list[FrameReport], step: float, share: float | None, report: StackReport
 ) -> CutOff:
-    frame = used[0] if end == "low" else used[-1]
+    at = height_of(used[0] if end == "low" else used[-1])
     steps = max(_LEAST_STEPS, math.ceil(_RANGE_SHARE * (len(used) - 1)))
     extend_by = steps * step
-    at = height_of(frame)
-    what = (
-        f"{share:.0%} of the subject is in focus at"
-        if share is not None
-        else "the sharpest frame of all is at"
-    )
     if unit_of(report) == "planes":
-        side = "before the first frame" if end == "low" else "after the last frame"
-        where = f"the {'first' if end == 'low' else 'last'} frame"
-        advice = f"take about {steps} more frames {side}"
+        where = "the first frame" if end == "low" else "the last frame"
+        side = "before" if end == "low" else "after"
+        advice = f"take about {steps} more frames {side} it"
     else:
+        where = f"the {end} end of the range, {at:g} µm"
         side, to = ("below", at - extend_by) if end == "low" else ("above", at + extend_by)
-        where = f"the {'low' if end == 'low' else 'high'} end of the range, {at:g} µm"
         advice = f"extend the range by {extend_by:g} µm {side} it, to {to:g} µm"
-    message = f"{what} {where}: it may go on beyond; {advice}"
+    evidence = (
+        f"frames are sharpest at {where}"
+        if share is None
+        else f"{share:.0%} of the subject is in focus at {where}"
+    )
+    message = f"{evidence}: the subject may go on beyond; {advice}"
     return CutOff(end, at, extend_by, share, message)
 
 

@@ -65,7 +65,10 @@ def test_a_subject_that_goes_on_above_is_told_in_frames_where_they_have_no_heigh
     heights = as_floats(np.minimum(spread(0, 14), 10))
     (found,) = cut_offs(result(report(LEVEL, None), heights))
     assert (found.end, found.at, found.extend_by) == ("high", 10, 3)
-    assert "take about 3 more frames after the last frame" in found.message
+    assert (
+        "at the last frame: the subject may go on beyond; take about 3 more frames after it"
+        in found.message
+    )
 
 
 def test_both_ends_can_be_too_short_and_downward_stacks_are_told_the_right_way() -> None:
