@@ -12,6 +12,7 @@ from zstackd.control import ServiceStatus, Space
 from zstackd.events import Event
 from zstackd.plan import Plan
 from zstackd.run_state import RunState, RunSummary
+from zstackd.series import SeriesSummary
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.camera import CameraInfo
 
@@ -56,6 +57,43 @@ class RunsAnswer(Answer):
     """Runs, the newest first."""
 
     runs: tuple[RunAnswer, ...]
+
+
+class SeriesAnswer(Answer):
+    """A time-lapse or repetition; each of its points becomes a run when its time has come."""
+
+    series_id: str
+    name: str
+    count: int = Field(description="Points in all.")
+    upcoming: int = Field(description="Number of the next point, from 0.")
+    due_at: datetime | None = Field(description="When that point is due; null after the last.")
+    skipped: int
+    current: str | None = Field(description="Id of the run of the point in work or in the queue.")
+
+    @classmethod
+    def of(cls, series: SeriesSummary) -> "SeriesAnswer":
+        """Return the answer for a series."""
+        return cls.model_validate(series)
+
+
+class AllSeriesAnswer(Answer):
+    """Series that have points left, oldest first."""
+
+    series: tuple[SeriesAnswer, ...]
+
+
+class AcceptedAnswer(Answer):
+    """What a run file became: one run, or a series of runs."""
+
+    run: RunAnswer | None
+    series: SeriesAnswer | None
+
+    @classmethod
+    def of(cls, accepted: RunSummary | SeriesSummary) -> "AcceptedAnswer":
+        """Return the answer for what was accepted."""
+        if isinstance(accepted, SeriesSummary):
+            return cls(run=None, series=SeriesAnswer.of(accepted))
+        return cls(run=RunAnswer.of(accepted), series=None)
 
 
 class JournalAnswer(Answer):

@@ -95,8 +95,15 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
     )
 
 
+async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    """Answer without a word of the inside; the traceback goes to the log."""
+    del error
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the service's log has it")
+
+
 def answer_errors(app: FastAPI) -> None:
     """Let every error leave as a problem."""
     app.add_exception_handler(ZstackdError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Exception, _unexpected)

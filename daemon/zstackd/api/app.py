@@ -1,0 +1,74 @@
+"""The application: all routes on one facade."""
+
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from zstackd.api.health import health_router
+from zstackd.api.metrics import Metrics
+from zstackd.api.models import EventAnswer, Problem
+from zstackd.api.problems import answer_errors
+from zstackd.api.rig import Reload, rig_router
+from zstackd.api.runs import runs_router
+from zstackd.api.stream import stream_router
+from zstackd.control import Control
+from zstackd.recent import RecentMessages
+
+_TITLE = "zstackd"
+_SUMMARY = "Control of a microscope capture-and-stack service."
+
+
+class Application(FastAPI):
+    """FastAPI whose OpenAPI document names the models that no route returns as such."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI 3.1 document."""
+        if self.openapi_schema is None:
+            document = get_openapi(
+                title=self.title, version=self.version, summary=self.summary, routes=self.routes
+            )
+            schemas = document["components"]["schemas"]
+            for model in (Problem, EventAnswer):
+                schemas[model.__name__] = model.model_json_schema()
+            _replace_validation_errors(document)
+            self.openapi_schema = document
+        return self.openapi_schema
+
+
+def create_app(
+    control: Control, *, reload: Reload, messages: RecentMessages, metrics: Metrics
+) -> Application:
+    """Return the application of one service."""
+    app = Application(
+        title=_TITLE,
+        summary=_SUMMARY,
+        version=version("zstackd"),
+        # The pages that show the document load scripts from elsewhere; a rig may have no network.
+        docs_url=None,
+        redoc_url=None,
+    )
+    answer_errors(app)
+    for router in (
+        health_router(control, metrics),
+        runs_router(control),
+        rig_router(control, reload, messages),
+        stream_router(control),
+    ):
+        app.include_router(router)
+    return app
+
+
+def _replace_validation_errors(document: dict[str, Any]) -> None:
+    """Describe 422 as what it is here: a problem, like every other refusal."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            answer = operation["responses"].get(str(int(HTTPStatus.UNPROCESSABLE_ENTITY)))
+            if answer is not None:
+                answer["content"] = {
+                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+                }
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)

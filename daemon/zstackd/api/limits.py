@@ -1,0 +1,90 @@
+"""Bounds on what one client may send, and how long it may take, before any route sees it."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from zstackd.api.problems import problem
+from zstackd_config.yaml_text import MAX_BYTES
+
+BODY_S: Final = 10.0
+"""Seconds within which a whole request body has to arrive."""
+
+_USAGE: Final = 2
+
+
+class _Refused(Exception):
+    """The body is not worth waiting for."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class BodyLimit:
+    """ASGI middleware: no body of more than `most_bytes`, none that takes longer than `most_s`."""
+
+    def __init__(self, app: ASGIApp, most_bytes: int = MAX_BYTES, most_s: float = BODY_S) -> None:
+        self._app = app
+        self._most_bytes = most_bytes
+        self._most_s = most_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and refuse it where its body goes too far."""
+        if scope["type"] != "http":
+            return
+        body = _Body(receive, self._most_bytes, self._most_s)
+        try:
+            body.check_announced(Headers(scope=scope).get("content-length"))
+            await self._app(scope, body.receive, send)
+        except _Refused as refused:
+            # The rest of the body is not read, so the connection cannot be used again.
+            answer = problem(
+                refused.status,
+                str(refused),
+                exit_status=_USAGE,
+                headers={"Connection": "close"},
+            )
+            await answer(scope, receive, send)
+
+
+class _Body:
+    """One request's body as it comes in."""
+
+    def __init__(self, receive: Receive, most_bytes: int, most_s: float) -> None:
+        self._receive = receive
+        self._most_bytes = most_bytes
+        self._most_s = most_s
+        self._deadline_s = asyncio.get_running_loop().time() + most_s
+        self._bytes = 0
+        self._whole = False
+
+    def check_announced(self, length: str | None) -> None:
+        if length is not None and length.isdecimal() and int(length[:20]) > self._most_bytes:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        if self._whole:  # whoever waits now, waits for the client to go away
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline_s):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise _Refused(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"the body did not arrive within {self._most_s:g} s; send it at once",
+            ) from error
+        self._bytes += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._bytes > self._most_bytes:
+            raise self._too_large()
+        return message
+
+    def _too_large(self) -> _Refused:
+        return _Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"the body is larger than {self._most_bytes} bytes; send a smaller document",
+        )
