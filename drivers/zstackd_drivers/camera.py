@@ -37,13 +37,15 @@ class ExposureValues:
 class Frame:
     """One frame: `image` is (H, W) or (H, W, 3) in blue, green, red order.
 
-    `sensor_timestamp_ns` is the start of exposure in the rig clock's time base.
+    `sensor_timestamp_ns` is the start of exposure in the rig clock's time base. `raw` is a DNG file
+    of what the sensor saw, where the rig asks for it.
     """
 
     image: Image
     sensor_timestamp_ns: int
     exposure: ExposureValues
     extra: dict[str, Any]
+    raw: bytes | None = None
 
 
 def ignore() -> None:

@@ -11,8 +11,8 @@ from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, ignore
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.errors import CameraError
 from zstackd_drivers.exposure_lock import ExposureLimits, explicit, metered
-from zstackd_drivers.locked_capture import LockedCapture, LockTolerance
-from zstackd_drivers.preview import reduced
+from zstackd_drivers.frame_source import LockTolerance
+from zstackd_drivers.locked_capture import LockedCapture
 from zstackd_drivers.sensor_twin import (
     COLOUR_STEPS,
     GAIN_STEPS,
@@ -83,6 +83,7 @@ class SimulatedCamera:
             source=self.sensor,
             clock=clock,
             tolerance=TOLERANCE,
+            kept=TOLERANCE,
             size_px=settings.size_px,
         )
         self._lock: ExposureValues | None = None
@@ -146,7 +147,8 @@ class SimulatedCamera:
 
     def preview(self, *, after_ns: int) -> Frame:
         """Return a fresh, locked frame as a small grey one."""
-        return reduced(self.capture(after_ns=after_ns))
+        lock = self._locked()
+        return self._capture.small(lock, after_ns=after_ns, timeout_s=self._timeout_s(lock))
 
     def frame_duration_s(self) -> float:
         """Return the seconds between two frames at the locked exposure."""

@@ -8,6 +8,8 @@ HardwareError (zstackd_config.errors)
 ├── MotionError          alarm, stall, or the axis came to rest elsewhere
 ├── CameraError          the camera is missing, or refuses a setting
 └── CameraTimeout        no fresh, locked frame in time
+    └── CameraStalled    not a single frame came
+        └── CameraHung   nor after the camera was opened anew: only a new process may help
 """
 
 from zstackd_config.errors import HardwareError
@@ -39,3 +41,14 @@ class CameraError(HardwareError):
 
 class CameraTimeout(HardwareError):
     """No fresh, locked frame came in time."""
+
+
+class CameraStalled(CameraTimeout):
+    """The camera delivers nothing at all; opening it anew may help."""
+
+
+class CameraHung(CameraStalled):
+    """The camera delivers nothing, or does not answer, even when opened anew.
+
+    Only a new process may help: the service ends with a non-zero status and is started again.
+    """

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,7 @@ from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, Image, ignore
 from zstackd_drivers.errors import CameraError
 from zstackd_drivers.image_file import ImageFileError, read_image, read_size_px
-from zstackd_drivers.preview import reduced
+from zstackd_drivers.preview import preview_of
 
 NAME = "folder camera"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
@@ -92,7 +93,7 @@ class FolderCamera:
         """Return the next file, small and grey, and leave it the next one."""
         frame = self.capture(after_ns=after_ns)
         self._next -= 1
-        return reduced(frame)
+        return replace(frame, image=preview_of(frame.image))
 
     def frame_duration_s(self) -> float:
         """Return 0: files do not have to be waited for."""

@@ -7,93 +7,33 @@ counts frames or sleeps: a frame is taken when its own timestamp and its own exp
 
 import math
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from zstackd_drivers.camera import ExposureValues, Frame, Image, ignore
 from zstackd_drivers.clock import Clock
-from zstackd_drivers.errors import CameraError, CameraTimeout
+from zstackd_drivers.errors import CameraError, CameraStalled, CameraTimeout
+from zstackd_drivers.frame_source import FrameSource, LockTolerance, TakenFrame
 
 STABLE_FRAMES = 4
 STABLE_RATIO = 0.01
 LATEST_CONTROL_FRAMES = 8
 
 
-class TakenFrame(Protocol):
-    """One frame lent by the pipeline; it keeps a buffer until `release()`."""
-
-    @property
-    def sensor_timestamp_ns(self) -> int:
-        """Return the start of exposure in rig time."""
-        ...
-
-    @property
-    def exposure(self) -> ExposureValues:
-        """Return the values this very frame was exposed with."""
-        ...
-
-    def image(self) -> Image:
-        """Return a copy of the pixels."""
-        ...
-
-    def release(self) -> None:
-        """Give the buffer back; a second call does nothing."""
-        ...
-
-
-class FrameSource(Protocol):
-    """A running sensor and its queue of frames."""
-
-    def take(self, *, deadline_ns: int) -> TakenFrame | None:
-        """Return the next frame, waiting until `deadline_ns` (rig time); None where none came.
-
-        A frame that already waits is returned whatever the time is. Raises Interrupted when
-        cancelled and CameraError when the camera is gone.
-        """
-        ...
-
-    def set_automatic(self) -> None:
-        """Let exposure, gain and white balance follow the scene."""
-        ...
-
-    def set_values(self, values: ExposureValues) -> None:
-        """Ask for explicit values; they take effect some frames later."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class LockTolerance:
-    """How far a frame's values may lie from the lock: the sensor's quantisation."""
-
-    exposure_time_ms: float
-    analogue_gain: float
-    colour_gain: float
-
-    def accepts(self, *, reported: ExposureValues, lock: ExposureValues) -> bool:
-        """Return whether `reported` is `lock` within the quantisation of the sensor."""
-        return (
-            abs(reported.exposure_time_ms - lock.exposure_time_ms) <= self.exposure_time_ms
-            and abs(reported.analogue_gain - lock.analogue_gain) <= self.analogue_gain
-            and self._colour_accepted(reported.colour_gains, lock.colour_gains)
-        )
-
-    def _colour_accepted(
-        self, reported: tuple[float, float] | None, lock: tuple[float, float] | None
-    ) -> bool:
-        if reported is None or lock is None:
-            return reported is lock
-        return all(abs(r - k) <= self.colour_gain for r, k in zip(reported, lock, strict=True))
-
-
 @dataclass(frozen=True, slots=True)
 class LockedCapture:
-    """Takes frames from `source` until one proves what was asked of it."""
+    """Takes frames from `source` until one proves what was asked of it.
+
+    `tolerance` is for values just set, against what was asked; `kept` for each frame after, against
+    what the first ones reported.
+    """
 
     name: str
     source: FrameSource
     clock: Clock
     tolerance: LockTolerance
+    kept: LockTolerance
     size_px: tuple[int, int]
 
     def converge(self, *, timeout_s: float) -> ExposureValues:
@@ -112,10 +52,14 @@ class LockedCapture:
                 return values
             if late:
                 break
-        last = f"it stood at {describe(recent[-1])}" if recent else "no frame came"
+        if not recent:
+            raise CameraStalled(
+                f"{self.name}: not one frame within {timeout_s:g} s; check the camera's cable and "
+                "power"
+            )
         raise CameraTimeout(
-            f"{self.name}: automatic exposure did not settle within {timeout_s:g} s; {last}; "
-            "steady the light, or give exposure mode manual"
+            f"{self.name}: automatic exposure did not settle within {timeout_s:g} s; it stood at "
+            f"{describe(recent[-1])}; steady the light, or give exposure mode manual"
         )
 
     def hold(self, values: ExposureValues, *, timeout_s: float) -> ExposureValues:
@@ -155,15 +99,29 @@ class LockedCapture:
         """Return a frame whose exposure began after `after_ns` and that carries `lock`.
 
         Older frames and frames with other values are given back unread. Calls `exposed` before the
-        image is fetched. Raises CameraTimeout
-        where none comes within `timeout_s` of rig time after `after_ns`, and CameraError where
-        the image has not the size of the open camera.
+        image is fetched. Raises CameraTimeout where none comes within `timeout_s` of rig time
+        after `after_ns`, and CameraError where the image has not the size of the open camera.
         """
+        with self._proven(lock, after_ns, timeout_s) as taken:
+            exposed()
+            image = taken.image()
+            self._check_size(image)
+            return replace(_framed(taken, image), raw=taken.raw())
+
+    def small(self, lock: ExposureValues, *, after_ns: int, timeout_s: float) -> Frame:
+        """Return what `fresh` would, but small and grey."""
+        with self._proven(lock, after_ns, timeout_s) as taken:
+            return _framed(taken, taken.small_image())
+
+    @contextmanager
+    def _proven(
+        self, lock: ExposureValues, after_ns: int, timeout_s: float
+    ) -> Iterator[TakenFrame]:
+        """Lend a frame that proved itself; release it whatever happens."""
         deadline_ns = max(self._deadline_ns(timeout_s), after_ns + _ns(timeout_s))
         taken, _ = self._first(lock, after_ns=after_ns, deadline_ns=deadline_ns, asked_s=timeout_s)
         try:
-            exposed()
-            return self._frame(taken)
+            yield taken
         finally:
             taken.release()
 
@@ -172,7 +130,10 @@ class LockedCapture:
     ) -> tuple[TakenFrame, int]:
         """Return the first frame that proves itself, and how many were refused before it."""
         refused: Counter[str] = Counter()
-        while (taken := self.source.take(deadline_ns=deadline_ns)) is not None:
+        while True:
+            taken = self.source.take(deadline_ns=deadline_ns, after_ns=after_ns)
+            if taken is None:
+                break
             fault = self._fault(taken, lock, after_ns)
             if fault is None:
                 return taken, refused.total()
@@ -181,41 +142,45 @@ class LockedCapture:
             taken.release()
             if late:
                 break
-        raise CameraTimeout(self._timeout_message(refused, lock, asked_s))
+        raise self._timeout(refused, lock, asked_s)
 
     def _fault(self, taken: TakenFrame, lock: ExposureValues, after_ns: int | None) -> str | None:
         if after_ns is not None and taken.sensor_timestamp_ns <= after_ns:
             return "exposed too early"
-        if not self.tolerance.accepts(reported=taken.exposure, lock=lock):
+        tolerance = self.tolerance if after_ns is None else self.kept
+        if not tolerance.accepts(reported=taken.exposure, lock=lock):
             return f"had {describe(taken.exposure)}"
         return None
 
-    def _frame(self, taken: TakenFrame) -> Frame:
-        image = taken.image()
+    def _check_size(self, image: Image) -> None:
         height, width = image.shape[:2]
         if (width, height) != self.size_px:
             raise CameraError(
                 f"{self.name}: a frame has {width} x {height} px where the open camera has "
                 f"{self.size_px[0]} x {self.size_px[1]} px; open the camera again"
             )
-        return Frame(
-            image=image,
-            sensor_timestamp_ns=taken.sensor_timestamp_ns,
-            exposure=taken.exposure,
-            extra={},
-        )
 
-    def _timeout_message(
+    def _timeout(
         self, refused: Counter[str], lock: ExposureValues, timeout_s: float
-    ) -> str:
+    ) -> CameraTimeout:
         came = ", ".join(f"{n} {fault}" for fault, n in refused.most_common(3)) or "none at all"
-        return (
+        kind = CameraTimeout if refused else CameraStalled
+        return kind(
             f"{self.name}: no fresh frame with {describe(lock)} within {timeout_s:g} s "
             f"(frames that came: {came}); check the camera's cable and power"
         )
 
     def _deadline_ns(self, timeout_s: float) -> int:
         return self.clock.monotonic_ns() + _ns(timeout_s)
+
+
+def _framed(taken: TakenFrame, image: Image) -> Frame:
+    return Frame(
+        image=image,
+        sensor_timestamp_ns=taken.sensor_timestamp_ns,
+        exposure=taken.exposure,
+        extra=taken.extra,
+    )
 
 
 def describe(values: ExposureValues) -> str:

@@ -1,12 +1,11 @@
 """Small grey frames for focusing and for looking, made from whole ones."""
 
-from dataclasses import replace
 from typing import Any
 
 import cv2
 from numpy.typing import NDArray
 
-from zstackd_drivers.camera import Frame, Image
+from zstackd_drivers.camera import Image
 
 LONGEST_PX = 640
 """No side of a preview is longer, in pixels."""
@@ -28,11 +27,11 @@ def luminance(image: Image) -> Image:
     return _image(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
 
 
-def reduced(frame: Frame) -> Frame:
-    """Return the preview of a whole frame: its luminance, averaged down; all else unchanged."""
-    height, width = frame.image.shape[:2]
-    small = cv2.resize(frame.image, preview_size_px((width, height)), interpolation=cv2.INTER_AREA)
-    return replace(frame, image=luminance(_image(small)))
+def preview_of(image: Image) -> Image:
+    """Return the preview (h, w) of a whole image: its luminance, averaged down."""
+    height, width = image.shape[:2]
+    size_px = preview_size_px((width, height))
+    return luminance(_image(cv2.resize(image, size_px, interpolation=cv2.INTER_AREA)))
 
 
 def _image(pixels: NDArray[Any]) -> Image:

@@ -10,12 +10,13 @@ import math
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from zstackd_config.errors import Interrupted
 from zstackd_drivers.camera import ExposureValues, Image
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.errors import CameraError
+from zstackd_drivers.preview import preview_of
 
 LINE_NS = 14_700
 BLANK_LINES = 164
@@ -106,6 +107,19 @@ class LentFrame:
         """Return the values this very frame was exposed with."""
         return self.exposed.state.values()
 
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Return nothing: a twin has no more to tell."""
+        return {}
+
+    def raw(self) -> None:
+        """Return nothing: the simulated camera keeps no sensor data."""
+        return
+
+    def small_image(self) -> Image:
+        """Return the frame's image, small and grey."""
+        return preview_of(self.image())
+
     def image(self) -> Image:
         """Return the frame's image; the cropped one where a wrong size is scripted."""
         image = self.sensor.imager.image(self.exposed, self.views)
@@ -137,12 +151,25 @@ def frame_duration_ns(state: SensorState, *, height_px: int) -> int:
 
 
 class SensorTwin:
-    """The running sensor; `take` from one thread, everything else from any."""
+    """The running sensor; `take` from one thread, everything else from any.
+
+    Of frames that nobody takes it `keeps` the newest, as a pipeline does that recycles its
+    buffers, or the oldest, as one does that stops when all are full.
+    """
 
     def __init__(
-        self, *, height_px: int, clock: Clock, cancelled: threading.Event, imager: Imager
+        self,
+        *,
+        height_px: int,
+        clock: Clock,
+        cancelled: threading.Event,
+        imager: Imager,
+        buffers: int = BUFFERS,
+        keeps: Literal["newest", "oldest"] = "newest",
     ) -> None:
         self.imager = imager
+        self._buffers = buffers
+        self._keeps = keeps
         self._height_px = height_px
         self._clock = clock
         self._cancelled = cancelled
@@ -215,10 +242,11 @@ class SensorTwin:
                 (first + GAIN_DELAY_FRAMES, {**gains}),
             ]
 
-    def take(self, *, deadline_ns: int) -> LentFrame | None:
+    def take(self, *, deadline_ns: int, after_ns: int | None = None) -> LentFrame | None:  # noqa: ARG002 - old frames are what it is there for
         """Return the oldest frame in the queue, waiting until `deadline_ns`; None where none came.
 
-        Raises Interrupted when cancelled, and CameraError once the camera is disconnected.
+        It leaves out no frame, whatever `after_ns` says. Raises Interrupted when cancelled, and
+        CameraError once the camera is disconnected.
         """
         while True:
             if self._cancelled.is_set():
@@ -239,10 +267,12 @@ class SensorTwin:
                 "simulated camera: the sensor is gone; check its cable and open the camera again"
             )
         self._advance(now_ns)
-        if self._lent < BUFFERS and self._queue and self._queue[0].ready_ns <= now_ns:
+        if self._lent < self._buffers and self._queue and self._queue[0].ready_ns <= now_ns:
             self._lent += 1
             exposed = self._queue.popleft()
             return LentFrame(self, exposed, self.imager.views(exposed)), now_ns
+        if self._lent >= self._buffers:
+            return None, now_ns + frame_duration_ns(self._state, height_px=self._height_px)
         return None, self._queue[0].ready_ns if self._queue else self._next_start_ns
 
     def _advance(self, now_ns: int) -> None:
@@ -253,8 +283,11 @@ class SensorTwin:
             if not self._stalled and exposed.fault != "stall":
                 self._queue.append(exposed)
         ready = sum(exposed.ready_ns <= now_ns for exposed in self._queue)
-        for _ in range(ready - (BUFFERS - self._lent)):
-            self._queue.popleft()
+        for _ in range(ready - (self._buffers - self._lent)):
+            if self._keeps == "newest":
+                self._queue.popleft()
+            else:
+                del self._queue[self._buffers - self._lent]
 
     def _skip_uneventful(self, now_ns: int) -> None:
         """Jump over frames that nobody will see, so that a long idle time costs nothing."""
@@ -262,7 +295,7 @@ class SensorTwin:
         if self._pending or self._faults or settling:
             return
         duration_ns = frame_duration_ns(self._state, height_px=self._height_px)
-        frames = max(0, (now_ns - self._next_start_ns) // duration_ns - 2 * BUFFERS)
+        frames = max(0, (now_ns - self._next_start_ns) // duration_ns - 2 * self._buffers)
         self._next_index += frames
         self._next_start_ns += frames * duration_ns
 

@@ -12,7 +12,7 @@ from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import ExposureValues
 from zstackd_drivers.errors import CameraError
 from zstackd_drivers.exposure_lock import ExposureLimits, brightness, explicit
-from zstackd_drivers.locked_capture import LockTolerance
+from zstackd_drivers.frame_source import LockTolerance
 
 LIMITS = ExposureLimits(
     name="test camera",
