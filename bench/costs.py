@@ -112,16 +112,21 @@ def idle(work: Path) -> Cost:
 
 
 def footprint(
-    stack: str, frames: Sequence[Path], work: Path, *, depth: bool = False,
+    stack: str,
+    frames: Sequence[Path],
+    work: Path,
+    *,
+    repeats: int,
+    depth: bool = False,
     options: tuple[str, ...] = (),
-) -> Footprint:  # fmt: skip
-    """Run zstackd once on a stack."""
+) -> Footprint:
+    """Run zstackd `repeats` times on a stack; medians."""
     first = cv2.imread(str(frames[0]), cv2.IMREAD_GRAYSCALE)
     if first is None:
         raise ToolError(f"{frames[0]}: cannot be read")
     base = idle(work)
     tool = Zstackd(depth=depth, options=options)
-    cost = _one(tool, frames, work, still=False)
+    cost = median([_one(tool, frames, work, still=False) for _ in range(repeats)])
     above = (cost.peak_mb - base.peak_mb) * MB / first.size
     return Footprint(stack, len(frames), first.size / 1e6, cost, above)
 

@@ -65,18 +65,26 @@ class Growth:
 def run_growth(root: Path, work: Path, extent: Extent) -> Growth:
     """From few planes to many, from 1 to 12 megapixels, with height map and with little memory."""
     long = Truth(folder_of(long_stack(extent), root)).frames
-    by_planes = [footprint(f"{count} planes", every(long, count), work) for count in extent.planes]
+    often = extent.repeats
+    by_planes = [
+        footprint(f"{count} planes", every(long, count), work, repeats=often if count < 50 else 1)
+        for count in extent.planes
+    ]
     ten = every(long, 10)
-    small = resized(ten, root / f"small_{folder_of(long_stack(extent), root).name}", tiles=1 / 3)
-    large = resized(ten, root / f"large_{folder_of(long_stack(extent), root).name}", tiles=4)
+    name = folder_of(long_stack(extent), root).name
+    small = resized(ten, root / f"small_{name}", tiles=1 / 3)
+    large = resized(ten, root / f"large_{name}", tiles=4)
     by_pixels = [
-        footprint("1 MP", small, work), by_planes[0], footprint("12 MP", large, work)
-    ]  # fmt: skip
+        footprint("1 MP", small, work, repeats=often),
+        by_planes[0],
+        footprint("12 MP", large, work, repeats=often),
+    ]
     heights = [
-        footprint(f"{count} planes, height map", every(long, count), work, depth=True)
+        footprint(f"{count} planes, height map", every(long, count), work, repeats=1, depth=True)
         for count in (extent.planes[0], extent.planes[-1])
     ]
     low = None
     if offers_low_memory():
-        low = footprint("12 MP, memory low", large, work, options=("--memory", "low"))
+        words = ("--memory", "low")
+        low = footprint("12 MP, memory low", large, work, repeats=1, options=words)
     return Growth(by_planes, by_pixels, heights, low, live(every(long, 20), work))

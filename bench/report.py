@@ -53,7 +53,7 @@ def compact(results: Results) -> str:
     """Mean figures, and the bounds that were missed."""
     missed = [check for check in results.checks if not (check.passed or check.aim)]
     kept = f"{len(results.checks) - len(missed)} of {len(results.checks)} bounds are kept."
-    lines = [_means(results.table), kept]
+    lines = [_means(results.table), kept] if results.table.outcomes else [kept]
     if missed:
         lines.append("Missed:\n\n" + verdicts(missed))
     return "\n\n".join(lines)

@@ -23,8 +23,8 @@ COST_SHARE = 1 / 3
 DECODE_RATIO = 3.0
 BYTES_PER_PX = 60.0
 LOW_SHARE = 0.5
-GROWTH = 1.15
-"""A frame or a pixel more may cost this much more than the ones before: measuring is noisy."""
+GROWTH = 1.25
+"""A frame or a pixel more may cost this much more than the ones before: caches are finite."""
 LATE_FRAMES = 1.5
 
 
