@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +19,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         StorageError: the disk is full or the folder cannot be written; `path` is as it was.
     """
     target = path.resolve()
-    hidden = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.tmp")
+    hidden = target.with_name(f".{target.name[:80]}.{os.urandom(4).hex()}.tmp")
     try:
         with hidden.open("x+b") as file:
             yield file
