@@ -7,30 +7,20 @@ from pydantic import Field, PositiveFloat
 
 from zstackd_config.api import Api
 from zstackd_config.base import Settings
+from zstackd_config.camera import Camera, FolderCamera, SimulatedCamera
 from zstackd_config.focus import Focus
 from zstackd_config.service import Service
 
-SizePx = tuple[Annotated[int, Field(ge=16, le=16384)], Annotated[int, Field(ge=16, le=16384)]]
-
-
-class SimulatedCamera(Settings):
-    """A camera twin that images a built-in specimen at the focus axis' true position."""
-
-    driver: Literal["simulated"]
-    size_px: SizePx = Field((2048, 1536), description="Frame width and height in pixels.")
-
-
-class FolderCamera(Settings):
-    """A camera that replays the images of a folder, one per plane, in natural order."""
-
-    driver: Literal["folder"]
-    path: Path = Field(description="Folder of images; relative to the rig file.")
-    size_px: SizePx | None = Field(
-        None, description="Expected width and height in pixels; any size if absent."
-    )
-
-
-Camera = Annotated[SimulatedCamera | FolderCamera, Field(discriminator="driver")]
+__all__ = [
+    "Camera",
+    "FolderCamera",
+    "Frames",
+    "Optics",
+    "Paths",
+    "Rig",
+    "SimulatedCamera",
+    "Simulation",
+]
 
 
 class Optics(Settings):
@@ -112,8 +102,10 @@ class Rig(Settings):
     def relative_to(self, folder: Path) -> Self:
         """Return the rig with its relative paths taken from `folder`."""
         paths = Paths(state=folder / self.paths.state, output=folder / self.paths.output)
-        camera = self.camera
-        if isinstance(camera, FolderCamera):
-            camera = camera.model_copy(update={"path": folder / camera.path})
-        api = self.api.relative_to(folder)
-        return self.model_copy(update={"paths": paths, "camera": camera, "api": api})
+        return self.model_copy(
+            update={
+                "paths": paths,
+                "camera": self.camera.relative_to(folder),
+                "api": self.api.relative_to(folder),
+            }
+        )
