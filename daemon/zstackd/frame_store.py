@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,18 @@ class FrameStore:
             self._halt.check()
             name = self._stored[index].file
         return read_image(self.folder / name)
+
+    def first_stored(self, indices: Sequence[int]) -> int:
+        """Return the first of these frames that is stored, waiting until one is.
+
+        Raises the halt's cause where the run is stopped meanwhile.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: any(i in self._stored for i in indices) or self._halt.event.is_set()
+            )
+            self._halt.check()
+            return next(i for i in indices if i in self._stored)
 
     def stored(self) -> tuple[StoredFrame, ...]:
         """Return what has been announced so far, in order of planes."""

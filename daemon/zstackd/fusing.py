@@ -1,5 +1,6 @@
 """The stacking side of a run: frames from the store into the stacker, while capture goes on."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,6 @@ class Fusing:
         """Return the finished stack; raises StackError, or what stopped the run."""
         stacker = Stacker(StackOptions(method=self.options.method, align=self.options.align))
         for done, index in enumerate(self._order(), start=1):
-            self.pulse.rest()
             image = self.store.read(index)
             self.pulse.beat()
             self.halt.check_between()
@@ -46,9 +46,22 @@ class Fusing:
             return stacker.result()
 
     def _order(self) -> Iterator[int]:
-        """Yield the frames' planes outward from the reference."""
-        for position in stacking_order(len(self.frames), self._reference()):
-            yield self.frames[position]
+        """Yield the frames' planes outward from the reference, on either side as they come.
+
+        So those below it are fused while those above it are still being captured.
+        """
+        order = [self.frames[i] for i in stacking_order(len(self.frames), self._reference())]
+        above = deque(index for index in order[1:] if index > order[0])
+        below = deque(index for index in order[1:] if index < order[0])
+        yield self._first_stored(order[:1])
+        while above or below:
+            index = self._first_stored([side[0] for side in (above, below) if side])
+            (above if above and index == above[0] else below).popleft()
+            yield index
+
+    def _first_stored(self, indices: Sequence[int]) -> int:
+        self.pulse.rest()
+        return self.store.first_stored(indices)
 
     def _reference(self) -> Reference | int:
         """Return the reference among the frames: the nearest one where a plane was named."""
