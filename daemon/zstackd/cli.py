@@ -11,7 +11,10 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from zstackd.logs import configure_logging
+from zstackd.streams import give_up_output, prepare_streams
 from zstackd_config.errors import ZstackdError
+
+_READER_GONE = 128 + signal.SIGPIPE
 
 COMMANDS = {
     "run": "Capture, stack and publish one run in the foreground.",
@@ -26,6 +29,10 @@ def guarded(call: Callable[[], object], *, program: str, debug: bool) -> int:
     """Run `call`; print an error as one line and return the exit status it stands for."""
     try:
         outcome = call()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        give_up_output()
+        return _READER_GONE
     except KeyboardInterrupt:
         sys.stderr.write(f"{program}: interrupted\n")
         return 130
@@ -61,6 +68,7 @@ def heed_termination() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process' own) and return its exit status."""
     save_cpu_time()
+    prepare_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     configure_logging(debug=debug)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from zstackd.arguments import Parser, file_path
 from zstackd.cli import guarded, heed_termination, save_cpu_time
 from zstackd.logs import configure_logging
+from zstackd.streams import prepare_streams
 
 _DEFAULT_KERNEL_PX = 5
 _OFF = {"0", "false", "no", "off"}
@@ -47,6 +48,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process' own) and return its exit status."""
     save_cpu_time()
+    prepare_streams()
     heed_termination()
     configure_logging(debug=False)
     return guarded(lambda: _run(argv), program="focusstack", debug=False)

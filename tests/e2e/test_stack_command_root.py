@@ -84,3 +84,33 @@ def test_a_stack_that_is_stopped_says_so_and_leaves_nothing(
     assert process.returncode == 130
     assert errors == "zstackd: interrupted\n"
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
+
+
+@pytest.fixture
+def frame(tmp_path: Path) -> Path:
+    path = tmp_path / "z1.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shell", "status"),
+    [
+        ("{zstackd} stack {frame} -o {out} >&-", 0),
+        ("{zstackd} stack {frame} -o {out} 2>&-", 0),
+        ("{zstackd} stack {frame} -o {out} >&- 2>&- <&-", 0),
+        ("PYTHONIOENCODING=ascii {zstackd} stack {frame} -o {out}", 0),
+        ("{zstackd} stack {frame} -o {out} --json | sleep 0; exit ${{PIPESTATUS[0]}}", 141),
+    ],
+)
+def test_streams_that_are_closed_or_know_no_accents_do_no_harm(
+    tmp_path: Path, frame: Path, shell: str, status: int
+) -> None:
+    out = tmp_path / "out.png"
+    line = shell.format(zstackd=PROGRAM, frame=frame, out=out)
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert done.stderr in {"", "only one frame: there is nothing to fuse, it is written as it is\n"}
+    assert out.exists()
