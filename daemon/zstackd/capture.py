@@ -1,9 +1,9 @@
 """The capture loop: move, settle, expose; the next move begins when the last line is exposed."""
 
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -37,12 +37,24 @@ class Arrival:
 
 
 class Mover:
-    """Takes the axis to plane after plane in a thread of its own, each when told to begin."""
+    """Takes the axis to plane after plane in a thread of its own.
 
-    def __init__(self, planes: Sequence[int], approach: Callable[[int], Arrival]) -> None:
+    What must be done before a move (`prepare`) is done while the plane before is being exposed;
+    the move itself waits for `let_go`.
+    """
+
+    def __init__(
+        self,
+        planes: Sequence[int],
+        prepare: Callable[[int], None],
+        move: Callable[[int], Arrival],
+    ) -> None:
         self._planes = planes
-        self._approach = approach
-        self._begun: list[Future[Arrival]] = []
+        self._prepare = prepare
+        self._move = move
+        self._released = threading.Semaphore(0)
+        self._abandoned = False
+        self._coming: Future[Arrival] | None = None
 
     def __enter__(self) -> Self:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="focus")
@@ -54,17 +66,31 @@ class Mover:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._abandoned = True
+        self._released.release()
         self._executor.shutdown()
 
     def begin(self, turn: int) -> None:
-        """Let the move of this turn begin; harmless where it has, or where there is none."""
-        if turn == len(self._begun) < len(self._planes):
-            self._begun.append(self._executor.submit(self._approach, self._planes[turn]))
+        """Prepare the move of this turn; harmless where there is none."""
+        if turn < len(self._planes):
+            self._coming = self._executor.submit(self._go, self._planes[turn])
 
-    def arrival(self, turn: int) -> Arrival:
-        """Wait for the end of this turn's move; raises what stopped it."""
-        self.begin(turn)
-        return self._begun[turn].result()
+    def let_go(self) -> None:
+        """Let the prepared move begin."""
+        self._released.release()
+
+    def arrival(self) -> Arrival:
+        """Wait for the end of the move; raises what stopped it."""
+        if self._coming is None:
+            raise LookupError("no move was begun")
+        return self._coming.result()
+
+    def _go(self, index: int) -> Arrival:
+        self._prepare(index)
+        self._released.acquire()
+        if self._abandoned:
+            raise CancelledError
+        return self._move(index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +120,7 @@ class CaptureLoop:
         sink: Channel[CapturedFrame],
     ) -> None:
         """Capture these planes of the plan into `sink`; exposure is locked at the first one."""
-        with Mover(planes, self._approach) as mover:
+        with Mover(planes, self._prepare, self._move) as mover:
             try:
                 self._take(mover, len(planes), exposure, sink)
             except BETWEEN_PLANES:
@@ -113,13 +139,16 @@ class CaptureLoop:
         sink: Channel[CapturedFrame],
     ) -> None:
         pulse = self.pulses.of("capture")
+        mover.begin(0)
+        mover.let_go()
         for turn in range(turns):
             pulse.rest()
-            arrival = mover.arrival(turn)
+            arrival = mover.arrival()
+            mover.begin(turn + 1)
             pulse.beat(expected_s=self.settle_ms / _MS_PER_S / self.clock.scale)
             if turn == 0:
                 self._lock(exposure)
-            frame = self._expose(arrival, partial(mover.begin, turn + 1))
+            frame = self._expose(arrival, mover.let_go)
             if turn + 1 == turns:
                 self.timings.mark_captured()
             pulse.rest()
@@ -127,17 +156,21 @@ class CaptureLoop:
                 sink.put(CapturedFrame(arrival.index, arrival.move, frame))
             self.tell("capture", arrival.index + 1, len(self.plan.planes_um))
 
-    def _approach(self, index: int) -> Arrival:
-        pulse = self.pulses.of("focus")
-        pulse.beat()
+    def _prepare(self, index: int) -> None:
+        self.pulses.of("focus").beat()
         self.checkpoint.passed(index)
-        z_um = self.plan.planes_um[index]
-        self.journal.append("plane", plane=index, z_um=z_um)
+        self.journal.append("plane", plane=index, z_um=self.plan.planes_um[index])
+        self.pulses.of("focus").rest()
+
+    def _move(self, index: int) -> Arrival:
+        pulse, z_um = self.pulses.of("focus"), self.plan.planes_um[index]
+        self.halt.check()
         pulse.beat(expected_s=self._travel_s(z_um))
         move = self.axis.move_to(z_um)
+        arrived_ns = self.clock.monotonic_ns()
         pulse.rest()
         self.timings.add("motion", move.motion_s)
-        return Arrival(index, move, self.clock.monotonic_ns())
+        return Arrival(index, move, arrived_ns)
 
     def _travel_s(self, z_um: float) -> float:
         from_um = self.axis.snapshot().position_um
