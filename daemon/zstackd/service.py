@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -37,8 +38,11 @@ class Service:
         self._performer = Performer(house)
         self._said: tuple[str, str | None] = ("", None)
 
-    def run(self) -> None:
-        """Serve until stopped; raises what ended it, if it was not asked to stop."""
+    def run(self, opened: Callable[[], None]) -> None:
+        """Serve until stopped; raises what ended it, if it was not asked to stop.
+
+        Calls `opened` once runs can be accepted.
+        """
         house = self._house
         self._prepare()
         house.stop.listen(house.backlog.close)
@@ -47,7 +51,11 @@ class Service:
         taking.start()
         _log.info("serving %s: drop run files into %s", house.rig.name, house.spool.inbox)
         try:
+            opened()
             self._work()
+        except BaseException as error:
+            house.stop.fail(error)
+            raise
         finally:
             house.hardware.close()
             house.events.close()

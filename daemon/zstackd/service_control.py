@@ -23,7 +23,7 @@ from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.errors import LimitError, UnreferencedError
 from zstackd_drivers.factory import Devices, reference_axis
 
-_ONLY_BY_RESTART: Final = ("paths",)
+_ONLY_BY_RESTART: Final = ("paths", "api")
 
 
 class ServiceControl:

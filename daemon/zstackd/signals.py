@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, heard by a thread of their own.
+"""SIGTERM, SIGINT and SIGHUP, heard by a thread of their own.
 
 A Python signal handler runs inside whatever the main thread was doing, where taking a lock can
 wait for itself. So the handler does nothing; the interpreter writes the signal's number into a
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_HEARD = (signal.SIGTERM, signal.SIGINT)
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 _END = b"\0"
 
 
@@ -22,10 +22,17 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 
 
 class StopSignals:
-    """While entered (main thread only), calls `stop(name)` for every SIGTERM or SIGINT."""
+    """While entered (main thread only), calls `stop(name)` for every SIGTERM or SIGINT.
 
-    def __init__(self, stop: Callable[[str], None]) -> None:
+    SIGHUP calls `hang_up`, which must return soon; without it, it ends the program as usual.
+    """
+
+    def __init__(
+        self, stop: Callable[[str], None], hang_up: Callable[[], None] | None = None
+    ) -> None:
         self._stop = stop
+        self._hang_up = hang_up
+        self._heard = _STOPS if hang_up is None else (*_STOPS, signal.SIGHUP)
 
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
@@ -36,7 +43,7 @@ class StopSignals:
             self._writer.fileno(), warn_on_full_buffer=False
         )
         self._old_handlers: list[tuple[signal.Signals, Any]] = [
-            (number, signal.signal(number, _ignore)) for number in _HEARD
+            (number, signal.signal(number, _ignore)) for number in self._heard
         ]
         return self
 
@@ -57,5 +64,7 @@ class StopSignals:
 
     def _listen(self) -> None:
         while (heard := self._reader.recv(1)) != _END:
-            if heard[0] in _HEARD:
+            if heard[0] == signal.SIGHUP and self._hang_up is not None:
+                self._hang_up()
+            elif heard[0] in _STOPS:
                 self._stop(signal.Signals(heard[0]).name)

@@ -31,7 +31,7 @@ Words = Annotated[
     Query(
         min_length=1,
         max_length=100,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+$",
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
         description="Who asks, or what the file is called: for messages and the journal only.",
     ),
 ]

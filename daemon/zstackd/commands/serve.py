@@ -1,5 +1,6 @@
 """`zstackd serve`: the service in the foreground, as systemd runs it."""
 
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -7,9 +8,11 @@ import typer
 
 from zstackd.catalogue import Catalogue
 from zstackd.events import Events
+from zstackd.front import Front, Reloading
 from zstackd.halt import Halt
 from zstackd.hardware import Hardware
 from zstackd.house import House
+from zstackd.notify import Notifier
 from zstackd.service import Service
 from zstackd.signals import StopSignals
 from zstackd.spool import Spool
@@ -27,10 +30,10 @@ def serve(
 ) -> None:
     """Run what is dropped into the inbox, until SIGTERM."""
     settings = load_rig(rig)
-    stop, events = Halt(), Events()
+    stop, events, hung_up = Halt(), Events(), threading.Event()
     catalogue = Catalogue(events)
     with (
-        StopSignals(lambda signal: stop.request(f"stopped by {signal}")),
+        StopSignals(lambda signal: stop.request(f"stopped by {signal}"), hung_up.set),
         Spool(state or settings.paths.state, catalogue.hear) as spool,
     ):
         house = House(
@@ -41,4 +44,7 @@ def serve(
             catalogue=catalogue,
             stop=stop,
         )
-        Service(house).run()
+        service = Service(house)
+        reload = Reloading(service.control, rig.absolute(), Notifier.from_environment())
+        with Front(house, service.control, reload, hung_up) as front:
+            service.run(front.open)
