@@ -53,10 +53,11 @@ class Backlog:
         self._closed = False
 
     def put(self, job: Job) -> None:
-        """Add a job behind all others of its priority."""
+        """Add a job behind all others of its priority; a run that is there stays as it is."""
         with self._changed:
-            self._waiting.append(job)
-            self._changed.notify_all()
+            if job.run_id not in {known.run_id for known in self._jobs()}:
+                self._waiting.append(job)
+                self._changed.notify_all()
 
     def put_back(self, job: Job) -> None:
         """Let the job in work wait again, before all others of its priority."""
@@ -98,8 +99,7 @@ class Backlog:
     def find(self, run_id: str) -> Job | None:
         """Return a job, waiting or in work."""
         with self._changed:
-            jobs = [*self._waiting, *([self._in_work] if self._in_work else [])]
-        return next((job for job in jobs if job.run_id == run_id), None)
+            return next((job for job in self._jobs() if job.run_id == run_id), None)
 
     def in_work(self) -> Job | None:
         """Return the job in work."""
@@ -121,6 +121,9 @@ class Backlog:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _jobs(self) -> list[Job]:
+        return self._waiting + ([self._in_work] if self._in_work else [])
 
     def _next(self, able: Callable[[Job], bool]) -> Job | None:
         now_s = self._wall_s()

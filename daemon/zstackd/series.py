@@ -185,7 +185,8 @@ class SeriesKeeper:
             journal.append("point", point=point, run=folder.run_id, late_s=round(late_s, 3))
         if self._is_late(series, point, now):
             _log.warning("series %s: point %d is late by %.1f s", series.series_id, point, late_s)
-        self._backlog.put(job_of(folder, series.run, due if series.schedule.timed else None))
+        if self._is_open(folder.run_id):
+            self._backlog.put(job_of(folder, series.run, due if series.schedule.timed else None))
         return replace(series, upcoming=point + 1, current=folder.run_id)
 
     def _end(self, series: _Series, reason: str) -> None:

@@ -1,0 +1,200 @@
+"""Time-lapse series: every point once, at its time, without drift; late ones by policy."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from zstackd.backlog import Backlog, Job
+from zstackd.catalogue import Catalogue
+from zstackd.events import Events
+from zstackd.journal import read_journal
+from zstackd.recovery import recover
+from zstackd.schedule import schedule_of
+from zstackd.series import SeriesKeeper
+from zstackd.spool import RunFolder, Spool
+from zstackd_config.errors import InputError
+from zstackd_config.load import parse_run
+
+BEGIN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+PLAN = {"absolute": [0, 10]}
+
+
+def document(**changes: object) -> bytes:
+    return yaml.safe_dump({"name": "s", "z_plan": PLAN, **changes}).encode()
+
+
+@dataclass
+class Bench:
+    """A keeper on a real spool, with a clock that only the test moves."""
+
+    spool: Spool
+    now: datetime = BEGIN
+    events: Events = field(default_factory=Events)
+    backlog: Backlog = field(default_factory=Backlog)
+
+    def __post_init__(self) -> None:
+        self.catalogue = Catalogue(self.events)
+        self.spool._hear = self.catalogue.hear
+        self.keeper = SeriesKeeper(self.spool, self.backlog, self.catalogue, lambda: self.now)
+
+    def begin(self, **changes: object) -> RunFolder:
+        folder = self.spool.accept_series(
+            document(**changes), name="s", source="test", begins=self.now.isoformat()
+        )
+        self.keeper.begin(folder)
+        return folder
+
+    def due(self, seconds: float) -> list[str]:
+        """Let the clock stand so many seconds after the begin; return the queued points."""
+        self.now = BEGIN + timedelta(seconds=seconds)
+        self.keeper.turn()
+        return [job.run_id[-4:] for job in self.backlog.waiting()]
+
+    def do(self) -> Job:
+        """Take the next run and publish it at once."""
+        job = self.backlog.take(0, able=lambda _: True)
+        assert job is not None
+        with self.spool.journal(job.folder) as journal:
+            journal.append("published", result="somewhere")
+        self.backlog.done()
+        return job
+
+
+@contextmanager
+def bench_in(folder: Path) -> Iterator[Bench]:
+    with Spool(folder) as spool:
+        yield Bench(spool)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with bench_in(tmp_path) as bench:
+        yield bench
+
+
+def points_of(folder: RunFolder) -> list[dict[str, object]]:
+    return [entry for entry in read_journal(folder.journal) if entry["event"] == "point"]
+
+
+def test_points_come_at_their_times_however_late_the_one_before(bench: Bench) -> None:
+    folder = bench.begin(time_plan={"interval": 10, "loops": 3})
+    assert bench.due(0) == ["0000"]
+    bench.do()
+    assert bench.due(9.99) == []
+    assert bench.keeper.next_due_s() == pytest.approx(0.01)
+    assert bench.due(13) == ["0001"]
+    bench.do()
+    assert bench.due(19.9) == []
+    assert bench.due(20) == ["0002"]
+    bench.do()
+    assert bench.due(21) == []
+    assert bench.keeper.summaries() == []
+    assert [point["late_s"] for point in points_of(folder)] == [0, 3, 0]
+    assert read_journal(folder.journal)[-1]["event"] == "series_ended"
+
+
+def test_one_point_at_a_time_waits_in_the_queue(bench: Bench) -> None:
+    bench.begin(repeat=3)
+    for point in ("0000", "0001", "0002"):
+        assert bench.due(0) == [point]
+        assert bench.due(5) == [point]
+        bench.do()
+    assert bench.due(5) == []
+
+
+def test_missed_points_are_run_one_after_the_other(bench: Bench) -> None:
+    folder = bench.begin(time_plan={"interval": 10, "loops": 4}, when_late="run")
+    done = []
+    while bench.due(35):
+        done.append(bench.do().run_id[-4:])
+    assert done == ["0000", "0001", "0002", "0003"]
+    assert [point["late_s"] for point in points_of(folder)] == [35, 25, 15, 5]
+
+
+def test_missed_points_are_skipped_and_said(bench: Bench) -> None:
+    folder = bench.begin(time_plan={"interval": 10, "loops": 5}, when_late="skip", late_after_s=2)
+    assert bench.due(1.9) == ["0000"]
+    bench.do()
+    assert bench.due(31) == ["0003"]
+    job = bench.do()
+    assert job.skip_after == (BEGIN + timedelta(seconds=32)).timestamp()
+    skipped = points_of(folder)[1]
+    assert (skipped["point"], skipped["last"], skipped["skipped"]) == (1, 2, True)
+    (summary,) = bench.keeper.summaries()
+    assert (summary.upcoming, summary.skipped, summary.count) == (4, 2, 5)
+
+
+def test_a_restart_goes_on_with_the_next_point(tmp_path: Path) -> None:
+    with bench_in(tmp_path) as first:
+        first.begin(time_plan={"interval": 10, "loops": 3})
+        assert first.due(0) == ["0000"]
+        first.do()
+        assert first.due(10) == ["0001"]
+    with bench_in(tmp_path) as second:
+        second.catalogue.load(second.spool)
+        second.keeper.load()
+        (summary,) = second.keeper.summaries()
+        assert summary.current is not None
+        assert (summary.upcoming, summary.current[-4:]) == (2, "0001")
+        assert second.due(20) == []
+        with second.spool.journal(RunFolder(second.spool.runs / summary.current)) as journal:
+            journal.append("published")
+        assert second.due(20) == ["0002"]
+
+
+def test_a_crash_between_run_and_note_makes_no_second_run(tmp_path: Path) -> None:
+    with bench_in(tmp_path) as first:
+        folder = first.begin(repeat=2)
+        first.due(0)
+        lines = folder.journal.read_text().splitlines(keepends=True)
+        folder.journal.write_text("".join(lines[:-1]))
+    with bench_in(tmp_path) as second:
+        second.catalogue.load(second.spool)
+        for run in recover(second.spool, tmp_path / "output"):
+            second.backlog.put(Job(run.folder))
+        second.keeper.load()
+        assert second.due(0) == ["0000"]
+        second.do()
+        assert second.due(0) == ["0001"]
+        assert len(second.spool.folders()) == 2
+
+
+def test_a_cancelled_series_is_over(bench: Bench) -> None:
+    folder = bench.begin(time_plan={"interval": 10, "loops": 3})
+    bench.due(0)
+    queued = bench.keeper.cancel(folder.run_id, "cancelled by a test")
+    assert queued is not None
+    assert queued.endswith("-0000")
+    bench.do()
+    assert bench.due(30) == []
+    assert read_journal(folder.journal)[-1]["reason"] == "cancelled by a test"
+    with pytest.raises(KeyError):
+        bench.keeper.cancel(folder.run_id, "again")
+
+
+def test_phases_follow_one_another() -> None:
+    phases = [{"interval": 1, "loops": 3}, {"interval": 10, "loops": 2}]
+    run = parse_run(document(time_plan={"phases": phases}), name="x")
+    schedule = schedule_of(run, BEGIN, source="x")
+    assert list(schedule.offsets_s) == [0, 1, 2, 12]
+    assert schedule.due(3) == BEGIN + timedelta(seconds=12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"repeat": 3, "time_plan": {"interval": 1, "loops": 3}}, "give one of them"),
+        ({"time_plan": {"duration": 1, "loops": 1}}, "has no times"),
+        ({"time_plan": {"interval": 0, "duration": 10}}, "has no times"),
+        ({"time_plan": {"interval": 1, "loops": 100_001}}, "more than 100000 times"),
+        ({"time_plan": {"interval": -1, "loops": 3}}, "goes back in time"),
+    ],
+)
+def test_time_plans_that_cannot_be_are_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        schedule_of(parse_run(document(**changes), name="x"), BEGIN, source="x.yaml")
