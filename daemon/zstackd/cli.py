@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
+from zstackd.completing import word_in_completion
 from zstackd.logs import configure_logging
 from zstackd.streams import give_up_output, prepare_streams
 from zstackd_config.errors import ZstackdError
@@ -20,9 +21,22 @@ COMMANDS = {
     "run": "Capture, stack and publish one run in the foreground.",
     "serve": "Run what is dropped into the inbox, until SIGTERM.",
     "check": "Validate rig and run files, and print what runs would do.",
+    "submit": "Hand run files to the service.",
+    "list": "List the service's runs, the newest first.",
+    "show": "Show one run.",
+    "watch": "Print what happens, as it happens.",
+    "cancel": "End runs that wait or are in work.",
+    "pause": "Hold a run, or the service, before its next plane.",
+    "resume": "Let a paused run, or the service, go on.",
+    "status": "Show the service and its rig on one screen.",
+    "logs": "Show what happened to a run, or the service's newest messages.",
+    "reload": "Let the service read its rig file again.",
+    "focus": "Home, confirm, move or stop the idle focus axis.",
+    "doctor": "Say what is wrong with this rig, and how to mend it.",
+    "calibrate": "Measure what rig.yaml has to say, with the evidence.",
     "stack": "Fuse image files into one that is sharp all over.",
 }
-"""Each is the function of that name in the module of that name in `zstackd.commands`."""
+"""Each is what bears that name in the module of that name in `zstackd.commands`."""
 
 
 def guarded(call: Callable[[], object], *, program: str, debug: bool) -> int:
@@ -85,4 +99,7 @@ def _dispatch(words: list[str]) -> object:
         return stack([word for word in words if word != "--debug"])
     from zstackd.typed_commands import run_typed  # noqa: PLC0415 - start-up
 
-    return run_typed(words, named if named in COMMANDS else None, COMMANDS)
+    words = [word for word in words if word != "--debug"]
+    named = named or word_in_completion(os.environ)
+    typed = named if named in COMMANDS and named != "stack" else None
+    return run_typed(words, typed, COMMANDS)

@@ -14,5 +14,7 @@ def configure_logging(*, debug: bool) -> None:
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.INFO, handlers=[handler], force=True
     )
+    for talkative in ("httpx", "httpcore", "watchdog"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     # tifffile tells of every oddity of a damaged file before it gives up; our one line is enough.
     logging.getLogger("tifffile").setLevel(logging.NOTSET if debug else logging.CRITICAL)

@@ -30,14 +30,17 @@ def _app(named: str | None, commands: Mapping[str, str]) -> typer.Typer:
         name="zstackd",
         help="Capture z-stacks with a microscope rig and fuse them into one sharp image.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     if named is not None:
-        app.command(named)(getattr(import_module(f"zstackd.commands.{named}"), named))
+        found = getattr(import_module(f"zstackd.commands.{named}"), named)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=named)
+        else:
+            app.command(named)(found)
         return app
     for command, summary in commands.items():
         app.command(command, help=summary)(_listed)

@@ -1,0 +1,173 @@
+"""A client of the running service, over its control socket."""
+
+import errno
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypedDict
+
+import httpx
+
+from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
+
+DEFAULT_SOCKET: Final = Path("/run/zstackd/control.sock")
+_TIMEOUT_S: Final = 30.0
+_HOMING_S: Final = 180.0
+_SILENCE_S: Final = 60.0
+"""The service says something on its event stream at least every 15 s."""
+
+_KINDS: Final[Mapping[int, type[ZstackdError]]] = {
+    InputError.exit_status: InputError,
+    HardwareError.exit_status: HardwareError,
+    Interrupted.exit_status: Interrupted,
+}
+
+Words = Mapping[str, str | int | float | list[str]]
+
+
+class Unreachable(ZstackdError):
+    """No service answers at the socket, or it stopped answering."""
+
+
+class RunJson(TypedDict):
+    """A run, as far as the command line shows it; times are ISO 8601 in UTC."""
+
+    run_id: str
+    name: str
+    state: str
+    accepted_at: str
+    started_at: str | None
+    ended_at: str | None
+    attempts: int
+    priority: int
+    not_before: str | None
+    series: str | None
+    planes_done: int
+    planes_total: int | None
+    reason: str | None
+    result: str | None
+    is_partial: bool
+    frames_kept: bool
+    consumed: bool
+
+
+class EventJson(TypedDict):
+    """One event of the stream."""
+
+    number: int
+    at: str
+    kind: str
+    run_id: str | None
+    facts: dict[str, Any]
+
+
+class Client:
+    """While entered, asks the service behind `socket`; every method raises a `ZstackdError`."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(socket)),
+            base_url="http://zstackd",
+            timeout=_TIMEOUT_S,
+        )
+
+    def __enter__(self) -> Self:
+        self._http.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, words: Words | None = None) -> dict[str, Any]:
+        """Return what the service answers to a question."""
+        return self._answer("GET", path, params=words)
+
+    def post(
+        self,
+        path: str,
+        words: Words | None = None,
+        *,
+        content: bytes | None = None,
+        document: Mapping[str, float] | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> dict[str, Any]:
+        """Give an order, with a run file as `content` or figures as `document`; return the answer.
+
+        Any `content` may be a run file: the service judges it.
+        """
+        return self._answer(
+            "POST", path, params=words, content=content, json=document, timeout=timeout_s
+        )
+
+    def home(self) -> dict[str, Any]:
+        """Home the focus axis, however long it takes."""
+        return self.post("/v1/focus/home", timeout_s=_HOMING_S)
+
+    def events(self, *, run_id: str | None = None, after: int | None = None) -> Iterator[EventJson]:
+        """Yield events as they come, until the service ends the stream."""
+        words: dict[str, str | int] = {} if run_id is None else {"run_id": run_id}
+        if after is not None:
+            words["after"] = after
+        try:
+            with self._http.stream(
+                "GET", "/v1/events", params=words, timeout=_SILENCE_S
+            ) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response)
+                for line in response.iter_lines():
+                    if line.startswith("data: "):
+                        yield json.loads(line.removeprefix("data: "))
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        if not response.content:
+            return {}
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        number = _error_number(error)
+        if number in {errno.EACCES, errno.EPERM}:
+            what = "you may not use it; join its group (sudo adduser NAME zstackd), log in again"
+        elif number in {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR}:
+            what = (
+                "no service answers there; start it, or name its socket (--socket) or rig (--rig)"
+            )
+        else:
+            what = f"the service stopped answering ({error}); see `zstackd status`"
+        return Unreachable(f"{self._socket}: {what}")
+
+
+def _refusal(response: httpx.Response) -> ZstackdError:
+    """Return the service's own words as the error that they were there."""
+    try:
+        problem = response.json()
+        detail, exit_status = str(problem["detail"]), int(problem["exit_status"])
+    except (ValueError, KeyError, TypeError):
+        return ZstackdError(f"the service refused with HTTP status {response.status_code}")
+    return _KINDS.get(exit_status, ZstackdError)(detail)
+
+
+def _error_number(error: BaseException) -> int | None:
+    """Return the system's error number behind an error of httpx, which wraps it twice."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return cause.errno
+        cause = cause.__cause__ or cause.__context__
+    return None

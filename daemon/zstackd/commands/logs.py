@@ -1,0 +1,53 @@
+"""`zstackd logs`: what happened to a run, or what the service said lately."""
+
+from datetime import datetime
+from typing import Any
+
+import typer
+
+from zstackd.commands.options import (
+    JsonOption,
+    MaybeRunArgument,
+    RigOption,
+    SocketOption,
+    print_json,
+    service,
+)
+from zstackd.commands.wording import facts_text
+
+
+def logs(
+    run: MaybeRunArgument = None,
+    socket: SocketOption = None,
+    rig: RigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show all that happened to a run, or without RUN the service's newest messages.
+
+    Older messages: journalctl -u zstackd
+    """
+    with service(socket, rig) as client:
+        if run is None:
+            entries = client.get("/v1/messages")["messages"]
+            lines = [_message(entry) for entry in entries]
+        else:
+            entries = client.get(f"/v1/runs/{run}/journal")["entries"]
+            lines = [_entry(entry) for entry in entries]
+    if as_json:
+        print_json(entries)
+    else:
+        typer.echo("\n".join(lines))
+
+
+def _message(message: dict[str, Any]) -> str:
+    level = "" if message["level"] == "info" else f"{message['level']}: "
+    return f"{_clock(message['at'])}  {level}{message['text']}"
+
+
+def _entry(entry: dict[str, Any]) -> str:
+    facts = {name: value for name, value in entry.items() if name not in {"at", "event"}}
+    return f"{_clock(entry['at'])}  {entry['event']:<12}  {facts_text(facts)}".rstrip()
+
+
+def _clock(at: str) -> str:
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -1,0 +1,94 @@
+"""`zstackd status`: the service and its rig on one screen."""
+
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from zstackd.client import RunJson
+from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_json, service
+from zstackd.commands.wording import coloured, gigabytes, planes, runs_table, since
+
+_RECENT: Final = 8
+
+
+def status(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption = False) -> None:
+    """Show what the service and its rig are doing, on one screen."""
+    with service(socket, rig) as client:
+        answer = client.get("/v1/status")
+        recent: list[RunJson] = client.get("/v1/runs", {"limit": _RECENT})["runs"]
+    if as_json:
+        print_json(answer)
+        return
+    console = Console(soft_wrap=True)
+    console.print(_headline(answer))
+    console.print(_screen(answer))
+    if recent:
+        console.print()
+        console.print(runs_table(recent))
+
+
+def _headline(status: dict[str, Any]) -> str:
+    why = f": {escape(status['why'])}" if status["why"] else ""
+    return (
+        f"[bold]{escape(status['rig'])}[/bold] is {coloured(status['state'])}{why}\n"
+        f"zstackd {status['version']}, up {since(status['started_at'])}\n"
+    )
+
+
+def _screen(status: dict[str, Any]) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    rows = (
+        ("in work", _work(status["current"])),
+        ("queue", f"{status['queue']} waiting"),
+        ("runs", _counts(status["counts"])),
+        ("focus", _axis(status["axis"])),
+        ("camera", _camera(status["camera"])),
+        ("spool", _space(status["spool"])),
+        ("output", _space(status["output"])),
+        ("faults", f"{status['faults']} since the start"),
+        ("computer", _temperature(status["temperature_c"])),
+    )
+    for name, value in rows:
+        if value:
+            table.add_row(f"[bold]{name}[/bold]", value)
+    return table
+
+
+def _work(run: RunJson | None) -> str:
+    if run is None:
+        return "nothing"
+    return f"{escape(run['run_id'])}  {coloured(run['state'])}  planes {planes(run)}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    ended = ("published", "failed", "interrupted", "cancelled")
+    return ", ".join(f"{counts.get(state, 0)} {coloured(state)}" for state in ended)
+
+
+def _axis(axis: dict[str, Any] | None) -> str:
+    if axis is None:
+        return "[red]not there[/red]"
+    where = "?" if axis["position_um"] is None else f"{axis['position_um']:.1f} µm"
+    known = "" if axis["reference"] == "referenced" else "  [yellow]position not known[/yellow]"
+    moving = "  moving" if axis["moving"] else ""
+    fault = f"  [red]{escape(axis['fault'])}[/red]" if axis["fault"] else ""
+    return f"{where}{known}{moving}{fault}"
+
+
+def _camera(camera: dict[str, Any] | None) -> str:
+    if camera is None:
+        return "[red]not there[/red]"
+    width, height = camera["size_px"]
+    return f"{escape(camera['model'])}, {width} × {height}, {camera['bits']} bit"
+
+
+def _space(space: dict[str, Any]) -> str:
+    free = gigabytes(space["free_bytes"])
+    missing = "  [red]not there[/red]" if space["free_bytes"] is None else ""
+    return f"{free} free of {gigabytes(space['total_bytes'])}  {escape(space['folder'])}{missing}"
+
+
+def _temperature(degrees: float | None) -> str:
+    return "" if degrees is None else f"{degrees:.0f} °C"
