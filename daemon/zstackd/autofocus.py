@@ -1,4 +1,4 @@
-"""Autofocus: a coarse sweep over a bounded range, a fine one over its peak, or why there is none."""
+"""Autofocus: a coarse sweep over a range, a fine one over its peak, or why there is none."""
 
 import math
 from collections.abc import Callable

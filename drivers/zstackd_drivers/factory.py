@@ -56,6 +56,18 @@ class ReportedFocus:
             return self._moved_ns
 
 
+class AtRest:
+    """An axis that stands at height 0 and never moves, for a simulated camera on its own."""
+
+    def true_position_um(self, at_ns: int | None = None) -> float:  # noqa: ARG002
+        """Return 0."""
+        return 0.0
+
+    def last_motion_end_ns(self) -> int | None:
+        """Return None: nothing ever moved."""
+        return None
+
+
 @contextmanager
 def open_devices(rig: Rig) -> Iterator[Devices]:
     """Open clock, axis and camera of `rig`; on leaving, close them in reverse.
@@ -77,6 +89,14 @@ def open_axis(rig: Rig) -> Iterator[FocusAxis]:
     with ExitStack() as stack:
         axis, _ = _enter_axis(stack, rig.focus, rig.simulation, make_clock(rig))
         yield axis
+
+
+@contextmanager
+def open_camera(rig: Rig) -> Iterator[Camera]:
+    """Open the camera of `rig` alone; a simulated one looks at height 0."""
+    clock = make_clock(rig)
+    with _camera(rig.camera, rig, clock, AtRest()) as camera:
+        yield camera
 
 
 def make_clock(rig: Rig) -> Clock:

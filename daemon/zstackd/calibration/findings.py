@@ -117,21 +117,21 @@ def of_feature(*, length_px: float, length_um: float) -> Finding:
 
 
 def of_breathing(measured: Breathing) -> Finding:
-    """Return the finding of a sweep whose planes were aligned."""
-    heights_um = np.array(measured.heights_um)
-    percent = 100 * (np.array(measured.magnifications) - 1)
-    line = measured.per_mm / 10 * (heights_um - heights_um.mean()) + percent.mean()
+    """Return the finding of parts of the frame that move outwards with focus."""
+    far_px = max(measured.radius_px)
+    line = ((0.0, 0.0), (far_px, measured.per_mm * far_px))
+    dots = tuple(zip(measured.radius_px, measured.drift_px_per_mm, strict=True))
     return Finding(
         kind="magnification",
         settings={"optics": {"breathing_per_mm": round(measured.per_mm, 6)}},
         summary=f"magnification changes by {100 * measured.per_mm:.3g} ± "
-        f"{100 * measured.error_per_mm:.1g} % per mm of focus, from {len(heights_um)} planes",
+        f"{100 * measured.error_per_mm:.1g} % per mm of focus, from {len(dots)} parts of the frame",
         numbers=asdict(measured),
         picture=chart(
-            Series("planes", tuple(zip(heights_um.tolist(), percent.tolist(), strict=True)), True),
-            Series("fit", tuple(zip(heights_um.tolist(), line.tolist(), strict=True))),
-            x_label="height, µm",
-            y_label="change of magnification, %",
+            Series("parts of the frame", dots, dots=True),
+            Series("fit", line),
+            x_label="distance from the middle of the frame, px",
+            y_label="motion outwards, px per mm of focus",
         ),
     )
 

@@ -1,0 +1,259 @@
+"""`zstackd calibrate`: measures what rig.yaml has to say; never changes rig.yaml itself."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zstackd.autofocus import FoundFocus, Sweep, autofocus, depth_of_field_um
+from zstackd.calibration import findings
+from zstackd.calibration.backlash import measure_backlash
+from zstackd.calibration.exposure import find_exposure
+from zstackd.calibration.fragment import Finding, write_finding
+from zstackd.calibration.magnification import measure_breathing
+from zstackd.calibration.pixel_size import length_px, measure_rulings
+from zstackd.calibration.settle import measure_settling
+from zstackd.halt import Halt
+from zstackd.safety import motor_stops_with
+from zstackd.show import short
+from zstackd.signals import StopSignals
+from zstackd.spool import Spool
+from zstackd_config.errors import InputError
+from zstackd_config.load import load_rig
+from zstackd_config.rig import Rig
+from zstackd_config.run import LockedAutoExposure
+from zstackd_drivers.factory import Devices, open_devices, reference_axis
+from zstackd_stacking.images import read_image
+from zstackd_stacking.sharpness import Region
+from zstackd_stacking.types import Image
+
+calibrate = typer.Typer(
+    help="Measure what rig.yaml has to say; writes a fragment with its evidence.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+RigFile = Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")]
+Low = Annotated[float, typer.Option("--low-um", help="Lowest height to go to, in µm.")]
+High = Annotated[float, typer.Option("--high-um", help="Highest height to go to, in µm.")]
+Standing = Annotated[
+    float | None,
+    typer.Option(
+        "--at-um", help="Where the axis stands now, in µm; for rigs with `reference: confirm`."
+    ),
+]
+
+
+@calibrate.command("backlash")
+def backlash(
+    rig: RigFile,
+    low_um: Low,
+    high_um: High,
+    at_um: Standing = None,
+    lead_um: Annotated[
+        float, typer.Option(help="Run-up before each sweep, in µm; more than any backlash.")
+    ] = 50.0,
+) -> None:
+    """Sweep through focus on the way up and on the way down; the shift is the backlash."""
+    settings = load_rig(rig)
+    straight = settings.focus.model_copy(update={"backlash_um": 0.0})
+    with _opened(settings.model_copy(update={"focus": straight}), at_um) as devices:
+        step_um = depth_of_field_um(settings.optics) / 3
+        heights_um = _heights(low_um, high_um, step_um=step_um)
+        measured = measure_backlash(
+            devices, heights_um=heights_um, lead_um=lead_um, settle_ms=settings.focus.settle_ms
+        )
+    _leave(findings.of_backlash(measured), settings)
+
+
+@calibrate.command("settle")
+def settle(
+    *,
+    rig: RigFile,
+    low_um: Low,
+    high_um: High,
+    at_um: Standing = None,
+    moves: Annotated[int, typer.Option(min=3, max=100, help="How many moves to watch.")] = 12,
+    watch_ms: Annotated[
+        float, typer.Option(min=50, max=60_000, help="How long to watch after each move, in ms.")
+    ] = 1000.0,
+) -> None:
+    """Find the focus, then watch the image come to rest after moves onto it."""
+    settings = load_rig(rig)
+    with _opened(settings, at_um) as devices:
+        focus = _focused(devices, settings, (low_um, high_um))
+        depth_um = depth_of_field_um(settings.optics)
+        far_um = focus.z_um - 2 * depth_um
+        measured = measure_settling(
+            devices,
+            near_um=focus.z_um,
+            far_um=far_um if far_um >= low_um else focus.z_um + 2 * depth_um,
+            moves=moves,
+            watch_ms=watch_ms,
+        )
+    _leave(findings.of_settling(measured), settings)
+
+
+@calibrate.command("exposure")
+def exposure(
+    rig: RigFile,
+    headroom: Annotated[
+        float, typer.Option(min=0, max=0.8, help="Share of the scale to keep free, 0 to 0.8.")
+    ] = 0.1,
+) -> None:
+    """Find explicit exposure values for run files; the axis does not move."""
+    settings = load_rig(rig)
+    with _opened(settings, None, referenced=False) as devices:
+        found = find_exposure(devices, headroom=headroom)
+    _leave(findings.of_exposure(found), settings)
+
+
+@calibrate.command("pixel-size")
+def pixel_size(
+    *,
+    rig: RigFile,
+    pitch_um: Annotated[
+        float | None, typer.Option(help="Distance of a stage micrometer's lines, in µm.")
+    ] = None,
+    length_um: Annotated[
+        float | None, typer.Option(help="Length of a known feature, in µm; with --from and --to.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="X,Y", help="One end of it, in px.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="X,Y", help="Its other end, in px.")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Measure this picture instead of a new frame.")
+    ] = None,
+) -> None:
+    """Measure the pixel size on the specimen, in focus; the axis does not move."""
+    settings = load_rig(rig)
+    if pitch_um is not None and pitch_um > 0:
+        seen = _look(settings) if image is None else read_image(image)
+        finding = findings.of_rulings(measure_rulings(seen), pitch_um=pitch_um)
+    elif length_um is not None and length_um > 0 and start and end:
+        length = length_px(_point(start), _point(end))
+        if not length > 0:
+            raise InputError(f"calibrate pixel-size: {start} and {end} are the same point")
+        finding = findings.of_feature(length_px=length, length_um=length_um)
+    else:
+        raise InputError(
+            "calibrate pixel-size: give --pitch-um of a stage micrometer, or --length-um, --from "
+            "and --to of a known feature; lengths above 0 µm"
+        )
+    _leave(finding, settings)
+
+
+@calibrate.command("magnification")
+def magnification(rig: RigFile, low_um: Low, high_um: High, at_um: Standing = None) -> None:
+    """Measure how the magnification changes with focus (breathing)."""
+    settings = load_rig(rig)
+    depth_um = depth_of_field_um(settings.optics)
+    with _opened(settings, at_um) as devices:
+        measured = measure_breathing(
+            devices,
+            heights_um=_heights(low_um, high_um, step_um=depth_um / 2),
+            depth_um=depth_um,
+            settle_ms=settings.focus.settle_ms,
+        )
+    _leave(findings.of_breathing(measured), settings)
+
+
+@calibrate.command("steps")
+def steps(
+    *,
+    rig: RigFile,
+    low_um: Low,
+    high_um: High,
+    height_um: Annotated[
+        float, typer.Option(min=0.1, help="Known height between the two surfaces, in µm.")
+    ],
+    lower: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Region on the lower one, in px.")],
+    upper: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Region on the upper one, in px.")],
+    at_um: Standing = None,
+) -> None:
+    """Measure µm per controller unit against two surfaces of known height."""
+    settings = load_rig(rig)
+    with _opened(settings, at_um) as devices:
+        focuses = [
+            _focused(devices, settings, (low_um, high_um), _region(words))
+            for words in (lower, upper)
+        ]
+    if math.isclose(focuses[0].z_um, focuses[1].z_um, abs_tol=1e-6):
+        raise InputError("calibrate steps: both regions are in focus at the same height")
+    unit = settings.focus.um_per_unit
+    _leave(findings.of_step(*focuses, height_um=height_um, um_per_unit=unit), settings)
+
+
+@contextmanager
+def _opened(rig: Rig, at_um: float | None, *, referenced: bool = True) -> Iterator[Devices]:
+    """Open the rig for one measurement: nobody else uses it, and a signal stops the motor."""
+    halt = Halt()
+    with (
+        StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
+        Spool(rig.paths.state),
+        open_devices(rig) as devices,
+        motor_stops_with(halt, devices),
+    ):
+        if referenced:
+            if at_um is not None:
+                devices.axis.confirm(at_um)
+            reference_axis(devices.axis, rig.focus)
+            devices.camera.lock_exposure(LockedAutoExposure())
+        yield devices
+
+
+def _focused(
+    devices: Devices, rig: Rig, range_um: tuple[float, float], region: Region | None = None
+) -> FoundFocus:
+    sweep = Sweep(devices, settle_ms=rig.focus.settle_ms, region=region)
+    return autofocus(sweep, range_um=range_um, depth_um=depth_of_field_um(rig.optics))
+
+
+def _look(rig: Rig) -> Image:
+    with _opened(rig, None, referenced=False) as devices:
+        devices.camera.lock_exposure(LockedAutoExposure())
+        return devices.camera.capture(after_ns=devices.clock.monotonic_ns()).image
+
+
+def _leave(finding: Finding, rig: Rig) -> None:
+    """Write the finding under the state folder and say where."""
+    home = write_finding(finding, folder=rig.paths.state / "calibration", rig_name=rig.name)
+    typer.echo(f"{finding.summary}\nLook at:")
+    for name, what in (
+        ("fragment.yaml", f"to copy into {finding.document}"),
+        ("evidence.png", "what was measured, as a picture"),
+        ("evidence.json", "what was measured, in numbers"),
+    ):
+        typer.echo(f"  {short(home / name)}  {what}")
+
+
+def _heights(low_um: float, high_um: float, *, step_um: float) -> list[float]:
+    if not low_um < high_um:
+        raise InputError(f"--low-um {low_um:g} must be less than --high-um {high_um:g}")
+    count = max(5, math.ceil((high_um - low_um) / step_um - 1e-9) + 1)
+    return [low_um + index * (high_um - low_um) / (count - 1) for index in range(count)]
+
+
+def _point(words: str) -> tuple[float, float]:
+    x, y = _numbers(words, 2, "X,Y")
+    return x, y
+
+
+def _region(words: str) -> Region:
+    return Region(*(int(number) for number in _numbers(words, 4, "X,Y,W,H")))
+
+
+def _numbers(words: str, count: int, shape: str) -> list[float]:
+    try:
+        numbers = [float(word) for word in words.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+        raise InputError(f"{words!r} is not {shape} in pixels, such as {'100,' * (count - 1)}100")
+    return numbers

@@ -1,0 +1,74 @@
+"""The devices: opened as the service would open them, but never moved."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from zstackd.doctor.diagnosis import Diagnosis, failure, fine, warning
+from zstackd.spool import Spool
+from zstackd_config.errors import StorageError, ZstackdError
+from zstackd_config.rig import Rig
+from zstackd_drivers.axis import Reference
+from zstackd_drivers.factory import open_axis, open_camera
+
+
+def devices(rig: Rig) -> list[Diagnosis]:
+    """Return what there is to say of controller and camera; nothing moves."""
+    if not rig.paths.state.exists():
+        # Nobody uses the rig yet, and a folder made here might belong to the wrong user.
+        return [*_axis(rig), _camera(rig)]
+    try:
+        with Spool(rig.paths.state):
+            return [*_axis(rig), _camera(rig)]
+    except StorageError as error:
+        return [
+            warning(
+                "devices",
+                f"not looked at, since something else uses the rig ({error})",
+                "ask `zstackd status`, or stop the service first",
+            )
+        ]
+
+
+def _axis(rig: Rig) -> list[Diagnosis]:
+    with _warnings() as heard:
+        try:
+            with open_axis(rig) as axis:
+                state = axis.snapshot()
+                lines = [fine("focus axis", f"{rig.focus.port}: {axis.identity()}")]
+        except ZstackdError as error:
+            return [failure("focus axis", str(error))]
+    if state.reference is not Reference.REFERENCED:
+        word = "homes at the first run" if rig.focus.reference == "home" else "waits for you"
+        lines.append(fine("focus position", f"not known yet; the axis {word}"))
+    lines += [warning("focus settings", said, "change it on the controller") for said in heard]
+    return lines
+
+
+def _camera(rig: Rig) -> Diagnosis:
+    try:
+        with open_camera(rig) as camera:
+            info = camera.info()
+    except ZstackdError as error:
+        return failure("camera", str(error))
+    width, height = info.size_px
+    kind = "mono" if info.channels == 1 else "colour"
+    return fine(
+        "camera", f"{info.driver}: {info.model}, {width} x {height} px, {info.bits} bit {kind}"
+    )
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Collect what the drivers warn of meanwhile."""
+    heard: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("zstackd_drivers")
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate

@@ -1,0 +1,76 @@
+"""The folders: room, permission, speed."""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from zstackd.doctor.diagnosis import Diagnosis, failure, fine, warning
+from zstackd.durable import probe_writable
+from zstackd.room import free_bytes, readable
+from zstackd_config.errors import ZstackdError
+from zstackd_config.rig import Paths
+
+LEAST_FREE_BYTES: Final = 2 * 2**30
+LEAST_BYTES_PER_S: Final = 5 * 2**20
+_PROBE_BYTES: Final = 16 * 2**20
+
+
+def folders(paths: Paths) -> list[Diagnosis]:
+    """Return what there is to say of the state and the output folder."""
+    return [
+        line
+        for name, folder in (("state folder", paths.state), ("output folder", paths.output))
+        for line in _folder(name, folder)
+    ]
+
+
+def _folder(name: str, folder: Path) -> list[Diagnosis]:
+    if not folder.is_dir():
+        return [
+            warning(
+                name,
+                f"{folder} is not there yet; it is made at the first run",
+                "make it, and give it to the user of the service",
+            )
+        ]
+    try:
+        probe_writable(folder)
+        return [_room(name, folder), _speed(name, folder)]
+    except ZstackdError as error:
+        return [failure(name, str(error))]
+    except OSError as error:
+        return [failure(name, f"{folder}: {error.strerror}", "look at the disk with `dmesg`")]
+
+
+def _room(name: str, folder: Path) -> Diagnosis:
+    free = free_bytes(folder)
+    said = f"{folder}: {readable(free)} free"
+    if free < LEAST_FREE_BYTES:
+        return warning(
+            name, f"{said}, less than {readable(LEAST_FREE_BYTES)}", "remove old runs and results"
+        )
+    return fine(name, said)
+
+
+def _speed(name: str, folder: Path) -> Diagnosis:
+    """Write and flush 16 MiB, and say how fast that went."""
+    probe = folder / f".speed-{os.getpid()}"
+    content = os.urandom(_PROBE_BYTES)
+    begun_s = time.monotonic()
+    try:
+        with probe.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        rate = _PROBE_BYTES / max(time.monotonic() - begun_s, 1e-6)
+    finally:
+        probe.unlink(missing_ok=True)
+    said = f"{folder}: writes {readable(round(rate))} per second"
+    if rate < LEAST_BYTES_PER_S:
+        return warning(
+            name,
+            f"{said}, less than {readable(LEAST_BYTES_PER_S)}",
+            "use a faster or healthier card, or a USB disk",
+        )
+    return fine(name, said)

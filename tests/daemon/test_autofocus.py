@@ -1,0 +1,113 @@
+"""Autofocus: near the best focus from any start, or a refusal with its reason."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from zstackd.autofocus import NoFocusError, Sweep, autofocus, depth_of_field_um
+from zstackd_config.rig import Rig
+from zstackd_config.run import ManualExposure
+from zstackd_drivers.camera_twin import SimulatedCamera
+from zstackd_drivers.factory import Devices, open_devices, reference_axis
+from zstackd_stacking.sharpness import Region, sharpness
+
+STARTS = 100
+SETTINGS = {
+    "name": "bench",
+    "camera": {"driver": "simulated", "size_px": [320, 240]},
+    "optics": {"pixel_size_um": 1.6, "numerical_aperture": 0.2, "magnification": 10},
+    "focus": {
+        "driver": "grbl",
+        "port": "simulated",
+        "limits_um": [-400, 700],
+        "backlash_um": 10,
+        "speed_um_per_s": 5000,
+        "settle_ms": 150,
+    },
+    "paths": {"state": "s", "output": "o"},
+    "simulation": {"specimen": "board", "time_scale": 200},
+}
+RIG = Rig.model_validate(SETTINGS)
+DEPTH_UM = depth_of_field_um(RIG.optics)
+SIDE_PX = 64
+
+
+@pytest.fixture(scope="module")
+def devices() -> Iterator[Devices]:
+    with open_devices(RIG) as devices:
+        reference_axis(devices.axis, RIG.focus)
+        devices.camera.lock_exposure(ManualExposure(mode="manual", exposure_time_ms=12))
+        yield devices
+
+
+def region(devices: Devices) -> Region:
+    """The flattest part of the specimen that has detail."""
+    camera = devices.camera
+    assert isinstance(camera, SimulatedCamera)
+    truth = camera.truth(focus_um=100)
+    corners = [(x, y) for x in range(0, 256, 16) for y in range(0, 176, 16)]
+    parts = [Region(x, y, SIDE_PX, SIDE_PX) for x, y in corners]
+    detailed = sorted(parts, key=lambda part: -sharpness(part.of(truth.image)))[:40]
+
+    def relief_um(part: Region) -> float:
+        rows, columns = slice(part.y_px, part.y_px + SIDE_PX), slice(part.x_px, part.x_px + SIDE_PX)
+        return float(np.ptp(truth.height_um[rows, columns]))
+
+    return min(detailed, key=relief_um)
+
+
+@pytest.fixture(scope="module")
+def best_um(devices: Devices) -> float:
+    """The best of planes 1 µm apart."""
+    samples = sweep(devices).curve([float(z) for z in range(-40, 240)])
+    return max(samples, key=lambda sample: sample.sharpness).z_um
+
+
+def sweep(devices: Devices) -> Sweep:
+    return Sweep(devices, settle_ms=RIG.focus.settle_ms, region=region(devices))
+
+
+def test_99_of_100_random_starts_end_within_half_a_depth_of_field(
+    devices: Devices, best_um: float
+) -> None:
+    rng = np.random.default_rng(7)
+    errors_um = []
+    for _ in range(STARTS):
+        low_um = best_um - float(rng.uniform(1.5 * DEPTH_UM, 160))
+        high_um = best_um + float(rng.uniform(1.5 * DEPTH_UM, 160))
+        found = autofocus(sweep(devices), range_um=(low_um, high_um), depth_um=DEPTH_UM)
+        errors_um.append(abs(found.z_um - best_um))
+    assert sum(error <= DEPTH_UM / 2 for error in errors_um) >= 99
+
+
+def test_a_range_without_the_focus_is_refused_with_the_side_to_go_to(
+    devices: Devices, best_um: float
+) -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(20):
+        near_um = best_um + float(rng.uniform(2, 8)) * DEPTH_UM
+        far_um = near_um + float(rng.uniform(40, 120))
+        with pytest.raises(NoFocusError, match=r"best focus lies below|no focus in this range"):
+            autofocus(sweep(devices), range_um=(near_um, far_um), depth_um=DEPTH_UM)
+
+
+def test_the_axis_ends_at_the_focus(devices: Devices, best_um: float) -> None:
+    used = sweep(devices)
+    found = autofocus(used, range_um=(best_um - 60, best_um + 60), depth_um=DEPTH_UM)
+    assert devices.axis.snapshot().position_um == pytest.approx(found.z_um, abs=1.1)
+
+
+def test_a_range_of_too_many_planes_is_refused(devices: Devices) -> None:
+    with pytest.raises(NoFocusError, match="more than 200"):
+        autofocus(sweep(devices), range_um=(-300, 600), depth_um=0.5)
+
+
+def test_nothing_but_noise_is_refused() -> None:
+    simulation = RIG.simulation.model_copy(update={"noise": 10.0})
+    dark = RIG.model_copy(update={"simulation": simulation})
+    with open_devices(dark) as devices:
+        reference_axis(devices.axis, dark.focus)
+        devices.camera.lock_exposure(ManualExposure(mode="manual", exposure_time_ms=0.11))
+        with pytest.raises(NoFocusError):
+            autofocus(sweep(devices), range_um=(300, 600), depth_um=DEPTH_UM)

@@ -1,0 +1,160 @@
+"""Calibration finds what was put into the simulated rig."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+
+from zstackd.autofocus import Sweep, autofocus, depth_of_field_um
+from zstackd.calibration import findings
+from zstackd.calibration.backlash import measure_backlash
+from zstackd.calibration.exposure import find_exposure
+from zstackd.calibration.fragment import write_finding
+from zstackd.calibration.magnification import measure_breathing
+from zstackd.calibration.pixel_size import measure_rulings
+from zstackd.calibration.settle import measure_settling
+from zstackd_config.errors import HardwareError, StackError
+from zstackd_config.rig import Rig
+from zstackd_config.run import LockedAutoExposure, ManualExposure
+from zstackd_drivers.factory import Devices, open_devices, reference_axis
+
+DEPTH_UM = 12.0
+
+
+def rig(tmp_path: Path, *, size_px: tuple[int, int] = (640, 480), **simulation: Any) -> Rig:
+    return Rig.model_validate(
+        {
+            "name": "bench",
+            "camera": {"driver": "simulated", "size_px": size_px},
+            "optics": {"pixel_size_um": 0.8, "numerical_aperture": 0.25, "magnification": 10},
+            "focus": {
+                "driver": "grbl",
+                "port": "simulated",
+                "limits_um": [-200, 400],
+                "backlash_um": 0,
+                "speed_um_per_s": 1000,
+                "settle_ms": 200,
+            },
+            "paths": {"state": tmp_path / "state", "output": tmp_path / "output"},
+            "simulation": {"specimen": "board", "time_scale": 20, **simulation},
+        }
+    )
+
+
+@contextmanager
+def opened(settings: Rig) -> Iterator[Devices]:
+    with open_devices(settings) as devices:
+        reference_axis(devices.axis, settings.focus)
+        devices.camera.lock_exposure(ManualExposure(mode="manual", exposure_time_ms=4))
+        yield devices
+
+
+def heights(low_um: float, high_um: float, step_um: float) -> list[float]:
+    return [float(z_um) for z_um in np.arange(low_um, high_um + 1e-6, step_um)]
+
+
+@pytest.mark.parametrize("backlash_um", [3.0, 8.0, 20.0])
+def test_backlash_is_recovered_within_a_tenth(tmp_path: Path, backlash_um: float) -> None:
+    with opened(rig(tmp_path, backlash_um=backlash_um)) as devices:
+        measured = measure_backlash(
+            devices, heights_um=heights(-20, 230, 5), lead_um=50, settle_ms=200
+        )
+    assert measured.backlash_um == pytest.approx(backlash_um, rel=0.1)
+    assert measured.error_um < 0.1 * backlash_um
+
+
+def test_backlash_without_focus_in_range_is_refused(tmp_path: Path) -> None:
+    with opened(rig(tmp_path)) as devices, pytest.raises(HardwareError, match="parts of the frame"):
+        measure_backlash(devices, heights_um=heights(300, 340, 5), lead_um=50, settle_ms=200)
+
+
+@pytest.mark.slow
+def test_settling_is_recovered_within_a_tenth(tmp_path: Path) -> None:
+    settings = rig(tmp_path, vibration_um=10, vibration_decay_ms=60, time_scale=2)
+    with opened(settings) as devices:
+        focus = autofocus(
+            Sweep(devices, settle_ms=300), range_um=(-30, 240), depth_um=DEPTH_UM
+        ).z_um
+        measured = measure_settling(
+            devices, near_um=focus, far_um=focus - 25, moves=12, watch_ms=360
+        )
+    assert measured.decay_ms == pytest.approx(60, rel=0.1)
+    assert measured.settle_ms == pytest.approx(measured.decay_ms * 2.9, rel=0.25)
+
+
+def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:
+    settings = rig(tmp_path, size_px=(1024, 768), breathing_per_mm=0.03)
+    with opened(settings) as devices:
+        measured = measure_breathing(
+            devices, heights_um=heights(-20, 220, 6), depth_um=DEPTH_UM, settle_ms=300
+        )
+    assert measured.per_mm == pytest.approx(0.03, rel=0.1)
+
+
+def test_exposure_keeps_the_headroom(tmp_path: Path) -> None:
+    with opened(rig(tmp_path)) as devices:
+        found = find_exposure(devices, headroom=0.2)
+        again = devices.camera.lock_exposure(
+            ManualExposure(mode="manual", **as_manual(findings.of_exposure(found).settings))
+        )
+    assert found.brightest == pytest.approx(0.8, abs=0.06)
+    assert again.exposure_time_ms == pytest.approx(found.values.exposure_time_ms, rel=0.01)
+
+
+def as_manual(settings: Any) -> dict[str, Any]:
+    return {key: value for key, value in settings["exposure"].items() if key != "mode"}
+
+
+def rulings(pitch_px: float, angle_deg: float) -> NDArray[np.uint8]:
+    """Thin dark lines, blurred and noisy, on an unevenly lit ground."""
+    y, x = np.mgrid[0:600, 0:800].astype(np.float64)
+    turn = np.deg2rad(angle_deg)
+    phase = (x * np.cos(turn) + y * np.sin(turn)) / pitch_px
+    distance_px = np.abs(phase - np.round(phase)) * pitch_px
+    light = 180 - 0.06 * x - 120 * np.exp(-((distance_px / 1.8) ** 2))
+    noisy = light + np.random.default_rng(1).normal(0, 6, light.shape)
+    return np.asarray(np.clip(cv2.GaussianBlur(noisy, (0, 0), 0.8), 0, 255), np.uint8)
+
+
+@pytest.mark.parametrize(("pitch_px", "angle_deg"), [(11.3, 0), (27.77, 12.5), (60.2, 93.0)])
+def test_pixel_size_from_rulings(pitch_px: float, angle_deg: float) -> None:
+    measured = measure_rulings(rulings(pitch_px, angle_deg))
+    assert measured.pitch_px == pytest.approx(pitch_px, rel=0.003)
+    finding = findings.of_rulings(measured, pitch_um=10)
+    assert finding.settings["optics"]["pixel_size_um"] == pytest.approx(10 / pitch_px, rel=0.003)
+
+
+def test_a_frame_without_rulings_is_refused() -> None:
+    noise = np.random.default_rng(1).normal(120, 20, (400, 500))
+    with pytest.raises(StackError, match="evenly spaced lines"):
+        measure_rulings(np.clip(noise, 0, 255).astype(np.uint8))
+
+
+def test_a_finding_leaves_fragment_numbers_and_picture(tmp_path: Path) -> None:
+    finding = findings.of_feature(length_px=400.0, length_um=100.0)
+    home = write_finding(finding, folder=tmp_path / "calibration", rig_name='a "rig"')
+    assert sorted(path.name for path in home.iterdir()) == [
+        "evidence.json",
+        "evidence.png",
+        "fragment.yaml",
+    ]
+    text = (home / "fragment.yaml").read_text()
+    assert text.startswith("# zstackd calibrate pixel-size, rig")
+    assert yaml.safe_load(text) == {"optics": {"pixel_size_um": 0.25}}
+    assert json.loads((home / "evidence.json").read_text())["length_um"] == 100.0
+
+
+def test_automatic_exposure_suits_calibration(tmp_path: Path) -> None:
+    settings = rig(tmp_path)
+    with opened(settings) as devices:
+        devices.camera.lock_exposure(LockedAutoExposure())
+        sweep = Sweep(devices, settle_ms=200)
+        found = autofocus(sweep, range_um=(-30, 240), depth_um=depth_of_field_um(settings.optics))
+    assert -30 < found.z_um < 240

@@ -1,0 +1,132 @@
+"""The doctor's judgement of the computer, the folders and the devices."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zstackd.commands.doctor import doctor
+from zstackd.doctor.devices import devices
+from zstackd.doctor.diagnosis import Diagnosis, Level
+from zstackd.doctor.folders import folders
+from zstackd.doctor.machine import cma, memory, power, temperature
+from zstackd.spool import Spool
+from zstackd_config.load import load_rig
+from zstackd_config.rig import Paths
+
+
+@pytest.mark.parametrize(
+    ("throttled", "level", "words"),
+    [
+        ("throttled=0x0", Level.OK, "no under-voltage"),
+        ("throttled=0x50000", Level.WARN, "under-voltage since it started, it was throttled"),
+        ("throttled=0x50005", Level.FAIL, "under-voltage now, throttled now"),
+        ("nonsense", Level.WARN, "vcgencmd answers 'nonsense'"),
+    ],
+)
+def test_power_is_read_from_the_bits(throttled: str, level: Level, words: str) -> None:
+    judged = power(throttled)
+    assert judged is not None
+    assert judged.level is level
+    assert words in judged.finding
+
+
+def test_what_is_not_there_is_not_judged(tmp_path: Path) -> None:
+    assert power(None) is None
+    assert temperature(None) is None
+    assert cma(tmp_path / "none") is None
+    (tmp_path / "meminfo").write_text("MemTotal: 8 kB\n")
+    assert cma(tmp_path / "meminfo") is None
+
+
+def test_little_camera_memory_is_warned_of(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("CmaTotal:  32768 kB\nCmaFree:  1024 kB\n")
+    judged = cma(meminfo)
+    assert judged is not None
+    assert judged.level is Level.WARN
+    assert "cma-256" in judged.remedy
+    meminfo.write_text("CmaTotal:  262144 kB\nCmaFree:  200000 kB\n")
+    assert cma(meminfo) == Diagnosis(
+        "camera memory", Level.OK, "205 MB of 268 MB contiguous memory free"
+    )
+
+
+def test_little_memory_and_heat_are_warned_of() -> None:
+    assert memory(100 * 2**20).level is Level.WARN
+    assert memory(4 * 2**30).level is Level.OK
+    hot = temperature(84.0)
+    assert hot is not None
+    assert hot.level is Level.WARN
+
+
+def test_folders_are_judged_by_writing(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    lines = folders(Paths(state=state, output=tmp_path / "output"))
+    assert [(line.subject, line.level) for line in lines if line.subject == "output folder"] == [
+        ("output folder", Level.WARN)
+    ]
+    assert any("per second" in line.finding for line in lines)
+    assert list(state.iterdir()) == []
+
+
+def rig_file(tmp_path: Path, **focus: Any) -> Path:
+    rig = {
+        "name": "bench",
+        "camera": {"driver": "simulated", "size_px": [64, 48]},
+        "optics": {"pixel_size_um": 1.6, "numerical_aperture": 0.2, "magnification": 10},
+        "focus": {
+            "driver": "grbl",
+            "port": "simulated",
+            "limits_um": [-400, 700],
+            "backlash_um": 10,
+            "speed_um_per_s": 5000,
+            "settle_ms": 150,
+            **focus,
+        },
+        "paths": {"state": "state", "output": "output"},
+        "simulation": {"time_scale": 50},
+    }
+    path = tmp_path / "rig.yaml"
+    path.write_text(yaml.safe_dump(rig))
+    return path
+
+
+def test_a_healthy_rig_is_named_and_left_alone(tmp_path: Path) -> None:
+    lines = devices(load_rig(rig_file(tmp_path)))
+    assert {line.level for line in lines} == {Level.OK}
+    assert "VER:1.1" in lines[0].finding
+    assert lines[-1].finding.startswith("simulated: ")
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_missing_port_fails_and_the_camera_is_still_looked_at(tmp_path: Path) -> None:
+    lines = devices(load_rig(rig_file(tmp_path, port="/dev/serial/by-id/none")))
+    assert [(line.subject, line.level) for line in lines] == [
+        ("focus axis", Level.FAIL),
+        ("camera", Level.OK),
+    ]
+    assert "does not exist: plug the controller in" in lines[0].finding
+
+
+def test_a_rig_in_use_is_not_touched(tmp_path: Path) -> None:
+    rig = load_rig(rig_file(tmp_path))
+    with Spool(rig.paths.state):
+        (line,) = devices(rig)
+    assert line.level is Level.WARN
+    assert "something else uses the rig" in line.finding
+
+
+def test_the_command_prints_json_and_fails_on_a_bad_rig(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor(rig_file(tmp_path), as_json=True) == 0
+    lines = json.loads(capsys.readouterr().out)
+    assert {"subject", "level", "finding", "remedy"} == set(lines[0])
+    assert doctor(rig_file(tmp_path, backlash_um=-1), as_json=False) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("fail  configuration")
+    assert "focus.backlash_um" in printed
