@@ -13,6 +13,7 @@ from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 
 _MAX_SIDE_PX: Final = 2048
 _LEAST_SIDE_PX: Final = 320
+_SAMPLED_SIDE_PX: Final = 1024
 _SURE: Final = 0.5
 _PERCENTILES: Final = (0.5, 99.5)
 _SHADOW: Final = 0.15
@@ -87,6 +88,9 @@ def _pale(colours: Picture) -> FloatMap:
 
 
 def _range(depth: FloatMap, confidence: FloatMap | None) -> tuple[float, float]:
+    stride = max(1, max(depth.shape) // _SAMPLED_SIDE_PX)
+    depth = depth[::stride, ::stride]
+    confidence = None if confidence is None else confidence[::stride, ::stride]
     every = np.isfinite(depth)
     sure = every if confidence is None else every & (confidence >= _SURE)
     heights = depth[sure] if np.any(sure) else depth[every]

@@ -80,11 +80,13 @@ def _end_shares(
     """Shares of the surely measured area within half a step of both ends; None without any."""
     if result.depth_um is None or result.confidence is None:
         return None
-    sure = result.depth_um[result.confidence >= _SURE]
-    if sure.size < _LEAST_SURE_SHARE * result.depth_um.size:
+    sure = result.confidence >= _SURE
+    count = np.count_nonzero(sure)
+    if count < _LEAST_SURE_SHARE * sure.size:
         return None
-    below, above = sure <= low + step / 2, sure >= high - step / 2
-    return float(np.mean(below)), float(np.mean(above))
+    below = np.count_nonzero(sure & (result.depth_um <= low + step / 2))
+    above = np.count_nonzero(sure & (result.depth_um >= high - step / 2))
+    return below / count, above / count
 
 
 def _by_sharpness(used: list[FrameReport], step: float, report: StackReport) -> tuple[CutOff, ...]:
