@@ -1,8 +1,9 @@
 """`focus` of a rig: the motor controller, what a motor step moves, and how far it may go."""
 
-from typing import Annotated, Literal, Self
+import math
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from zstackd_config.base import Settings
 
@@ -14,8 +15,10 @@ class StepperFocus(Settings):
     """What every focus axis needs; see the drivers below for what each adds."""
 
     port: str = Field(
+        min_length=1,
+        max_length=4096,
         description="Device path of the controller (best: /dev/serial/by-id/…), `auto` (the one "
-        "USB controller attached), or `simulated`."
+        "USB controller attached), or `simulated`.",
     )
     baud: PositiveInt = Field(115200, description="Line speed in bits per second.")
     um_per_unit: float = Field(
@@ -61,15 +64,16 @@ class StepperFocus(Settings):
             raise ValueError(f"{low:g} to {high:g} µm is no range; give the lower height first")
         return limits_um
 
-    @model_validator(mode="after")
-    def _room_for_the_approach(self) -> Self:
-        low, high = self.limits_um
-        if self.backlash_um * OVERSHOOT_PER_BACKLASH >= high - low:
+    @field_validator("backlash_um")
+    @classmethod
+    def _room_for_the_approach(cls, backlash_um: float, info: ValidationInfo) -> float:
+        low, high = info.data.get("limits_um", (-math.inf, math.inf))
+        if backlash_um * OVERSHOOT_PER_BACKLASH >= high - low:
             raise ValueError(
-                f"backlash_um {self.backlash_um:g} µm leaves no room to approach planes within "
-                f"limits_um {low:g} to {high:g} µm; widen the limits"
+                f"leaves no room to approach planes within limits_um {low:g} to {high:g} µm; "
+                "widen the limits"
             )
-        return self
+        return backlash_um
 
 
 class GrblFocus(StepperFocus):

@@ -1,25 +1,19 @@
 """Rig and run files: from a path to a model, or every problem at once, each with its place."""
 
+import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from zstackd_config.errors import ConfigError, InputError
+from zstackd_config.locate import Problem, located, misplaced_switches
 from zstackd_config.rig import Rig
 from zstackd_config.run import Run
-from zstackd_config.wording import models_at, worded
-from zstackd_config.yaml_text import (
-    MAX_BYTES,
-    START,
-    Document,
-    KeyPath,
-    Place,
-    YamlError,
-    parse_document,
-)
+from zstackd_config.yaml_nodes import Place, YamlError
+from zstackd_config.yaml_text import MAX_BYTES, parse_document
 
 MAX_PROBLEMS: Final = 100
 Model = TypeVar("Model", bound=BaseModel)
@@ -59,76 +53,57 @@ def parse_run(text: bytes | str, *, name: str) -> Run:
 def _content(path: Path) -> bytes:
     """Return what a regular file holds, a byte more than is allowed at most."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{path}: not a regular file; give a YAML file")
-        with path.open("rb") as file:
+        _refuse_others(path, path.stat())
+        # What was a file a moment ago may be a pipe by now, which must not be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            _refuse_others(path, os.fstat(descriptor))
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read: {reason}; give a YAML file") from error
 
 
+def _refuse_others(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: not a regular file; give a YAML file")
+
+
 def _parsed(model: type[Model], content: bytes, *, name: str) -> Model:
     try:
         document = parse_document(content)
     except YamlError as error:
-        raise ConfigError(_lines(name, [(p, "", said) for p, said in error.problems])) from error
+        raise ConfigError(_lines(name, _unnamed(error.problems))) from error
+    problems = [*_unnamed(document.problems), *misplaced_switches(model, document)]
     try:
-        return model.model_validate(document.values)
+        settings = model.model_validate(document.values)
     except ValidationError as error:
-        raise ConfigError(_lines(name, _located(error, model, document))) from error
+        problems += located(error, model, document)
+        raise ConfigError(_lines(name, problems)) from error
+    if problems:
+        raise ConfigError(_lines(name, problems))
+    return settings
 
 
-def _lines(name: str, problems: Iterable[tuple[Place, str, str]]) -> tuple[str, ...]:
+def _unnamed(problems: Iterable[tuple[Place, str]]) -> list[Problem]:
+    """Return problems that belong to a place in the file but to no key."""
+    return [(place, "", said) for place, said in problems]
+
+
+def _lines(name: str, problems: Iterable[Problem]) -> tuple[str, ...]:
     """Return `file:line:column: path: what` in the order of the file, each problem once."""
-    ordered = sorted(set(problems), key=lambda problem: (problem[0].line, problem[0].column))
-    return tuple(
+    ordered = sorted(set(problems), key=lambda problem: problem[0])
+    lines = [
         f"{name}:{place.line}:{place.column}: {path}{': ' if path else ''}{said}"
         for place, path, said in ordered[:MAX_PROBLEMS]
-    )
+    ]
+    if len(ordered) > MAX_PROBLEMS:
+        place, *_ = ordered[MAX_PROBLEMS]
+        more = f"{len(ordered) - MAX_PROBLEMS} problems more from here on; mend the others first"
+        lines.append(f"{name}:{place.line}:{place.column}: {more}")
+    return tuple(_one_line(line) for line in lines)
 
 
-def _located(
-    error: ValidationError, model: type[BaseModel], document: Document
-) -> list[tuple[Place, str, str]]:
-    problems = []
-    for each in error.errors(include_url=False):
-        path = _in_document(each["loc"], document.values, each["type"])
-        models = models_at(model, each["loc"][:-1] if _names_key(each["type"]) else each["loc"])
-        said = worded(each, path, models)
-        problems.append((_place(path, document, key=_names_key(each["type"])), _dotted(path), said))
-    return problems
-
-
-def _names_key(kind: str) -> bool:
-    """Whether the last part of an error's location is a key rather than a value's place."""
-    return kind in {"extra_forbidden", "missing"}
-
-
-def _in_document(loc: tuple[str | int, ...], values: Any, kind: str) -> KeyPath:
-    """Return the location without the union tags that pydantic mixes in."""
-    path: list[str | int] = []
-    for index, part in enumerate(loc):
-        inside = isinstance(values, dict) and part in values
-        inside = inside or (
-            isinstance(values, list) and isinstance(part, int) and part < len(values)
-        )
-        last_missing = index == len(loc) - 1 and kind == "missing"
-        if inside or last_missing:
-            path.append(part)
-            values = values[part] if inside else None
-    return tuple(path)
-
-
-def _place(path: KeyPath, document: Document, *, key: bool) -> Place:
-    """Return where a key or value stands; of what is missing, where its section stands."""
-    if key and path in document.keys:
-        return document.keys[path]
-    while path and path not in document.places:
-        path = path[:-1]
-    return document.places.get(path, START)
-
-
-def _dotted(path: KeyPath) -> str:
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
-    return "".join(parts).lstrip(".")
+def _one_line(text: str) -> str:
+    """Return the text with what would break or hide the line written out."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -100,6 +100,8 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
     yield "| key | value | default | what it is |"
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
+        if field.exclude:
+            continue
         what = (
             (field.description or _of_section(field) or _of_choice(field))
             .replace("|", "\\|")

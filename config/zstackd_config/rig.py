@@ -1,9 +1,10 @@
 """`rig.yaml`: the camera, the optics, the focus axis and the folders of one rig."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, ValidationInfo, field_validator
 
 from zstackd_config.api import Api
 from zstackd_config.base import Settings
@@ -29,6 +30,11 @@ class Optics(Settings):
     pixel_size_um: PositiveFloat = Field(
         description="Size of one pixel on the specimen, in micrometres."
     )
+    refractive_index: Annotated[float, Field(ge=1, le=2)] = Field(
+        1.0,
+        description="Refractive index between specimen and objective (no unit): 1 for air, 1.33 "
+        "for water, 1.515 for oil.",
+    )
     numerical_aperture: Annotated[float, Field(gt=0, le=1.6)] = Field(
         description="Numerical aperture of the objective (no unit)."
     )
@@ -37,12 +43,38 @@ class Optics(Settings):
         550.0, description="Wavelength of the light, in nanometres."
     )
 
+    @field_validator("numerical_aperture")
+    @classmethod
+    def _fits_the_medium(cls, aperture: float, info: ValidationInfo) -> float:
+        index = info.data.get("refractive_index", math.inf)
+        if aperture >= index:
+            raise ValueError(
+                f"an aperture is smaller than refractive_index, here {index:g}; give the index "
+                "of the immersion, such as 1.515 for oil"
+            )
+        return aperture
+
 
 class Paths(Settings):
     """Folders of the service; relative ones are relative to the rig file."""
 
     state: Path = Field(description="Spool: inbox, accepted runs, frames.")
     output: Path = Field(description="Where finished results appear, by one rename.")
+
+    @field_validator("state", "output")
+    @classmethod
+    def _names_a_folder(cls, folder: Path) -> Path:
+        if folder == Path():
+            raise ValueError("name a folder")
+        return folder
+
+    @field_validator("output")
+    @classmethod
+    def _apart_from_the_spool(cls, output: Path, info: ValidationInfo) -> Path:
+        state = info.data.get("state")
+        if state is not None and (output == state or state in output.parents):
+            raise ValueError(f"within the spool {state}; name a folder beside it")
+        return output
 
 
 class Frames(Settings):

@@ -1,12 +1,23 @@
 """Run files: one YAML request for one z-stack."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue, PositiveFloat
-from useq import AnyTimePlan
+from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, PositiveFloat
+from pydantic_core import PydanticCustomError
 
 from zstackd_config.base import Settings
+from zstackd_config.time_plan import TimePlan
 from zstackd_config.z_plan import ZPlan
+
+
+def _written(moment: Any) -> Any:
+    """Refuse numbers, which pydantic would take as seconds since 1970."""
+    if isinstance(moment, int | float):
+        raise PydanticCustomError("datetime_type", "a number is no date")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 
 
 class LockedAutoExposure(Settings):
@@ -91,17 +102,17 @@ class Run(Settings):
     priority: Annotated[int, Field(ge=-100, le=100)] = Field(
         0, description="Runs of higher priority are done before others that wait (-100 to 100)."
     )
-    not_before: AwareDatetime | None = Field(
+    not_before: Moment | None = Field(
         None,
         description="Earliest start, ISO 8601 with its offset, such as 2026-11-24T18:30:00+01:00.",
     )
     repeat: Annotated[int, Field(ge=1, le=100_000)] = Field(
         1, description="How often the run is done, one after the other."
     )
-    time_plan: AnyTimePlan | None = Field(
+    time_plan: TimePlan | None = Field(
         None,
-        description="Time-lapse in useq-schema's vocabulary (interval and loops, duration and "
-        "loops, interval and duration, phases): a run at each of its times.",
+        description="Time-lapse in useq-schema's vocabulary (interval and loops, interval and "
+        "duration, duration and loops, or a list of these): a run at each of its times.",
     )
     when_late: Literal["run", "skip"] = Field(
         "run",

@@ -1,52 +1,69 @@
 """From what pydantic says of a value to one line for the person who wrote it."""
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from zstackd_config.yaml_text import KeyPath
+from zstackd_config.suggest import known_keys, nearest
+from zstackd_config.values import KeyPath, number_hint, shown, unit_of, with_unit
 
-_UNITS: Final = {
-    "_um_per_s": "µm/s", "_per_mm": "per mm", "_um": "µm", "_nm": "nm", "_ms": "ms", "_px": "px",
-    "_s": "s", "_days": "days", "_gib": "GiB", "_mib": "MiB",
-}  # fmt: skip
-_UNITS_OF_WORDS: Final = {
-    **dict.fromkeys(("top", "bottom", "step", "range", "above", "below"), "µm"),
-    **dict.fromkeys(("relative", "absolute"), "µm"),
-}
 _BOUNDS: Final = {
-    "greater_than": ("gt", "it must be greater than"),
-    "greater_than_equal": ("ge", "it must be at least"),
-    "less_than": ("lt", "it must be less than"),
-    "less_than_equal": ("le", "it must be at most"),
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
 }
-_WANTED: Final = {
-    "float_type": "a number", "float_parsing": "a number", "finite_number": "a finite number",
+_NUMBERS: Final = {
+    "float_type": "a number", "float_parsing": "a number",
     "int_type": "a whole number", "int_parsing": "a whole number",
     "int_from_float": "a whole number", "int_parsing_size": "a whole number of usual size",
-    "string_type": "text (quote it)", "string_unicode": "text", "bool_type": "true or false",
-    "bool_parsing": "true or false", "dict_type": "a section of `key: value` lines",
-    "model_type": "a section of `key: value` lines", "list_type": "a list",
-    "model_attributes_type": "a section of `key: value` lines", "tuple_type": "a list",
-    "path_type": "a path",
 }  # fmt: skip
-_SHOWN: Final = 60
+_WANTED: Final = {
+    **_NUMBERS,
+    "finite_number": "a finite number; write one",
+    "string_type": "text; put it into quotes", "string_unicode": "text",
+    "bool_type": "a switch; write true or false", "bool_parsing": "a switch; write true or false",
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type", "dataclass_type"),
+        "a section; write `key: value` lines below it",
+    ),
+    "list_type": "a list; write [one, two]", "tuple_type": "a list; write [one, two]",
+    "time_delta_parsing": "a time-span; write seconds, 86400 for a day",
+    "time_delta_type": "a time-span; write seconds, h:mm:ss, or such as {minutes: 5}",
+    "path_type": "a path; write text",
+    "timezone_aware": "a time with its offset; write such as 2026-11-24T18:30:00+01:00",
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing",
+         "datetime_object_invalid"),
+        "a date and time; write such as 2026-11-24T18:30:00+01:00",
+    ),
+}  # fmt: skip
 
 
-def worded(error: ErrorDetails, path: KeyPath, models: Iterable[type[BaseModel]]) -> str:
+def worded(errors: Sequence[ErrorDetails], path: KeyPath, models: Iterable[type[BaseModel]]) -> str:
     """Return what is wrong at `path`, with the value, its unit, the bound and what to do.
 
-    `models` are those that may stand where the error is; they name the known keys.
+    `errors` are those of the several kinds of value that could stand there, `models` those that
+    may; the models name the known keys.
     """
+    bounds = [error for error in errors if error["type"] in _BOUNDS]
+    if len(errors) == 1 or bounds:
+        return _one(bounds[0] if bounds else errors[0], path, models)
+    return _several(errors, path)
+
+
+def _one(error: ErrorDetails, path: KeyPath, models: Iterable[type[BaseModel]]) -> str:
     kind = error["type"]
-    context = error.get("ctx", {})
-    value = shown(error.get("input"), unit_of(path))
+    unit = unit_of(path)
+    value = shown(error.get("input"), unit)
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return f"{value} is out of bounds; {words} {_with_unit(context[key], unit_of(path))}"
+        bound = with_unit(error["ctx"][key], unit)
+        return f"{value} is out of bounds; it must be {words} {bound}"
+    if kind in _NUMBERS and isinstance(error.get("input"), str):
+        return f"{value} is not {_NUMBERS[kind]}; {number_hint(error['input'], unit)}"
     if kind in _WANTED:
         return f"{value} is not {_WANTED[kind]}"
     special = _SPECIAL.get(kind)
@@ -55,66 +72,23 @@ def worded(error: ErrorDetails, path: KeyPath, models: Iterable[type[BaseModel]]
     return f"{value}: {error['msg']}"
 
 
-def known_keys(models: Iterable[type[BaseModel]]) -> list[str]:
-    """Return the keys of the models, in the order of the documentation."""
-    return list(dict.fromkeys(key for model in models for key in model.model_fields))
+def _several(errors: Sequence[ErrorDetails], path: KeyPath) -> str:
+    """Return one line for a value of which no kind would do."""
+    value = errors[0].get("input")
+    words = [word for error in errors for word in _expected(error)]
+    close = nearest(value, words) if isinstance(value, str) and words else ""
+    kinds = [_WANTED[error["type"]].split(";")[0] for error in errors if error["type"] in _WANTED]
+    wanted = " or ".join([*dict.fromkeys(kinds), *([f"one of {', '.join(words)}"] * bool(words))])
+    hint = f"; {close}" if close.startswith("did you mean") else f"; write {wanted}"
+    return f"{shown(value, unit_of(path))} is not possible{hint}"
 
 
-def models_at(root: type[BaseModel], loc: Iterable[str | int]) -> list[type[BaseModel]]:
-    """Return the models that may stand at a location; union tags in it choose among them."""
-    models = [root]
-    for part in loc:
-        inside = [model.model_fields[part] for model in models if part in model.model_fields]
-        if inside:
-            models = [found for field in inside for found in _models_in(field.annotation)]
-        elif isinstance(part, str):
-            models = [model for model in models if part in _tags(model)] or models
-    return list(dict.fromkeys(models))
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
-
-
-def _tags(model: type[BaseModel]) -> set[str]:
-    """Return the words by which a union may name the model: its literal values, and its keys."""
-    values = [get_args(field.annotation) for field in model.model_fields.values()]
-    literals = {word for words in values for word in words if isinstance(word, str)}
-    keys = [key for key in model.model_fields if key not in {"step", "go_up"}]
-    return {*literals, "/".join(keys[:2]), "/".join([*keys[:1], "step"]), f"{keys[0]} list"}
-
-
-def unit_of(path: KeyPath) -> str:
-    """Return the unit that the last key of a path names, or nothing."""
-    word = next((part for part in reversed(path) if isinstance(part, str)), "")
-    ending = next((unit for end, unit in _UNITS.items() if word.endswith(end)), "")
-    return ending or _UNITS_OF_WORDS.get(word, "")
-
-
-def shown(value: Any, unit: str = "") -> str:
-    """Return a value as one short line, a number with its unit."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "nothing"}[value]
-    if isinstance(value, int | float):
-        return _with_unit(value, unit)
-    if isinstance(value, dict | list | tuple):
-        return "a section" if isinstance(value, dict) else f"a list of {len(value)}"
-    text = str(value).replace("\n", " ")
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
-
-
-def _with_unit(value: Any, unit: str) -> str:
-    number = f"{value:.6g}" if isinstance(value, float) else str(value)[:_SHOWN]
-    return f"{number} {unit}".rstrip()
-
-
-def nearest(word: Any, known: Iterable[str]) -> str:
-    """Return `; did you mean …?` where a known word is near, else what is known."""
-    known = list(known)
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+def _expected(error: ErrorDetails) -> list[str]:
+    """Return the words that a literal allows."""
+    if error["type"] != "literal_error":
+        return []
+    expected: str = error["ctx"]["expected"]
+    return expected.replace("' or '", "', '").replace("'", "").split(", ")
 
 
 def _unknown_key(_: ErrorDetails, __: str, path: KeyPath, models: Iterable[type[BaseModel]]) -> str:
@@ -128,14 +102,13 @@ def _missing(_: ErrorDetails, __: str, path: KeyPath, models: Iterable[type[Base
 
 
 def _no_choice(error: ErrorDetails, value: str, _: KeyPath, __: Iterable[type[BaseModel]]) -> str:
-    expected = error["ctx"]["expected"].replace("' or '", "', '").replace("'", "")
-    return f"{value} is not possible; {nearest(error['input'], expected.split(', '))}"
+    return f"{value} is not possible; {nearest(error['input'], _expected(error))}"
 
 
 def _no_tag(error: ErrorDetails, _: str, __: KeyPath, ___: Iterable[type[BaseModel]]) -> str:
     tags = [tag.strip(" '") for tag in error["ctx"]["expected_tags"].split(",")]
-    key = error["ctx"]["discriminator"].strip("'")
-    return f"{key} {error['ctx']['tag']!r} is not possible; {nearest(error['ctx']['tag'], tags)}"
+    tag = error["ctx"]["tag"]
+    return f"{shown(tag)} is not possible; {nearest(tag, tags)}"
 
 
 def _tag_missing(
@@ -143,8 +116,7 @@ def _tag_missing(
 ) -> str:
     key = error["ctx"]["discriminator"].strip("'")
     literals = [get_args(m.model_fields[key].annotation) for m in models if key in m.model_fields]
-    words = ", ".join(word for each in literals for word in each)
-    return f"key {key!r} is missing; add one of {words}"
+    return f"missing; add one of {', '.join(word for each in literals for word in each)}"
 
 
 def _as_said(error: ErrorDetails, value: str, _: KeyPath, __: Iterable[type[BaseModel]]) -> str:
@@ -159,14 +131,14 @@ def _length(error: ErrorDetails, value: str, _: KeyPath, __: Iterable[type[BaseM
     return f"{value} is too long; at most {context['max_length']}"
 
 
-_SPECIAL: Final[dict[str, Callable[..., str]]] = {
+_SPECIAL: Final[dict[str, Callable[[ErrorDetails, str, KeyPath, Any], str]]] = {
     "extra_forbidden": _unknown_key,
     "missing": _missing,
     "literal_error": _no_choice,
     "union_tag_invalid": _no_tag,
     "union_tag_not_found": _tag_missing,
     "value_error": _as_said,
-    "z_plan": _as_said,
+    "no_plan": _as_said,
     "too_short": _length,
     "too_long": _length,
     "string_too_short": _length,

@@ -1,151 +1,81 @@
-"""YAML text to plain values, safely, with the place of each of them.
+"""YAML bytes to plain values, safely, with the place of each of them.
 
-The scalars are those of YAML 1.2: `on`, `no`, `1:30` and dates stay text, where YAML 1.1 would turn
-them into something else. Anything that could hurt is refused: tags, duplicate keys, several
-documents, aliases that explode, deep nesting, large files, other encodings than UTF-8.
+Anything that could hurt is refused: tags, duplicate keys, several documents, aliases that explode,
+deep nesting, large files, other encodings than UTF-8.
 """
 
-import re
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
 
+from zstackd_config.yaml_nodes import (
+    MAPPING,
+    MAX_DEPTH,
+    MAX_VALUES,
+    SCALARS,
+    SEQUENCE,
+    START,
+    Place,
+    YamlError,
+    compose,
+    place_of,
+)
+
 MAX_BYTES: Final = 1 << 20
-MAX_DEPTH: Final = 40
-MAX_VALUES: Final = 50_000
-_MAP_TAG: Final = "tag:yaml.org,2002:map"
-_SEQ_TAG: Final = "tag:yaml.org,2002:seq"
 _BOM: Final = b"\xef\xbb\xbf"
+_WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN: Final = 60
 
 KeyPath = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Line and column, both counted from 1."""
-
-    line: int
-    column: int
-
-
-START: Final = Place(1, 1)
-
-
-class YamlError(Exception):
-    """The text is no document that could be used; `problems` say where and why."""
-
-    def __init__(self, problems: list[tuple[Place, str]]) -> None:
-        super().__init__(problems[0][1])
-        self.problems = problems
-
-
 @dataclass(slots=True)
 class Document:
-    """A mapping of plain values, and where each key and value stands."""
+    """A mapping of plain values, where each key and value stands, and every `true` and `false`.
+
+    `problems` are what had to be left out, `unread` the values among it, which are None.
+    """
 
     values: dict[str, Any]
     keys: dict[KeyPath, Place] = field(default_factory=dict)
     places: dict[KeyPath, Place] = field(default_factory=dict)
-
-
-class _Loader(yaml.SafeLoader):
-    """A safe loader that knows only the scalars of YAML 1.2."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]{1,300}$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+0123456789."),
-)
+    switches: dict[KeyPath, bool] = field(default_factory=dict)
+    problems: list[tuple[Place, str]] = field(default_factory=list)
+    unread: set[KeyPath] = field(default_factory=set)
 
 
 def parse_document(content: bytes) -> Document:
     """Return the only document of `content`, a mapping.
 
     Raises:
-        YamlError: with every problem that can be seen at once.
+        YamlError: nothing can be made of it.
     """
-    node = _compose(_decoded(content))
+    node = compose(_decoded(content))
     if node is None:
         raise YamlError([(START, "the file is empty; it must hold keys and values")])
     if not isinstance(node, yaml.MappingNode):
-        raise YamlError([(_place(node), "not a mapping; the file must hold `key: value` lines")])
+        raise YamlError([(place_of(node), "not a mapping; the file must hold `key: value` lines")])
     builder = _Builder(Document({}))
-    values = builder.value(node, ())
-    if builder.problems:
-        raise YamlError(builder.problems)
-    builder.document.values = values
+    builder.document.values = builder.value(node, ())
     return builder.document
 
 
 def _decoded(content: bytes) -> str:
     if len(content) > MAX_BYTES:
-        raise YamlError(
-            [(START, f"{len(content)} bytes are too many for a YAML file; at most {MAX_BYTES}")]
-        )
+        problem = f"more than {MAX_BYTES} bytes are too many for a YAML file; make it smaller"
+        raise YamlError([(START, problem)])
+    if content.startswith(_WIDE_BOMS):
+        raise YamlError([(START, "the file is UTF-16; save it as UTF-8")])
     try:
-        text = content.removeprefix(_BOM).decode()
+        return content.removeprefix(_BOM).decode()
     except UnicodeDecodeError as error:
         before = content[: error.start]
         line = before.count(b"\n") + 1
-        column = error.start - (before.rfind(b"\n") + 1) + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode()) + 1
         byte = content[error.start]
         problem = f"byte 0x{byte:02x} is not UTF-8 text; save the file as UTF-8"
         raise YamlError([(Place(line, column), problem)]) from error
-    return text
-
-
-def _compose(text: str) -> yaml.Node | None:
-    loader = None
-    try:
-        loader = _Loader(text)
-        return loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        raise YamlError([_explained(error, text)]) from error
-    except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        place = Place(before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1)
-        problem = f"character U+{ord(text[error.position]):04X} is not allowed in YAML; remove it"
-        raise YamlError([(place, problem)]) from error
-    except RecursionError as error:
-        raise YamlError([(START, f"nested deeper than {MAX_DEPTH} levels")]) from error
-    finally:
-        if loader is not None:
-            loader.dispose()
-
-
-def _explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str]:
-    mark = error.problem_mark or error.context_mark
-    if mark is None:
-        return START, f"not valid YAML: {error.problem}"
-    place = Place(mark.line + 1, mark.column + 1)
-    problem = error.problem or "not valid YAML"
-    lines = text.splitlines()
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    if "\\t" in problem or "\t" in line[: len(line) - len(line.lstrip())]:
-        return place, "a tab indents this line; YAML wants spaces"
-    if "but found another document" in problem:
-        return place, "a second document begins here; one file holds one document"
-    if "undefined alias" in problem:
-        return place, f"{problem}; write an `&` anchor of that name before it"
-    return place, f"not valid YAML: {problem}; check indentation, colons and quotes"
 
 
 class _Builder:
@@ -153,88 +83,66 @@ class _Builder:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.problems: list[tuple[Place, str]] = []
         self._count = 0
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
         """Return the plain value of `node`; None where something is wrong with it."""
         self._count += 1
-        self.document.places[path] = _place(node)
+        self.document.places[path] = place_of(node)
         if self._count > MAX_VALUES:
             problem = f"more than {MAX_VALUES} values, aliases counted; the file explodes"
-            raise YamlError([*self.problems, (_place(node), problem)])
+            raise YamlError([*self.document.problems, (place_of(node), problem)])
         if len(path) > MAX_DEPTH:
-            problem = f"nested deeper than {MAX_DEPTH} levels"
-            raise YamlError([*self.problems, (_place(node), problem)])
-        if isinstance(node, yaml.MappingNode) and node.tag == _MAP_TAG:
+            problem = f"nested deeper than {MAX_DEPTH} levels; flatten it"
+            raise YamlError([*self.document.problems, (place_of(node), problem)])
+        if isinstance(node, yaml.MappingNode) and node.tag == MAPPING:
             return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode) and node.tag == _SEQ_TAG:
+        if isinstance(node, yaml.SequenceNode) and node.tag == SEQUENCE:
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node)
+        value = self._scalar(node, path)
+        if isinstance(value, bool):
+            self.document.switches[path] = value
+        return value
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self._key(key_node)
+            key = self._key(key_node, path)
             if key is None:
                 continue
             if key in values:
                 first = self.document.keys[(*path, key)]
-                problem = f"key {key!r} is given twice; the first is in line {first.line}"
-                self.problems.append((_place(key_node), problem))
+                problem = f"key {_shown(key)} is given twice, first in line {first.line}; keep one"
+                self._leave_out(key_node, problem)
                 continue
-            self.document.keys[(*path, key)] = _place(key_node)
+            self.document.keys[(*path, key)] = place_of(key_node)
             values[key] = self.value(value_node, (*path, key))
         return values
 
-    def _key(self, node: yaml.Node) -> str | None:
-        key: Hashable = self._scalar(node) if isinstance(node, yaml.ScalarNode) else None
+    def _key(self, node: yaml.Node, path: KeyPath) -> str | None:
+        key = self._scalar(node, path) if isinstance(node, yaml.ScalarNode) else None
         if isinstance(key, str):
             return key
         if isinstance(node, yaml.ScalarNode) and key is not None:
             return str(node.value)
-        self.problems.append((_place(node), "this key is no word; quote it"))
+        self._leave_out(node, "this key is no word; quote it")
         return None
 
-    def _scalar(self, node: yaml.Node) -> Any:
-        if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALARS:
-            problem = f"the tag {_shown(node.tag)} is not allowed; write a plain value"
-            self.problems.append((_place(node), problem))
+    def _scalar(self, node: yaml.Node, path: KeyPath) -> Any:
+        if not isinstance(node, yaml.ScalarNode) or node.tag not in SCALARS:
+            self._leave_out(node, f"the tag {_shown(node.tag)} is not allowed; remove it", path)
             return None
         try:
-            return _SCALARS[node.tag](node.value)
+            return SCALARS[node.tag](node.value)
         except (ValueError, KeyError, OverflowError):
-            problem = (
-                f"{_shown(node.value)} cannot be used as a value; write plain text or a number"
-            )
-            self.problems.append((_place(node), problem))
+            problem = f"{_shown(node.value)} cannot be used; write plain text or a number"
+            self._leave_out(node, problem, path)
             return None
 
-
-def _text(text: str) -> str:
-    """Return the text, which must be storable: no NUL, no half of a surrogate pair."""
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError(text)
-    return text
-
-
-def _number(text: str) -> float:
-    """Return a floating-point number; YAML writes infinity and not-a-number with a dot before."""
-    special = text.lower().lstrip("+-")
-    return float(text.replace(".", "", 1) if special in {".inf", ".nan"} else text)
-
-
-_SCALARS: Final[dict[str, Callable[[str], Any]]] = {
-    "tag:yaml.org,2002:str": _text,
-    "tag:yaml.org,2002:int": int,
-    "tag:yaml.org,2002:float": _number,
-    "tag:yaml.org,2002:bool": lambda text: {"true": True, "false": False}[text.lower()],
-    "tag:yaml.org,2002:null": lambda _: None,
-}
-
-
-def _place(node: yaml.Node) -> Place:
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    def _leave_out(self, node: yaml.Node, problem: str, path: KeyPath | None = None) -> None:
+        self.document.problems.append((place_of(node), problem))
+        if path is not None:
+            self.document.unread.add(path)
 
 
 def _shown(text: str) -> str:

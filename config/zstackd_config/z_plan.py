@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypeVar
 
 import useq
-from pydantic import ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
+from pydantic import Discriminator, Field, FiniteFloat, Tag, model_validator
 from useq import AnyZPlan
 
+from zstackd_config.base import STRICT
+
 MAX_PLANES: Final = 10_000
-_STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 StepUm = Annotated[FiniteFloat, Field(gt=0, le=100_000, description="Step in micrometres.")]
 SpanUm = Annotated[FiniteFloat, Field(ge=0, le=10_000_000)]
@@ -36,7 +37,7 @@ def _bounded(plan: AnyPlan) -> AnyPlan:
 class TopBottom(useq.ZTopBottom):
     """From an absolute bottom up to an absolute top."""
 
-    model_config = _STRICT
+    model_config = STRICT
     top: HeightUm = Field(description="Highest plane, in micrometres.")
     bottom: HeightUm = Field(description="Lowest plane, in micrometres; always visited.")
     step: StepUm
@@ -47,7 +48,7 @@ class TopBottom(useq.ZTopBottom):
 class RangeAround(useq.ZRangeAround):
     """A range centred on the reference height."""
 
-    model_config = _STRICT
+    model_config = STRICT
     range: SpanUm = Field(description="Whole range around the reference, in micrometres.")
     step: StepUm
     go_up: GoUp = True
@@ -57,7 +58,7 @@ class RangeAround(useq.ZRangeAround):
 class AboveBelow(useq.ZAboveBelow):
     """So far above and so far below the reference height."""
 
-    model_config = _STRICT
+    model_config = STRICT
     above: SpanUm = Field(description="Distance above the reference, in micrometres.")
     below: SpanUm = Field(description="Distance below the reference, in micrometres.")
     step: StepUm
@@ -68,7 +69,7 @@ class AboveBelow(useq.ZAboveBelow):
 class RelativePositions(useq.ZRelativePositions):
     """Heights listed one by one, from the reference height."""
 
-    model_config = _STRICT
+    model_config = STRICT
     relative: HeightsUm = Field(description="Heights from the reference, in micrometres.")
     go_up: GoUp = True
 
@@ -76,7 +77,7 @@ class RelativePositions(useq.ZRelativePositions):
 class AbsolutePositions(useq.ZAbsolutePositions):
     """Heights listed one by one."""
 
-    model_config = _STRICT
+    model_config = STRICT
     absolute: HeightsUm = Field(description="Heights, in micrometres.")
     go_up: GoUp = True
 
@@ -108,7 +109,7 @@ ZPlan = Annotated[
     | Annotated[AbsolutePositions, Tag("absolute list")],
     Discriminator(
         _kind,
-        custom_error_type="z_plan",
+        custom_error_type="no_plan",
         custom_error_message="not a z-plan; give top, bottom and step · range and step · above, "
         "below and step · relative · or absolute",
     ),

@@ -1,12 +1,19 @@
 """Whatever bytes a file holds, it becomes a run or a located list of problems."""
 
 import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zstackd_config.camera import UvcCamera
 from zstackd_config.errors import ConfigError
-from zstackd_config.load import parse_run
+from zstackd_config.focus import GrblFocus
+from zstackd_config.load import load_rig, parse_run
+from zstackd_config.rig import Rig
 from zstackd_config.run import Run
 
 LINE = re.compile(r"^r\.yaml:[1-9][0-9]*:[1-9][0-9]*: .+$")
@@ -30,7 +37,8 @@ def test_any_text_that_looks_like_yaml(text: str) -> None:
     assert is_run_or_problems(text.encode("utf-8", "surrogatepass"))
 
 
-KEYS = st.sampled_from([*Run.model_fields, "z_plann", "step", "top", "mode", "1", "null"])
+INNER = ["step", "top", "range", "absolute", "mode", "interval", "loops", "duration", "minutes"]
+KEYS = st.sampled_from([*Run.model_fields, *INNER, "z_plann", "1", "null"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
@@ -40,7 +48,25 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(KEYS, VALUES, max_size=8))
 def test_any_mapping_of_known_keys(values: dict[str, object]) -> None:
-    import yaml  # noqa: PLC0415 - only this test writes YAML
+    assert is_run_or_problems(_dumped(values))
 
-    text = yaml.safe_dump(values, allow_unicode=True)
-    assert is_run_or_problems(text.encode("utf-8", "surrogatepass"))
+
+RIG_KEYS = st.sampled_from(
+    [*Rig.model_fields, *GrblFocus.model_fields, *UvcCamera.model_fields, "path", "state"]
+)
+DRIVERS = st.sampled_from(["grbl", "marlin", "uvc", "folder", "gbrl"])
+
+
+@given(st.dictionaries(RIG_KEYS, st.dictionaries(RIG_KEYS, VALUES | DRIVERS, max_size=6)))
+def test_any_sections_of_a_rig(sections: dict[str, object]) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "r.yaml"
+        path.write_bytes(_dumped(sections))
+        with pytest.raises(ConfigError) as caught:
+            load_rig(path)
+    assert all(LINE.match(line.removeprefix(f"{folder}/")) for line in caught.value.problems)
+
+
+def _dumped(values: object) -> bytes:
+    text: str = yaml.safe_dump(values, allow_unicode=True)
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,74 @@
+"""How a value of a document is shown, with its unit, and what its writer may have meant."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+KeyPath = tuple[str | int, ...]
+
+_UNITS: Final = {
+    "_um_per_s": "µm/s", "_per_mm": "per mm", "_um": "µm", "_nm": "nm", "_ms": "ms", "_px": "px",
+    "_s": "s", "_days": "days", "_gb": "GB", "_mb": "MB",
+}  # fmt: skip
+_UNITS_OF_WORDS: Final = {
+    **dict.fromkeys(("top", "bottom", "step", "range", "above", "below"), "µm"),
+    **dict.fromkeys(("relative", "absolute"), "µm"),
+    **dict.fromkeys(("interval", "duration"), "s"),
+}
+_SHOWN: Final = 60
+
+
+def unit_of(path: KeyPath) -> str:
+    """Return the unit that the last key of a path names, or nothing."""
+    word = next((part for part in reversed(path) if isinstance(part, str)), "")
+    ending = next((unit for end, unit in _UNITS.items() if word.endswith(end)), "")
+    return ending or _UNITS_OF_WORDS.get(word, "")
+
+
+def shown(value: Any, unit: str = "") -> str:
+    """Return a value as one short line, a number with its unit."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "nothing"}[value]
+    if isinstance(value, int | float):
+        return with_unit(value, unit)
+    if isinstance(value, dict | list | tuple):
+        return "a section" if isinstance(value, dict) else f"a list of {len(value)}"
+    text = str(value)
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def with_unit(value: Any, unit: str) -> str:
+    """Return a number and its unit."""
+    number = f"{value:.6g}" if isinstance(value, float) else str(value)[:_SHOWN]
+    return f"{number} {unit}".rstrip()
+
+
+def number_hint(text: str, unit: str) -> str:
+    """Return what to write instead of a text that was meant as a number."""
+    for pattern, hint in _HINTS:
+        match = pattern.fullmatch(text.strip())
+        if match:
+            return hint(match, unit)
+    return f"write a number{f' of {unit}' if unit else ''}, such as 1.5"
+
+
+def _sexagesimal(match: re.Match[str], _: str) -> str:
+    total = 0
+    for part in match[0].split(":"):
+        total = 60 * total + int(part)
+    return f"it is no number here, though YAML 1.1 reads {total}; write {total} if you mean that"
+
+
+def _with_its_unit(match: re.Match[str], unit: str) -> str:
+    return f"write the number alone: {match[1]}; it is taken as {unit or 'it is, without a unit'}"
+
+
+_HINTS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], str]], ...]] = (
+    (re.compile(r"[0-9]{1,6}(:[0-5]?[0-9]){1,2}"), _sexagesimal),
+    (re.compile(r"([-+]?[0-9]+),([0-9]+)"), lambda m, _: f"write a point: {m[1]}.{m[2]}"),
+    (
+        re.compile(r"0[xX][0-9a-fA-F]{1,12}|0[oO][0-7]{1,12}"),
+        lambda m, _: f"write it in decimal: {int(m[0], 0)}",
+    ),
+    (re.compile(r"([-+]?[0-9.]+) ?[a-zA-Zµμ°%][a-zA-Z/%]*"), _with_its_unit),
+)
