@@ -1,6 +1,7 @@
 """Bounds on what one client may send, and how long it may take, before any route sees it."""
 
 import asyncio
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -10,8 +11,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zstackd.api.problems import problem
 from zstackd_config.yaml_text import MAX_BYTES
 
-BODY_S: Final = 10.0
-"""Seconds within which a whole request body has to arrive."""
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on every client.
+
+    `head_s` is the time for the head of a request, from connecting or from the last answer;
+    `body_s` that for a whole body; `unread_s` how long an answer may wait for being read.
+    `connections` beyond which new ones are closed; with `at_once` of them, requests are answered
+    with 503.
+    """
+
+    head_s: float = 10.0
+    body_s: float = 10.0
+    unread_s: float = 30.0
+    head_bytes: int = 16 << 10
+    body_bytes: int = MAX_BYTES
+    connections: int = 96
+    at_once: int = 64
+
 
 _USAGE: Final = 2
 
@@ -25,18 +43,17 @@ class _Refused(Exception):
 
 
 class BodyLimit:
-    """ASGI middleware: no body of more than `most_bytes`, none that takes longer than `most_s`."""
+    """ASGI middleware: no body that is too large, none that takes too long."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int = MAX_BYTES, most_s: float = BODY_S) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
-        self._most_bytes = most_bytes
-        self._most_s = most_s
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and refuse it where its body goes too far."""
         if scope["type"] != "http":
             return
-        body = _Body(receive, self._most_bytes, self._most_s)
+        body = _Body(receive, self._limits)
         try:
             body.check_announced(Headers(scope=scope).get("content-length"))
             await self._app(scope, body.receive, send)
@@ -54,11 +71,11 @@ class BodyLimit:
 class _Body:
     """One request's body as it comes in."""
 
-    def __init__(self, receive: Receive, most_bytes: int, most_s: float) -> None:
+    def __init__(self, receive: Receive, limits: Limits) -> None:
         self._receive = receive
-        self._most_bytes = most_bytes
-        self._most_s = most_s
-        self._deadline_s = asyncio.get_running_loop().time() + most_s
+        self._most_bytes = limits.body_bytes
+        self._most_s = limits.body_s
+        self._deadline_s = asyncio.get_running_loop().time() + limits.body_s
         self._bytes = 0
         self._whole = False
 

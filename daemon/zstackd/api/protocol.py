@@ -1,17 +1,11 @@
 """HTTP from clients that may be slow, silent or many."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-HEAD_S: Final = 10.0
-"""Seconds within which the head of a request has to arrive, from connecting or the last answer."""
-
-READ_S: Final = 30.0
-"""Seconds for which a client may leave an answer unread."""
-
-MOST_CONNECTIONS: Final = 96
+from zstackd.api.limits import Limits
 
 
 class _Patience:
@@ -35,8 +29,7 @@ class _Patience:
 class GuardedProtocol(H11Protocol):
     """uvicorn's protocol, with the time limits that it leaves to a proxy in front of it."""
 
-    head_s = HEAD_S
-    read_s = READ_S
+    limits = Limits()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -46,7 +39,7 @@ class GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Take a connection, if there are not too many."""
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > self.limits.connections:
             transport.abort()
         else:
             self._watch_head()
@@ -70,7 +63,7 @@ class GuardedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Wait for the client to read, for a while."""
         super().pause_writing()
-        self._for_reader.begin(self.read_s, self)
+        self._for_reader.begin(self.limits.unread_s, self)
 
     def resume_writing(self) -> None:
         """Go on: the client has read."""
@@ -82,6 +75,11 @@ class GuardedProtocol(H11Protocol):
         # uvicorn declares the cycle as always there; before the first request it is None.
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
-            self._for_head.begin(self.head_s, self)
+            self._for_head.begin(self.limits.head_s, self)
         else:
             self._for_head.end()
+
+
+def guarded_protocol(limits: Limits) -> type[GuardedProtocol]:
+    """Return the protocol with limits of its own; uvicorn makes the instances."""
+    return type("GuardedProtocol", (GuardedProtocol,), {"limits": limits})

@@ -13,16 +13,14 @@ from typing import Final, Self
 import uvicorn
 from starlette.types import ASGIApp
 
-from zstackd.api.limits import BodyLimit
-from zstackd.api.protocol import GuardedProtocol
+from zstackd.api.limits import BodyLimit, Limits
+from zstackd.api.protocol import guarded_protocol
 from zstackd.api.sockets import listen_tcp, listen_unix, remove
 from zstackd.api.token import TokenGate, read_token
 from zstackd_config.api import Tcp
 
 BEAT_S: Final = 2.0
 _GRACE_S: Final = 1
-_MOST_AT_ONCE: Final = 64
-_MOST_HEAD_BYTES: Final = 16 << 10
 _LOOPBACK: Final = ("127.", "::1", "localhost")
 _log = logging.getLogger(__name__)
 
@@ -35,8 +33,15 @@ class ApiServer:
     """
 
     def __init__(
-        self, app: ASGIApp, *, path: Path, tcp: Tcp | None, beat: Callable[[], None]
+        self,
+        app: ASGIApp,
+        *,
+        path: Path,
+        tcp: Tcp | None,
+        beat: Callable[[], None],
+        limits: Limits | None = None,
     ) -> None:
+        self._limits = limits or Limits()
         self._app = app
         self._path = path
         self._tcp = tcp
@@ -83,10 +88,11 @@ class ApiServer:
         listener = stack.enter_context(listen_unix(self._path))
         stack.callback(remove, self._path)
         _log.info("control socket: %s", self._path)
-        return _config(BodyLimit(self._app)), listener
+        return self._config(BodyLimit(self._app, self._limits)), listener
 
     def _on_tcp(self, tcp: Tcp, stack: ExitStack) -> tuple[uvicorn.Config, socket.socket]:
-        gate = TokenGate(BodyLimit(self._app), read_token(tcp.token_file))
+        bounded = BodyLimit(self._app, self._limits)
+        gate = TokenGate(bounded, read_token(tcp.token_file))
         listener = stack.enter_context(listen_tcp(tcp))
         host, port = listener.getsockname()[:2]
         self._tcp_address = (host, port)
@@ -95,7 +101,25 @@ class ApiServer:
         )
         if not host.startswith(_LOOPBACK):
             _log.warning("the control API is open to the network, unencrypted: use a VPN or proxy")
-        return _config(gate), listener
+        return self._config(gate), listener
+
+    def _config(self, app: ASGIApp) -> uvicorn.Config:
+        return uvicorn.Config(
+            app,
+            http=guarded_protocol(self._limits),
+            ws="none",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            log_level=logging.ERROR,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=self._limits.at_once,
+            timeout_graceful_shutdown=_GRACE_S,
+            h11_max_incomplete_event_size=self._limits.head_bytes,
+        )
 
     async def _serve(self, servers: list[tuple[uvicorn.Config, socket.socket]]) -> None:
         pending = [
@@ -124,22 +148,3 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         await self._end.wait()
-
-
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=GuardedProtocol,
-        ws="none",
-        loop="none",
-        lifespan="off",
-        log_config=None,
-        log_level=logging.ERROR,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        limit_concurrency=_MOST_AT_ONCE,
-        timeout_graceful_shutdown=_GRACE_S,
-        h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
-    )
