@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export PYTHONNOUSERSITE := 1
 
-.PHONY: demo test lint types layers units bench install uninstall clean
+.PHONY: demo test lint types layers units soak bench install uninstall clean
 
 demo: $(READY)
 	$(BIN)/zstackd run config/examples/run.demo.yaml --rig config/examples/rig.simulated.yaml
@@ -27,6 +27,9 @@ layers: $(READY)
 
 units: $(READY)
 	$(BIN)/pytest
+
+soak: $(READY)
+	$(BIN)/pytest -m soak
 
 bench: $(READY)
 	$(BIN)/python -m bench
