@@ -44,18 +44,19 @@ class LockedCapture:
         self.source.set_automatic()
         deadline_ns = self._deadline_ns(timeout_s)
         recent: list[ExposureValues] = []
+        last_ns = 0
         while (taken := self.source.take(deadline_ns=deadline_ns)) is not None:
-            values, late = taken.exposure, taken.sensor_timestamp_ns > deadline_ns
+            values, last_ns = taken.exposure, taken.sensor_timestamp_ns
             taken.release()
             recent = [*recent[-(STABLE_FRAMES - 1) :], values]
             if len(recent) == STABLE_FRAMES and all(_close(values, other) for other in recent):
                 return values
-            if late:
+            if last_ns > deadline_ns:
                 break
-        if not recent:
+        if not recent or _stalled(last_ns, deadline_ns, timeout_s):
             raise CameraStalled(
-                f"{self.name}: not one frame within {timeout_s:g} s; check the camera's cable and "
-                "power"
+                f"{self.name}: frames do not come, or ceased to, within {timeout_s:g} s; check the "
+                "camera's cable and power"
             )
         raise CameraTimeout(
             f"{self.name}: automatic exposure did not settle within {timeout_s:g} s; it stood at "
@@ -130,6 +131,7 @@ class LockedCapture:
     ) -> tuple[TakenFrame, int]:
         """Return the first frame that proves itself, and how many were refused before it."""
         refused: Counter[str] = Counter()
+        last_ns = 0
         while True:
             taken = self.source.take(deadline_ns=deadline_ns, after_ns=after_ns)
             if taken is None:
@@ -138,11 +140,12 @@ class LockedCapture:
             if fault is None:
                 return taken, refused.total()
             refused[fault] += 1
-            late = taken.sensor_timestamp_ns > deadline_ns
+            last_ns = taken.sensor_timestamp_ns
             taken.release()
-            if late:
+            if last_ns > deadline_ns:
                 break
-        raise self._timeout(refused, lock, asked_s)
+        kind = CameraStalled if _stalled(last_ns, deadline_ns, asked_s) else CameraTimeout
+        raise kind(self._timeout_message(refused, lock, asked_s))
 
     def _fault(self, taken: TakenFrame, lock: ExposureValues, after_ns: int | None) -> str | None:
         if after_ns is not None and taken.sensor_timestamp_ns <= after_ns:
@@ -160,18 +163,22 @@ class LockedCapture:
                 f"{self.size_px[0]} x {self.size_px[1]} px; open the camera again"
             )
 
-    def _timeout(
+    def _timeout_message(
         self, refused: Counter[str], lock: ExposureValues, timeout_s: float
-    ) -> CameraTimeout:
+    ) -> str:
         came = ", ".join(f"{n} {fault}" for fault, n in refused.most_common(3)) or "none at all"
-        kind = CameraTimeout if refused else CameraStalled
-        return kind(
+        return (
             f"{self.name}: no fresh frame with {describe(lock)} within {timeout_s:g} s "
             f"(frames that came: {came}); check the camera's cable and power"
         )
 
     def _deadline_ns(self, timeout_s: float) -> int:
         return self.clock.monotonic_ns() + _ns(timeout_s)
+
+
+def _stalled(last_ns: int, deadline_ns: int, timeout_s: float) -> bool:
+    """Return whether no frame came in the second half of the time until the deadline."""
+    return deadline_ns - last_ns > _ns(timeout_s) / 2
 
 
 def _framed(taken: TakenFrame, image: Image) -> Frame:

@@ -1,23 +1,29 @@
 """A bench per camera driver: the camera open on its twin, and the strings to pull on it."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 import zstackd_config.rig as settings_of
+from zstackd_config.camera import Picamera2Camera as Picamera2Settings
 from zstackd_config.run import ManualExposure
 from zstackd_drivers.camera import Camera, Frame
 from zstackd_drivers.camera_twin import SimulatedCamera
 from zstackd_drivers.clock import Clock, ScaledClock
 from zstackd_drivers.folder_camera import FolderCamera
+from zstackd_drivers.picamera2_camera import Picamera2Camera
+from zstackd_drivers.picamera2_twin import Attached, LibraryTwin
+from zstackd_drivers.sensor_twin import SensorTwin
 
-TIME_SCALE = 20.0
+TIME_SCALE = 8.0
 SIZE_PX = (160, 120)
 OPTICS = settings_of.Optics(pixel_size_um=4.0, numerical_aperture=0.25, magnification=4)
 DIM = ManualExposure(mode="manual", exposure_time_ms=6.0)
@@ -61,6 +67,7 @@ class CameraBench:
     stall: Callable[[], None] = lambda: None
     disconnect: Callable[[], None] = lambda: None
     misexpose: Callable[[int], None] = lambda _: None
+    cable: Attached | None = None
 
     def fresh(self) -> Frame:
         return self.camera.capture(after_ns=self.clock.monotonic_ns())
@@ -95,6 +102,56 @@ def simulated(
         )
 
 
+def attached(clock: Clock, stage: Stage, **changes: Any) -> Attached:
+    """What a picamera2 twin finds on its cable."""
+    simulation = settings_of.Simulation(vibration_um=0)
+    return Attached(clock=clock, focus=stage, optics=OPTICS, simulation=simulation, **changes)
+
+
+@contextmanager
+def picamera2(
+    _folder: Path, *, size_px: tuple[int, int] = SIZE_PX, keep_dng: bool = False, **changes: Any
+) -> Iterator[CameraBench]:
+    clock = ScaledClock(TIME_SCALE)
+    stage = Stage(clock)
+    cable = attached(clock, stage, **changes)
+    settings = Picamera2Settings(driver="picamera2", size_px=size_px, keep_dng=keep_dng)
+    camera = Picamera2Camera(settings=settings, clock=clock, library=lambda: LibraryTwin(cable))
+    with camera:
+
+        def sensor() -> SensorTwin:
+            assert cable.open_twin is not None
+            assert cable.open_twin.sensor is not None
+            return cable.open_twin.sensor
+
+        yield CameraBench(
+            camera=camera,
+            clock=clock,
+            size_px=size_px,
+            channels=1 if cable.mono else 3,
+            stage=stage,
+            buffers_lent=lambda: settled(lambda: sensor().buffers_lent) if cable.open_twin else 0,
+            stall=cable.die,
+            disconnect=cable.unplug,
+            misexpose=lambda frames: sensor().script("wrong_exposure", frames=frames),
+            cable=cable,
+        )
+
+
+def settled(count: Callable[[], int]) -> int:
+    """The count, once an event loop in another thread had the time to bring it to 0."""
+    end = time.monotonic() + 2.0
+    while count() and time.monotonic() < end:
+        time.sleep(0.001)
+    return count()
+
+
+@contextmanager
+def picamera2_mono(images: Path) -> Iterator[CameraBench]:
+    with picamera2(images, mono=True) as opened:
+        yield opened
+
+
 @contextmanager
 def folder(images: Path) -> Iterator[CameraBench]:
     count = 1100
@@ -108,7 +165,12 @@ def folder(images: Path) -> Iterator[CameraBench]:
         yield CameraBench(camera=camera, clock=ScaledClock(1.0), live=False, reports_exposure=False)
 
 
-BENCHES: dict[str, OpenCamera] = {"simulated": simulated, "folder": folder}
+BENCHES: dict[str, OpenCamera] = {
+    "simulated": simulated,
+    "folder": folder,
+    "picamera2": picamera2,
+    "picamera2_mono": picamera2_mono,
+}
 LIVE = sorted(set(BENCHES) - {"folder"})
 
 
@@ -138,6 +200,12 @@ def no_threads_left() -> Iterator[None]:
 def open_simulated() -> Callable[..., AbstractContextManager[CameraBench]]:
     """The simulated camera's bench, for tests that choose size or noise."""
     return simulated
+
+
+@pytest.fixture(scope="session")
+def open_picamera2() -> Callable[..., AbstractContextManager[CameraBench]]:
+    """The picamera2 driver on its twin, for tests that choose what is attached."""
+    return picamera2
 
 
 @pytest.fixture(scope="session")
