@@ -235,7 +235,7 @@ class ServiceControl:
             return self.run(run_id)
         job = self._house.backlog.find(run_id)
         summary = self.run(run_id)
-        if job is None:
+        if job is None or summary.ended:
             raise WrongState(f"run {run_id} is {summary.state} already")
         job.halt.cancel(reason)
         for gate in (job.gate, self._house.gate):
