@@ -67,7 +67,9 @@ class Attempt:
             move_s=devices.axis.move_duration_s,
         )
         require_room(
-            (task.folder.path, plan.bytes_from(0)), (task.publisher.output, plan.result_bytes)
+            (task.folder.path, plan.bytes_from(0)),
+            (task.publisher.output, plan.result_bytes),
+            reserve_bytes=task.reserve_bytes,
         )
         require_memory(plan.peak_memory_bytes)
         planned = Planned(plan, camera, devices.axis.identity())
@@ -136,6 +138,7 @@ class Attempt:
                 halt=task.halt,
                 gates=task.gates,
                 pulse=task.pulses.of("focus"),
+                reserve_bytes=task.reserve_bytes,
             ),
         ).run(missing, task.past.exposure_for(self._run.exposure), frames)
         writer.result()

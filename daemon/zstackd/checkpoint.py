@@ -22,6 +22,7 @@ class Checkpoint:
     halt: Halt
     gates: Sequence[Gate]
     pulse: Pulse
+    reserve_bytes: int
 
     def passed(self, index: int) -> None:
         """Return when plane `index` may begin.
@@ -31,7 +32,12 @@ class Checkpoint:
         """
         self.halt.check_between()
         self._wait_at_gates(index)
-        require_disk(self.folder, self.plan.bytes_from(index), what=f"plane {index} onwards")
+        require_disk(
+            self.folder,
+            self.plan.bytes_from(index),
+            what=f"plane {index} onwards",
+            reserve_bytes=self.reserve_bytes,
+        )
 
     def _wait_at_gates(self, index: int) -> None:
         reason = self._shut()

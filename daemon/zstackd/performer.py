@@ -153,6 +153,7 @@ class Performer:
         require_room(
             (task.folder.path, len(missing) * plan.frame_bytes),
             (publisher.output, plan.result_bytes),
+            reserve_bytes=task.reserve_bytes,
         )
 
     def _judge(self, job: Job) -> Judge:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from zstackd.outcome import result_already_out
-from zstackd.past import past_of
+from zstackd.past import Past, past_of
 from zstackd.publish import Publisher
 from zstackd.runner import close_as_out
 from zstackd.spool import OpenRun, RunFolder, Spool
@@ -52,22 +52,26 @@ def _remove_left_behind(spool: Spool, output: Path, waiting: set[str]) -> None:
 
 
 def _close(spool: Spool, run: OpenRun) -> None:
-    run_id, past = run.folder.run_id, past_of(run.history)
-    started = run.started
+    """Close a run as what it is: published where its result is out, else interrupted."""
+    run_id, past, started = run.folder.run_id, past_of(run.history), run.started
+    publisher = None if started is None else Publisher(Path(started["output"]), run_id)
     with spool.journal(run.folder) as journal:
-        if started is not None:
-            try:
-                out = result_already_out(past, Publisher(Path(started["output"]), run_id))
-            except StorageError as error:
-                _log.warning("%s: %s", run_id, error)
-                out = None
-            if out is not None:
-                close_as_out(journal, past, out)
-                _log.info("%s: was published as %s before zstackd ended", run_id, out)
-                return
+        out = None if publisher is None else _result_of(past, publisher)
+        if out is not None:
+            close_as_out(journal, past, out)
+            _log.info("%s: was published as %s before zstackd ended", run_id, out)
+            return
         frames = len(past.frames)
         reason = f"zstackd ended without closing the run; {frames} frames are stored"
         journal.append("interrupted", reason=reason, frames=frames)
         _log.warning("%s: closed as interrupted: %s", run_id, reason)
-    if started is not None and Path(started["output"]).is_dir():
-        Publisher(Path(started["output"]), run_id).discard()
+    if publisher is not None and publisher.output.is_dir():
+        publisher.discard()
+
+
+def _result_of(past: Past, publisher: Publisher) -> Path | None:
+    try:
+        return result_already_out(past, publisher)
+    except StorageError as error:
+        _log.warning("%s: %s", publisher.run_id, error)
+        return None

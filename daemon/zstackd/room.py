@@ -15,7 +15,7 @@ class NoMemory(StorageError):
 
 
 RESERVE_BYTES = 64 << 20
-"""Kept free on every file system, so that journals and logs can still be written."""
+"""Usually kept free on every file system, so that journals and logs can still be written."""
 
 
 _MANY_BYTES = 10_000_000_000
@@ -40,17 +40,19 @@ def available_memory_bytes() -> int | None:
     return None
 
 
-def require_disk(path: Path, needed_bytes: int, *, what: str) -> None:
+def require_disk(
+    path: Path, needed_bytes: int, *, what: str, reserve_bytes: int = RESERVE_BYTES
+) -> None:
     """Raise NoRoom where `path` has no room for `needed_bytes` beyond the reserve."""
     free = free_bytes(path)
-    if free < needed_bytes + RESERVE_BYTES:
+    if free < needed_bytes + reserve_bytes:
         raise NoRoom(
-            f"{path}: {what} needs {readable(needed_bytes)} and {readable(RESERVE_BYTES)} in "
-            f"reserve, {readable(free)} are free; make room and start the run again"
+            f"{path}: {what} needs {readable(needed_bytes)} and {readable(reserve_bytes)} in "
+            f"reserve, {readable(free)} are free; make room"
         )
 
 
-def require_room(*needs: tuple[Path, int]) -> None:
+def require_room(*needs: tuple[Path, int], reserve_bytes: int = RESERVE_BYTES) -> None:
     """Raise NoRoom where folders have no room for their bytes together.
 
     A folder that does not exist yet counts as its nearest parent; those on one file system share.
@@ -62,7 +64,7 @@ def require_room(*needs: tuple[Path, int]) -> None:
         first, sum_bytes = by_device.get(device, (path, 0))
         by_device[device] = (first, sum_bytes + needed_bytes)
     for path, needed_bytes in by_device.values():
-        require_disk(path, needed_bytes, what="the run")
+        require_disk(path, needed_bytes, what="the run", reserve_bytes=reserve_bytes)
 
 
 def _existing(folder: Path) -> Path:

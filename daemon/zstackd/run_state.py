@@ -40,7 +40,9 @@ class RunSummary:
     """One run as its journal tells it; times are ISO 8601 in UTC.
 
     `reason` says why it waits, is paused, or ended without a whole result. `result` is the
-    published folder; `consumed` tells that a consumer took or acknowledged it. `series` is the id
+    published folder, `place` the output folder it was published in (see `Publisher.place`);
+    `consumed` tells that a consumer took or acknowledged it, `hook_due` that a hook is to be run
+    for it. `series` is the id
     of the time-lapse or repetition that the run is point number `point` (from 0) of.
     """
 
@@ -61,8 +63,10 @@ class RunSummary:
     reason: str | None = None
     result: Path | None = None
     is_partial: bool = False
+    place: str | None = None
     frames_kept: bool = True
     consumed: bool = False
+    hook_due: bool = False
 
     @property
     def ended(self) -> bool:
@@ -125,6 +129,10 @@ def _to(state: RunState) -> Callable[[RunSummary, Mapping[str, Any]], Changes]:
     return change
 
 
+def _publishing(_: RunSummary, entry: Mapping[str, Any]) -> Changes:
+    return {"state": RunState.PUBLISHING, "reason": None, "place": entry.get("place")}
+
+
 def _resumed(run: RunSummary, _: Mapping[str, Any]) -> Changes:
     begun = run.attempts and run.state is RunState.PAUSED
     return {"state": RunState.CAPTURING if begun else RunState.QUEUED, "reason": None}
@@ -139,6 +147,7 @@ def _ended(state: RunState) -> Callable[[RunSummary, Mapping[str, Any]], Changes
             "result": Path(result) if result else None,
             "is_partial": bool(entry.get("partial", False)),
             "planes_done": int(entry.get("frames", run.planes_done)),
+            "hook_due": bool(entry.get("hook", False)),
         }
 
     return change
@@ -151,7 +160,7 @@ _CHANGES: Final[Mapping[str, Callable[[RunSummary, Mapping[str, Any]], Changes]]
     "frame": _frame,
     "captured": _captured,
     "stacked": _to(RunState.PUBLISHING),
-    "publishing": _to(RunState.PUBLISHING),
+    "publishing": _publishing,
     "waiting": _to(RunState.WAITING),
     "paused": _to(RunState.PAUSED),
     "resumed": _resumed,
@@ -162,4 +171,6 @@ _CHANGES: Final[Mapping[str, Callable[[RunSummary, Mapping[str, Any]], Changes]]
     "skipped": _ended(RunState.SKIPPED),
     "frames_dropped": lambda _run, _entry: {"frames_kept": False},
     "consumed": lambda _run, _entry: {"consumed": True},
+    "result_deleted": lambda _run, _entry: {"result": None},
+    "hook": lambda _run, _entry: {"hook_due": False},
 }

@@ -43,7 +43,7 @@ def run_from_frames(
     with _closed_by(task, judge):
         out = result_already_out(task.past, task.publisher)
         if out is not None:
-            close_as_out(task.journal, task.past, out)
+            close_as_out(task.journal, task.past, out, hook=_hook_due(task, "published"))
             _drop_frames(task, published=True)
             return None
         task.journal.append("started", output=str(task.publisher.output), from_frames=True)
@@ -51,27 +51,35 @@ def run_from_frames(
         return _ended(task, published, partial_because)
 
 
-def close_as_out(journal: Journal, past: Past, result: Path) -> None:
+def close_as_out(journal: Journal, past: Past, result: Path, *, hook: bool = False) -> None:
     """Close the journal of a run whose result appeared before zstackd ended."""
     because = (past.publishing or {}).get("partial_because")
     if because is None:
-        journal.append("published", result=str(result), found=True)
-    else:
-        frames = len(past.frames)
-        journal.append(
-            "interrupted", reason=because, result=str(result), partial=True, frames=frames
-        )
+        journal.append("published", result=str(result), found=True, hook=hook)
+        return
+    journal.append(
+        "interrupted",
+        reason=because,
+        result=str(result),
+        partial=True,
+        frames=len(past.frames),
+        hook=hook,
+    )
 
 
 def _ended(task: Task, published: Published, partial_because: str | None = None) -> Published:
     """Close the journal of a run whose result is out."""
     result = str(published.folder)
     if partial_because is None:
-        task.journal.append("published", result=result)
+        task.journal.append("published", result=result, hook=_hook_due(task, "published"))
     else:
-        frames = len(published.manifest.frames)
         task.journal.append(
-            "interrupted", reason=partial_because, result=result, partial=True, frames=frames
+            "interrupted",
+            reason=partial_because,
+            result=result,
+            partial=True,
+            frames=len(published.manifest.frames),
+            hook=_hook_due(task, "interrupted"),
         )
     _drop_frames(task, published=True)
     return published
@@ -104,12 +112,19 @@ def _close(task: Task, cause: BaseException, end: Event | None) -> None:
             task.journal.append("waiting", reason=reason)
             return
         # First the journal: without an end, a hidden folder that is gone means that it is out.
-        task.journal.append(end, reason=reason)
+        task.journal.append(end, reason=reason, hook=_hook_due(task, end))
         task.publisher.discard()
         _drop_frames(task, published=False)
     except (StorageError, OSError) as error:
         # A full disk must not hide why the run ended; the next start closes the journal.
         _log.warning("%s: the journal could not be closed: %s", task.folder.run_id, error)
+
+
+def _hook_due(task: Task, end: Event) -> bool:
+    service = task.rig.service
+    if end == "published":
+        return service.on_published is not None
+    return end in {"failed", "interrupted"} and service.on_failed is not None
 
 
 def _drop_frames(task: Task, *, published: bool) -> None:

@@ -9,8 +9,10 @@ from typing import Final
 from zstackd.backlog import Job
 from zstackd.control import Control
 from zstackd.durable import make_folder
+from zstackd.hooks import Hooks
 from zstackd.house import House
 from zstackd.intake import Intake
+from zstackd.keeper import Keeper
 from zstackd.past import past_of
 from zstackd.performer import Performer
 from zstackd.reception import Reception
@@ -47,8 +49,13 @@ class Service:
         self._prepare()
         house.stop.listen(house.backlog.close)
         intake = Intake(house.spool.inbox, self.reception, house.stop, house.pulses.of("inbox"))
-        taking = Worker("inbox", intake.run, house.stop)
-        taking.start()
+        helpers = [
+            Worker("inbox", intake.run, house.stop),
+            Worker("hooks", Hooks(house, house.pulses.of("hooks")).run, house.stop),
+            Worker("housekeeping", Keeper(house, house.pulses.of("housekeeping")).run, house.stop),
+        ]
+        for helper in helpers:
+            helper.start()
         _log.info("serving %s: drop run files into %s", house.rig.name, house.spool.inbox)
         try:
             opened()
@@ -59,7 +66,9 @@ class Service:
         finally:
             house.hardware.close()
             house.events.close()
-            taking.join(time.monotonic() + _PATIENCE_S)
+            end_s = time.monotonic() + _PATIENCE_S
+            for helper in helpers:
+                helper.join(end_s)
         cause = house.stop.cause
         if cause is not None and not isinstance(cause, Interrupted):
             raise cause

@@ -37,3 +37,8 @@ class Task:
     tell: Tell = nobody
     gates: Sequence[Gate] = ()
     pulses: Pulses = field(default_factory=Pulses)
+
+    @property
+    def reserve_bytes(self) -> int:
+        """Return what must stay free on every file system."""
+        return round(self.rig.service.reserve_mb * 1e6)

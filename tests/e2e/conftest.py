@@ -125,8 +125,9 @@ class Site:
 
     def journals(self) -> list[list[dict[str, Any]]]:
         """Return the journal of each run, oldest run first."""
-        paths = sorted(self.state.glob("runs/*/journal.jsonl"))
-        return [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
+        paths = self.state.glob("runs/*/journal.jsonl")
+        found = [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
+        return sorted(found, key=lambda journal: str(journal[0]["at"]))
 
     def journal(self) -> list[dict[str, Any]]:
         """Return the journal of the only run."""
@@ -146,6 +147,8 @@ class Site:
 
         def found() -> bool:
             lines = "".join(path.read_text() for path in self.state.glob("runs/*/journal.jsonl"))
+            failed = [line for line in lines.splitlines() if '"event": "failed"' in line]
+            assert event == "failed" or not failed, failed
             return lines.count(f'"event": "{event}"') >= count
 
         self.until(found, f"{count} × {event} in the journals")
