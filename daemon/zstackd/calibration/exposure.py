@@ -9,6 +9,8 @@ from zstackd_drivers.camera import ExposureValues
 from zstackd_drivers.factory import Devices
 
 BRIGHTEST_SHARE = 0.001
+MOST_BRIGHTNESS = 0.95
+"""More than any frame with headroom has on average, so that the headroom decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,9 @@ def find_exposure(devices: Devices, *, headroom: float) -> FoundExposure:
 
     Raises a `HardwareError` where the light is beyond the camera's range.
     """
-    values = devices.camera.lock_exposure(LockedAutoExposure(highlight_headroom=headroom))
+    values = devices.camera.lock_exposure(
+        LockedAutoExposure(target_brightness=MOST_BRIGHTNESS, highlight_headroom=headroom)
+    )
     image = devices.camera.capture(after_ns=devices.clock.monotonic_ns()).image
     full = float(np.iinfo(image.dtype).max)
     counts, _ = np.histogram(image, bins=64, range=(0, full))
