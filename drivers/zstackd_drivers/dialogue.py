@@ -15,7 +15,6 @@ from zstackd_drivers.serial_link import Port, SerialLink
 _log = logging.getLogger(__name__)
 _IDENTIFY_AGAIN_S = 0.5
 _ASK_AGAIN_S = 0.25
-_QUIET_S = 0.05
 _T = TypeVar("_T")
 
 
@@ -25,13 +24,15 @@ class Timeouts:
 
     `reply_s`: to the answer of a command that takes no time; `handshake_s`: to prove the
     firmware's identity; `margin_s`: beyond what a motion takes by calculation; `busy_s`: to the
-    next sign of life of a controller that says it is busy.
+    next sign of life of a controller that says it is busy; `quiet_s`: silence after which nothing
+    more is on its way.
     """
 
     reply_s: float = 2.0
     handshake_s: float = 6.0
     margin_s: float = 2.0
     busy_s: float = 6.0
+    quiet_s: float = 0.05
 
     def scaled(self, factor: float) -> "Timeouts":
         """Return all of them `factor` times as long."""
@@ -216,7 +217,7 @@ class Dialogue:
 
     def _await_line(self) -> bool:
         seen = self._heard.lines
-        return self.wait(lambda: self._heard.lines != seen, _QUIET_S)
+        return self.wait(lambda: self._heard.lines != seen, self.timeouts.quiet_s)
 
     def _await_introduction(self) -> None:
         heard, seen = self._heard, self._heard.greetings

@@ -195,8 +195,7 @@ class FirmwareTwin:
             case Action.UNPLUG:
                 self._port.unplug()
             case Action.REPLUG:
-                self._port.unplug()
-                self._port.plug()
+                self._port.replug()
                 self._firmware.board_reset(now)
             case Action.SILENCE:
                 self._muted = True

@@ -1,7 +1,6 @@
 """A GRBL 1.1 controller in its own units: identity, status, jogs, reset, homing."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -9,12 +8,12 @@ from contextlib import suppress
 from zstackd_config.errors import HardwareError
 from zstackd_config.focus import StepperFocus
 from zstackd_drivers.controller import Machine, Standing, Stopped
-from zstackd_drivers.dialogue import Dialogue, Timeouts
-from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
+from zstackd_drivers.controller_base import ControllerBase
+from zstackd_drivers.dialogue import Timeouts
+from zstackd_drivers.errors import LimitError, LinkError, MotionError
 from zstackd_drivers.grbl_hearing import GrblHearing
 from zstackd_drivers.grbl_protocol import JOG_CANCEL, RESET, STATUS, Reply, is_reply, parse
 from zstackd_drivers.grbl_settings import GrblSettings
-from zstackd_drivers.rest import RestWatch
 from zstackd_drivers.serial_link import Port
 
 _log = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ _BEYOND_TRAVEL = 15
 _SECONDS_A_MINUTE = 60.0
 
 
-class GrblController:
+class GrblController(ControllerBase[GrblHearing]):
     """The dialect; see `Controller` for the promises.
 
     `on_disturbance` hears, with the condition held, why the position is no longer known.
@@ -38,68 +37,35 @@ class GrblController:
         timeouts: Timeouts,
         on_disturbance: Callable[[str], None],
     ) -> None:
-        self._focus = settings
-        self._timeouts = timeouts
+        heard = GrblHearing(on_disturbance)
+        super().__init__(settings, kind="GRBL 1.1", port=port, timeouts=timeouts, heard=heard)
         self._tolerance = 0.0
-        self._heard = GrblHearing(on_disturbance)
-        self._talk = Dialogue(
-            kind="GRBL", port=port, baud=settings.baud, timeouts=timeouts, heard=self._heard
-        )
-
-    @property
-    def condition(self) -> threading.Condition:
-        """Guards and announces all state."""
-        return self._talk.condition
-
-    @property
-    def port(self) -> str:
-        """The device path in use, or used last."""
-        return self._talk.port
-
-    @property
-    def alive(self) -> bool:
-        """Whether the line is open and holds."""
-        return self._talk.alive
-
-    @property
-    def version(self) -> str:
-        """The firmware's words on itself."""
-        return self._heard.version
 
     def reported(self) -> float | None:
         """Return the position last reported; None where none was since the port was opened."""
         status = self._heard.status()
         return None if status is None else status[1]
 
-    def connect(self) -> Machine:
-        """Open the port, prove that GRBL 1.1 answers, stop whatever moves, judge the settings."""
-        self._talk.open()
+    def introduce(self) -> Machine:
+        """Prove that GRBL 1.1 answers, stop whatever moves, judge the settings."""
         # A controller in a critical alarm is deaf to everything but a reset.
         self._talk.identify(b"\n$I\n", wake=self.abort)
-        self._judge_version()
+        if not self.version.startswith("VER:1.1"):
+            raise self.wrong_device()
         self._talk.wait_quiet()
         self._rest()
         self._ask("$$")
         self._heard.expecting_reset = False
-        settings = GrblSettings.judged(self._heard.settings, self._talk.name)
-        machine = settings.machine(self._focus)
+        machine = GrblSettings.judged(self._heard.settings, self._talk.name).machine(self._focus)
         self._tolerance = machine.tolerance
         return machine
 
-    def close(self) -> None:
-        """Release the port; a second call does nothing."""
-        self._talk.close()
-
     def recover(self) -> Machine | None:
-        """Make it answer again after any disturbance; nothing moves afterwards."""
+        """Make it answer again after any disturbance; its settings outlive a reset."""
         if self._talk.alive and self._answers():
             return None
         self.close()
         return self.connect()
-
-    def check(self) -> None:
-        """Raise what has happened since `recover`: LinkError or MotionError."""
-        self._talk.check()
 
     def poll(self) -> Standing:
         """Ask for state and Z; raises LinkError where no report comes, MotionError on an alarm."""
@@ -110,28 +76,28 @@ class GrblController:
         self, way: Sequence[float], *, speed: float, wall_s: float, stopped: Stopped
     ) -> float:  # fmt: skip
         """Jog along `way`; the second jog is accepted while the first still moves."""
-        watch = RestWatch(
-            self._talk.name,
-            poll=self.poll,
-            pause=self._talk.pause,
-            stopped=stopped,
-            margin_s=self._timeouts.margin_s,
-            moving_states={"Jog"},
-            um_per_unit=self._focus.um_per_unit,
-        )
+        watch = self.watch(stopped)
         end = time.monotonic() + wall_s
         for position in way:
             watch.check()
             self._jog(position, _SECONDS_A_MINUTE * speed)
-        return watch.arrive(way[-1], end=end, wall_s=wall_s, tolerance=self._tolerance)
+        return watch.arrive(
+            way[-1],
+            poll=self.poll,
+            moving_state="Jog",
+            end=end,
+            wall_s=wall_s,
+            tolerance=self._tolerance,
+        )
 
     def brake(self, wall_s: float) -> float:
         """Cancel jogs until idle, which keeps the position; reset where that does not happen.
 
         The cancel byte is repeated: one that overtakes the line of its jog has no effect.
         """
-        limit = time.monotonic() + wall_s + self._timeouts.margin_s
-        while time.monotonic() < limit:
+        limit_s = wall_s + self._talk.timeouts.margin_s
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end:
             self._talk.write(JOG_CANCEL)
             standing = self.poll()
             if standing.at_rest:
@@ -139,8 +105,8 @@ class GrblController:
             self._talk.pause(_BRAKE_AGAIN_S, lambda: False)
         self._reset()
         raise MotionError(
-            f"{self._talk.name} did not brake within {wall_s + self._timeouts.margin_s:.3g} s and "
-            "was reset: home it, or confirm where it stands"
+            f"{self._talk.name} did not brake within {limit_s:.3g} s and was reset: home it, or "
+            "confirm where it stands"
         )
 
     def home(self, limit_s: float, stopped: Stopped) -> None:
@@ -167,15 +133,6 @@ class GrblController:
 
     # Connecting.
 
-    def _judge_version(self) -> None:
-        if self.version.startswith("VER:1.1"):
-            return
-        words = self.version or " / ".join(self._heard.strange)
-        raise WrongDeviceError(
-            f"serial port {self.port} is not GRBL 1.1: it says {words[:80]!r}; correct "
-            "focus.port, focus.baud or focus.driver"
-        )
-
     def _answers(self) -> bool:
         try:
             with self._talk.expecting_reset():
@@ -198,7 +155,7 @@ class GrblController:
     def _reset(self) -> None:
         """Reset the firmware and wait for its banner; motion stops, position may be lost."""
         with self._talk.expecting_reset():
-            end = time.monotonic() + self._timeouts.handshake_s
+            end = time.monotonic() + self._talk.timeouts.handshake_s
             seen = self._heard.greetings
             while self._heard.greetings == seen:
                 if not self._talk.alive or time.monotonic() > end:

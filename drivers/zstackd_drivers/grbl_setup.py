@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from zstackd_config.focus import StepperFocus
 from zstackd_config.rig import Simulation
+from zstackd_drivers.other_firmware import Kind
 from zstackd_drivers.twin_setup import TwinSetup, reach
 
 _STEP_UM = 0.25
@@ -29,7 +30,7 @@ class GrblSetup(TwinSetup):
     """
 
     settings: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
-    firmware: Literal["grbl", "grbl-0.9", "marlin", "silent"] = "grbl"
+    firmware: Literal["grbl"] | Kind = "grbl"
     blank_eeprom: bool = False
     home_fails: bool = False
 

@@ -1,14 +1,14 @@
 """A Marlin controller in its own units: identity, numbered lines, moves, homing, quick stop."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 
 from zstackd_config.focus import StepperFocus
 from zstackd_drivers.controller import Machine, Standing, Stopped
-from zstackd_drivers.dialogue import Dialogue, Timeouts
-from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
+from zstackd_drivers.controller_base import ControllerBase
+from zstackd_drivers.dialogue import Timeouts
+from zstackd_drivers.errors import LimitError, LinkError, MotionError
 from zstackd_drivers.marlin_hearing import MarlinHearing
 from zstackd_drivers.marlin_lines import NumberedLines
 from zstackd_drivers.marlin_protocol import (
@@ -16,7 +16,6 @@ from zstackd_drivers.marlin_protocol import (
     Position,
 )
 from zstackd_drivers.marlin_settings import MarlinSettings
-from zstackd_drivers.rest import RestWatch
 from zstackd_drivers.serial_link import Port
 
 _log = logging.getLogger(__name__)
@@ -26,7 +25,7 @@ _REPORT_UNITS = 0.01
 _PREPARE = ("G21", "G90", "M84 S0", "M503", "M211")
 
 
-class MarlinController:
+class MarlinController(ControllerBase[MarlinHearing]):
     """The dialect; see `Controller` for the promises.
 
     `on_disturbance` hears, with the condition held, why the position is no longer known.
@@ -40,36 +39,12 @@ class MarlinController:
         timeouts: Timeouts,
         on_disturbance: Callable[[str], None],
     ) -> None:
-        self._focus = settings
-        self._timeouts = timeouts
+        heard = MarlinHearing(on_disturbance, busy_s=timeouts.busy_s)
+        super().__init__(settings, kind="Marlin", port=port, timeouts=timeouts, heard=heard)
+        self._lines = NumberedLines(self._talk, heard)
         self._settings: MarlinSettings | None = None
         self._speed = 0.0
         self._under_way = False
-        self._heard = MarlinHearing(on_disturbance, busy_s=timeouts.busy_s)
-        self._talk = Dialogue(
-            kind="Marlin", port=port, baud=settings.baud, timeouts=timeouts, heard=self._heard
-        )
-        self._lines = NumberedLines(self._talk, self._heard)
-
-    @property
-    def condition(self) -> threading.Condition:
-        """Guards and announces all state."""
-        return self._talk.condition
-
-    @property
-    def port(self) -> str:
-        """The device path in use, or used last."""
-        return self._talk.port
-
-    @property
-    def alive(self) -> bool:
-        """Whether the line is open and holds."""
-        return self._talk.alive
-
-    @property
-    def version(self) -> str:
-        """The firmware's words on itself."""
-        return self._heard.version
 
     def reported(self) -> float | None:
         """Return the position last reported; None where none was since the port was opened."""
@@ -78,30 +53,25 @@ class MarlinController:
             return None
         return position.count / settings.steps_per_unit
 
-    def connect(self) -> Machine:
-        """Open the port, prove that Marlin answers, stop whatever moves, judge the settings."""
-        self._talk.open()
-        return self._introduce()
-
-    def close(self) -> None:
-        """Release the port; a second call does nothing."""
-        self._talk.close()
-
-    def recover(self) -> Machine | None:
-        """Make it answer again after any disturbance; nothing moves afterwards."""
-        if self._talk.alive and not self._talk.disturbed:
-            return None
-        if self._talk.alive:
-            try:
-                return self._introduce()
-            except LinkError as error:
-                _log.info("%s: to be opened again, since %s", self.port, error)
-        self.close()
-        return self.connect()
-
-    def check(self) -> None:
-        """Raise what has happened since `recover`: LinkError or MotionError."""
-        self._talk.check()
+    def introduce(self) -> Machine:
+        """Prove that Marlin answers, stop whatever moves, judge the settings."""
+        with self.condition:
+            self._heard.begin()
+        self._talk.identify(b"\nM115\n", wake=self._talk.reboot)
+        if not self.version:
+            raise self.wrong_device()
+        self._talk.wait_quiet()
+        self._talk.accept()
+        self._lines.raw("M410")
+        self._lines.begin()
+        for command in _PREPARE:
+            self._lines.do(command)
+        self._settings = MarlinSettings.judged(
+            self._heard.settings, self._heard.end_stops, self._talk.name
+        )
+        self.poll()
+        self._heard.expecting_reset = False
+        return self._settings.machine(self._focus)
 
     def poll(self) -> Standing:
         """Wait for motion to end, and ask for the steps; raises LinkError where that fails."""
@@ -113,7 +83,7 @@ class MarlinController:
     ) -> float:  # fmt: skip
         """Queue the motions, wait while they last, and let M400 tell that they ended."""
         self._refuse_beyond_end_stops(way)
-        watch = self._watch(stopped)
+        watch = self.watch(stopped)
         self._speed, self._under_way = speed, False
         end = time.monotonic() + wall_s
         for position in way:
@@ -165,50 +135,10 @@ class MarlinController:
         """Stop at once and wait for nothing."""
         self._talk.write(QUICK_STOP)
 
-    # Connecting.
-
-    def _introduce(self) -> Machine:
-        with self.condition:
-            self._heard.begin()
-        self._talk.identify(b"\nM115\n", wake=self._talk.reboot)
-        self._judge_version()
-        self._talk.wait_quiet()
-        self._talk.accept()
-        self._lines.raw("M410")
-        self._lines.begin()
-        for command in _PREPARE:
-            self._lines.do(command)
-        self._settings = MarlinSettings.judged(
-            self._heard.settings, self._heard.end_stops, self._talk.name
-        )
-        self.poll()
-        self._heard.expecting_reset = False
-        return self._settings.machine(self._focus)
-
-    def _judge_version(self) -> None:
-        if not self.version:
-            words = " / ".join(self._heard.strange)
-            raise WrongDeviceError(
-                f"serial port {self.port} is not Marlin: it says {words[:80]!r}; correct "
-                "focus.port, focus.baud or focus.driver"
-            )
-
     def _ready(self) -> MarlinSettings:
         if self._settings is None:
             raise LinkError(f"{self._talk.name} is not open")
         return self._settings
-
-    # Moving.
-
-    def _watch(self, stopped: Stopped) -> RestWatch:
-        return RestWatch(
-            self._talk.name,
-            poll=self.poll,
-            pause=self._talk.pause,
-            stopped=stopped,
-            margin_s=self._timeouts.margin_s,
-            um_per_unit=self._focus.um_per_unit,
-        )
 
     def _refuse_beyond_end_stops(self, way: Sequence[float]) -> None:
         for position in way:
@@ -220,7 +150,7 @@ class MarlinController:
 
     def _finish(self, wall_s: float, stopped: Stopped) -> None:
         """Wait until motion has ended, which may take `wall_s` more and the margin."""
-        limit_s = wall_s + self._timeouts.margin_s
+        limit_s = wall_s + self._talk.timeouts.margin_s
         try:
             self._lines.do("M400", at_most_s=limit_s, stopped=stopped)
         except LinkError as error:

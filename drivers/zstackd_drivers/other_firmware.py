@@ -1,15 +1,15 @@
-"""Controllers that are not GRBL 1.1, to prove that the driver refuses them."""
+"""Controllers that no driver is for, to prove that each refuses them."""
 
 from typing import Literal
 
 from zstackd_drivers.twin_setup import TwinSetup, Witness
 
-Kind = Literal["grbl-0.9", "marlin", "silent"]
+Kind = Literal["grbl-0.9", "repetier", "silent"]
 _NS = 1_000_000_000
 _BOOT_S = 1.4
 _GREETINGS: dict[Kind, list[str]] = {
     "grbl-0.9": ["", "Grbl 0.9j ['$' for help]"],
-    "marlin": ["start", "echo:Marlin 2.1.2", "echo: Last Updated: 2023-01-01"],
+    "repetier": ["start", "Info:Repetier_1.0.4", "Info:External Reset"],
     "silent": [],
 }
 
@@ -67,8 +67,8 @@ class OtherFirmware:
         """Have nothing that could hang."""
 
     def _answer(self, line: str) -> None:
-        if self._kind == "marlin" and line:
-            self._say(f'echo:Unknown command: "{line}"', "ok")
+        if self._kind == "repetier" and line:
+            self._say(f"Error:Unknown command {line}", "ok")
         elif self._kind == "grbl-0.9":
             self._say("[0.9j.20160303:]", "ok")
 

@@ -51,6 +51,14 @@ class PtyPort:
         os.set_blocking(self._master, False)
         self._point_link()
 
+    def replug(self) -> None:
+        """Vanish and appear at once, under another name."""
+        old, self._master = self._master, -1
+        self.client_present = False
+        self.plug()
+        if old >= 0:
+            os.close(old)
+
     def unplug(self) -> None:
         """Vanish, as an adapter pulled out of its socket does."""
         if self._master >= 0:
@@ -79,20 +87,18 @@ class PtyPort:
 
     def read(self, timeout_s: float) -> bytes:
         """Return bytes from the client, or none after `timeout_s`, `wake` or a change of client."""
-        poller = select.poll()
-        poller.register(self._wake_read, select.POLLIN)
+        awaited = [self._wake_read]
         if self._master >= 0 and self.client_present:
-            poller.register(self._master, select.POLLIN)
+            awaited.append(self._master)
         elif self._master >= 0 and self._notice_client():
             return b""
         elif self._master >= 0:
             timeout_s = min(timeout_s, _ABSENT_POLL_S)
-        events = dict(poller.poll(max(0.0, timeout_s) * 1000))
-        if self._wake_read in events:
+        # Unlike poll, select knows less than a millisecond.
+        ready, _, _ = select.select(awaited, [], [], max(0.0, timeout_s))
+        if self._wake_read in ready:
             os.read(self._wake_read, 4096)
-        if self._master not in events:
-            return b""
-        return self._take(events[self._master])
+        return self._take() if self._master in ready else b""
 
     def write(self, data: bytes) -> None:
         """Send to the client; what nobody listens to, or has no room, is lost as on a wire."""
@@ -109,11 +115,12 @@ class PtyPort:
         self.client_present = not any(flags & select.POLLHUP for _, flags in poller.poll(0))
         return self.client_present
 
-    def _take(self, flags: int) -> bytes:
-        if flags & select.POLLIN:
+    def _take(self) -> bytes:
+        try:
             return os.read(self._master, 4096)
-        self.client_present = False
-        return b""
+        except OSError:
+            self.client_present = False
+            return b""
 
     def _point_link(self) -> None:
         if self._link is None:

@@ -1,7 +1,7 @@
 """Watching a motion until the motor stands where it was sent, or until that cannot be any more."""
 
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from zstackd_config.errors import Interrupted
@@ -18,19 +18,13 @@ _SLACK = 0.2
 
 @dataclass(frozen=True, slots=True)
 class RestWatch:
-    """Polls now and then during the motion, and often once it should be over.
-
-    `moving_states` are those in which waiting makes sense; in any other but rest it does not.
-    Positions are in controller units.
-    """
+    """Patience with one motion, and an end to it. Positions are in controller units."""
 
     name: str
-    poll: Callable[[], Standing]
     pause: Callable[[float, Callable[[], bool]], None]
     stopped: Stopped
     margin_s: float
     um_per_unit: float
-    moving_states: Set[str] = frozenset()
 
     def check(self) -> None:
         """Raise Interrupted where a stop was asked for."""
@@ -40,13 +34,23 @@ class RestWatch:
     def expect(self, standing: Standing, target: float, *, tolerance: float) -> None:
         """Raise MotionError where the motor does not stand at `target`."""
         if not standing.at_rest or abs(standing.position - target) > tolerance:
-            self._expect_motion(standing, target, _PATIENCE)
+            self._expect_motion(standing, target, misses=_PATIENCE, moving_state="")
 
-    def arrive(self, target: float, *, end: float, wall_s: float, tolerance: float) -> float:
+    def arrive(
+        self,
+        target: float,
+        *,
+        poll: Callable[[], Standing],
+        moving_state: str,
+        end: float,
+        wall_s: float,
+        tolerance: float,
+    ) -> float:
         """Return the position reported at rest, within `tolerance` of `target`.
 
-        `end` is when the motion of `wall_s` should be over, by `time.monotonic`. Raises
-        Interrupted, or MotionError where the motor stands elsewhere or is late.
+        Polls now and then during the motion, and often once it should be over: `end` is when the
+        motion of `wall_s` should be, by `time.monotonic`. Waiting makes sense in `moving_state`
+        only. Raises Interrupted, or MotionError where the motor stands elsewhere or is late.
         """
         limit = end + _SLACK * wall_s + self.margin_s
         misses, interval = 0, _FIRST_POLL_S
@@ -54,11 +58,11 @@ class RestWatch:
             left = end - time.monotonic()
             self.pause(min(left, _PROGRESS_S) if left > 0 else interval, self.stopped)
             self.check()
-            standing = self.poll()
+            standing = poll()
             if standing.at_rest and abs(standing.position - target) <= tolerance:
                 return standing.position
             misses += standing.at_rest
-            self._expect_motion(standing, target, misses)
+            self._expect_motion(standing, target, misses=misses, moving_state=moving_state)
             if time.monotonic() > limit:
                 raise MotionError(
                     f"{self.name} is stuck {self._short(standing, target)} from where it was sent "
@@ -68,9 +72,11 @@ class RestWatch:
             if left <= 0:
                 interval = min(_POLL_GROWTH * interval, _SLOWEST_POLL_S)
 
-    def _expect_motion(self, standing: Standing, target: float, misses: int) -> None:
+    def _expect_motion(
+        self, standing: Standing, target: float, *, misses: int, moving_state: str
+    ) -> None:
         # Rest elsewhere, once, may be a report spoilt on the line, or older than the next motion.
-        if standing.state in self.moving_states or (standing.at_rest and misses < _PATIENCE):
+        if standing.state == moving_state or (standing.at_rest and misses < _PATIENCE):
             return
         short = self._short(standing, target)
         if standing.at_rest:

@@ -134,6 +134,11 @@ class SteppingAxis:
             self._stops += 1
             homing = self._homing
             self._controller.condition.notify_all()
+        if not self._controller.alive:
+            raise LinkError(
+                f"{self.name} cannot be told to stop, for its line is not open: if it moves, cut "
+                "the motor's power"
+            )
         self._controller.stop(homing=homing)
 
     def move_duration_s(self, from_um: float, to_um: float) -> float:

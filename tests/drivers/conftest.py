@@ -1,47 +1,112 @@
-"""A bench per focus-axis driver: the driver on its firmware twin, in fast rig time."""
+"""A bench per focus-axis driver: the driver on its firmware twin, in fast rig time.
+
+With `--hardware-rig RIG.yaml` the conformance tests run on the controller of that rig instead.
+The axis will move over its whole range: nothing must stand in its way.
+"""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from zstackd_config.focus import GrblFocus
+from zstackd_config.focus import GrblFocus, MarlinFocus, SangaboardFocus, StepperFocus
+from zstackd_config.load import load_rig
 from zstackd_config.rig import Simulation
-from zstackd_drivers.clock import ScaledClock
+from zstackd_drivers.clock import Clock, ScaledClock, SystemClock
 from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.dialogue import Timeouts
+from zstackd_drivers.firmware_twin import Firmware, FirmwareTwin
+from zstackd_drivers.grbl_firmware import GrblFirmware
 from zstackd_drivers.grbl_setup import GrblSetup
-from zstackd_drivers.grbl_twin import GrblTwin
+from zstackd_drivers.marlin_firmware import MarlinFirmware
+from zstackd_drivers.marlin_setup import MarlinSetup
+from zstackd_drivers.other_firmware import Kind, OtherFirmware
 from zstackd_drivers.port_search import NamedPort
+from zstackd_drivers.sangaboard_firmware import SangaboardFirmware
+from zstackd_drivers.sangaboard_setup import SangaboardSetup
 from zstackd_drivers.stepping_axis import SteppingAxis
 from zstackd_drivers.twin_faults import Fault
+from zstackd_drivers.twin_setup import TwinSetup
 
-TIME_SCALE = 100.0
-TIMEOUTS = Timeouts(reply_s=1.0, handshake_s=3.0, margin_s=0.5)
-FOCUS = GrblFocus(
-    driver="grbl",
-    port="simulated",
-    origin_um=6000.0,
-    limits_um=(0.0, 5000.0),
-    backlash_um=10.0,
-    speed_um_per_s=500.0,
-    settle_ms=20.0,
+TIMEOUTS = Timeouts(reply_s=0.4, handshake_s=1.2, margin_s=0.3, busy_s=0.4, quiet_s=0.015)
+LIMITS: dict[str, Any] = {
+    "port": "simulated",
+    "limits_um": (0.0, 5000.0),
+    "backlash_um": 10.0,
+    "speed_um_per_s": 500.0,
+    "settle_ms": 20.0,
+}
+
+
+@dataclass(frozen=True)
+class Driver:
+    """How to build one driver's twin; `when_confirmed` changes the setup where nobody homes."""
+
+    focus: StepperFocus
+    setup: Callable[[StepperFocus, Simulation], TwinSetup]
+    firmware: Callable[[Any], Firmware]
+    identity: str
+    time_scale: float = 100.0
+    when_confirmed: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _sangaboard_setup(focus: StepperFocus, simulation: Simulation) -> TwinSetup:
+    """A board with a switch at the low end, where it counts 0."""
+    setup = SangaboardSetup.from_rig(focus, simulation)
+    travel = (0.0, setup.travel[1])
+    return replace(setup, travel=travel, start=8000.0, end_stops=("min",), retreat_steps=500)
+
+
+def _sangaboard_0_5(focus: StepperFocus, simulation: Simulation) -> TwinSetup:
+    return replace(_sangaboard_setup(focus, simulation), version="0.5.1")  # type: ignore[call-arg]
+
+
+SANGABOARD = SangaboardFocus(
+    driver="sangaboard", um_per_unit=0.25, origin_um=-1500.0, reference="home", **LIMITS
 )
+DRIVERS = {
+    "grbl": Driver(
+        GrblFocus(driver="grbl", origin_um=6000.0, **LIMITS),
+        GrblSetup.from_rig,
+        GrblFirmware,
+        "VER:1.1h",
+        when_confirmed={"settings": {20: 0}},
+    ),
+    "marlin": Driver(
+        MarlinFocus(driver="marlin", origin_um=-1500.0, **LIMITS),
+        MarlinSetup.from_rig,
+        MarlinFirmware,
+        "Marlin 2.1",
+        when_confirmed={"soft_end_stops": False},
+    ),
+    "sangaboard-0.5": Driver(
+        SANGABOARD, _sangaboard_0_5, SangaboardFirmware, "Firmware v0.5.1", time_scale=150.0
+    ),
+    "sangaboard-1": Driver(
+        SANGABOARD, _sangaboard_setup, SangaboardFirmware, "Firmware v1.0.1", time_scale=300.0
+    ),
+}
 
 
 @dataclass(frozen=True)
 class AxisBench:
-    """One driver and the twin at the other end of its line."""
+    """One driver and what is at the other end of its line; `truth` is None on real hardware."""
 
     axis: SteppingAxis
-    twin: GrblTwin
-    clock: ScaledClock
-    focus: GrblFocus
+    truth: FirmwareTwin | None
+    clock: Clock
+    focus: StepperFocus
+    identity: str
+
+    @property
+    def twin(self) -> FirmwareTwin:
+        assert self.truth is not None, "this test needs a twin"
+        return self.truth
 
     def wait_until(self, predicate: Callable[[], bool], seconds: float = 5.0) -> None:
         end = time.monotonic() + seconds
@@ -49,38 +114,113 @@ class AxisBench:
             assert time.monotonic() < end, "it did not happen in time"
             time.sleep(0.001)
 
+    def confirm(self, position_um: float | None = None) -> None:
+        """Confirm a height; on a twin, by default the true one."""
+        if self.truth is not None:
+            self.truth.operator_confirms()
+            position_um = self.truth.motor_position_um() if position_um is None else position_um
+        self.axis.confirm(2500.0 if position_um is None else position_um)
+
 
 OpenBench = Callable[..., AbstractContextManager[AxisBench]]
 
 
-@contextmanager
-def grbl_bench(
-    *faults: Fault,
-    scale: float = TIME_SCALE,
-    settings: dict[int, float] | None = None,
-    link: Path | None = None,
-    focus_changes: dict[str, Any] | None = None,
-    true_backlash_um: float = 8.0,
-    timeouts: Timeouts = TIMEOUTS,
-    **setup_changes: Any,
-) -> Iterator[AxisBench]:
-    clock = ScaledClock(scale)
-    focus = FOCUS.model_copy(update=focus_changes or {})
-    setup = GrblSetup.from_rig(focus, Simulation(backlash_um=true_backlash_um))
-    setup = replace(setup, settings={**setup.settings, **(settings or {})}, **setup_changes)
-    with GrblTwin(setup=setup, clock=clock, faults=faults, link=link) as twin:
-        port = str(link or twin.port)
-        made = make_axis(focus, port=NamedPort(port), clock=clock, timeouts=timeouts)
-        with made as axis:
-            yield AxisBench(axis, twin, clock, focus)
+def bench_of(driver: Driver) -> OpenBench:
+    @contextmanager
+    def bench(
+        *faults: Fault,
+        scale: float | None = None,
+        link: Path | None = None,
+        confirmed: bool = False,
+        focus_changes: dict[str, Any] | None = None,
+        true_backlash_um: float = 8.0,
+        timeouts: Timeouts = TIMEOUTS,
+        other: Kind | None = None,
+        **setup_changes: Any,
+    ) -> Iterator[AxisBench]:
+        clock = ScaledClock(scale or driver.time_scale)
+        focus = driver.focus.model_copy(update=focus_changes or {})
+        setup = driver.setup(focus, Simulation(backlash_um=true_backlash_um))
+        setup = _changed(setup, {**(driver.when_confirmed if confirmed else {}), **setup_changes})
+        firmware = OtherFirmware(other, setup) if other else driver.firmware(setup)
+        with FirmwareTwin(firmware, setup=setup, clock=clock, faults=faults, link=link) as twin:
+            port = NamedPort(str(link or twin.port))
+            with make_axis(focus, port=port, clock=clock, timeouts=timeouts) as axis:
+                yield AxisBench(axis, twin, clock, focus, driver.identity)
+
+    return bench
 
 
-BENCHES: dict[str, OpenBench] = {"grbl": grbl_bench}
+def _changed(setup: TwinSetup, changes: dict[str, Any]) -> TwinSetup:
+    if "settings" in changes:
+        assert isinstance(setup, GrblSetup)
+        changes = {**changes, "settings": {**setup.settings, **changes["settings"]}}
+    return replace(setup, **changes)
 
 
-@pytest.fixture(params=sorted(BENCHES))
+def hardware_bench(rig_file: Path) -> OpenBench:
+    """The bench of a real rig; arguments that describe a twin have no effect on it."""
+
+    @contextmanager
+    def bench(*, focus_changes: dict[str, Any] | None = None, **_: Any) -> Iterator[AxisBench]:
+        focus = load_rig(rig_file).focus.model_copy(update=focus_changes or {})
+        clock = SystemClock()
+        with make_axis(focus, port=NamedPort(focus.port), clock=clock) as axis:
+            yield AxisBench(axis, None, clock, focus, "")
+
+    return bench
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--hardware-rig",
+        type=Path,
+        metavar="RIG.yaml",
+        help="run the axis conformance tests on the controller of this rig, which will move",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run `any_bench` on every twin, or on real hardware; `open_bench` on every twin."""
+    rig_file = metafunc.config.getoption("--hardware-rig", default=None)
+    if "any_bench" in metafunc.fixturenames:
+        names = ["hardware"] if rig_file else sorted(DRIVERS)
+        metafunc.parametrize("any_bench", names, indirect=True)
+    if "open_bench" in metafunc.fixturenames:
+        metafunc.parametrize("open_bench", sorted(DRIVERS), indirect=True)
+
+
+@pytest.fixture
+def any_bench(request: pytest.FixtureRequest) -> OpenBench:
+    if request.param == "hardware":
+        return hardware_bench(request.config.getoption("--hardware-rig"))
+    return bench_of(DRIVERS[request.param])
+
+
+@pytest.fixture
 def open_bench(request: pytest.FixtureRequest) -> OpenBench:
-    return BENCHES[request.param]
+    return bench_of(DRIVERS[request.param])
+
+
+@pytest.fixture(scope="session")
+def benches() -> dict[str, OpenBench]:
+    """Every driver's bench, for tests that open one many times."""
+    return {name: bench_of(driver) for name, driver in DRIVERS.items()}
+
+
+@pytest.fixture(scope="session")
+def grbl_bench() -> OpenBench:
+    return bench_of(DRIVERS["grbl"])
+
+
+@pytest.fixture(scope="session")
+def marlin_bench() -> OpenBench:
+    return bench_of(DRIVERS["marlin"])
+
+
+@pytest.fixture(scope="session")
+def sangaboard_bench() -> OpenBench:
+    return bench_of(DRIVERS["sangaboard-1"])
 
 
 @pytest.fixture
@@ -100,9 +240,3 @@ def _descriptors() -> set[str]:
         except FileNotFoundError:
             continue
     return found
-
-
-@pytest.fixture(scope="session")
-def bench_factory() -> OpenBench:
-    """The GRBL bench for tests that open it many times."""
-    return grbl_bench

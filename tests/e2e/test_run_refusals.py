@@ -48,7 +48,7 @@ def test_port_that_does_not_exist(site: Site) -> None:
 
 
 def test_controller_that_is_not_grbl(site: Site) -> None:
-    with site.controller("marlin") as twin:
+    with site.controller("repetier") as twin:
         rig = site.rig(focus={"port": twin.port})
         line = one_line(site.zstackd("run", site.run(), "--rig", rig), 3)
         assert twin.motions == 0

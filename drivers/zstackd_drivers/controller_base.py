@@ -1,0 +1,107 @@
+"""What the controllers of all dialects share: the line, and starting anew on it."""
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+from zstackd_config.focus import StepperFocus
+from zstackd_drivers.controller import Machine, Stopped
+from zstackd_drivers.dialogue import Dialogue, Timeouts
+from zstackd_drivers.errors import LinkError, WrongDeviceError
+from zstackd_drivers.hearing import Hearing
+from zstackd_drivers.rest import RestWatch
+from zstackd_drivers.serial_link import Port
+
+_log = logging.getLogger(__name__)
+_Heard = TypeVar("_Heard", bound=Hearing)
+
+
+class ControllerBase(ABC, Generic[_Heard]):
+    """Half a `Controller`; a dialect adds `introduce` and all that moves.
+
+    `kind` is the firmware's name as in messages.
+    """
+
+    def __init__(
+        self,
+        settings: StepperFocus,
+        *,
+        kind: str,
+        port: Port,
+        timeouts: Timeouts,
+        heard: _Heard,
+    ) -> None:
+        self._focus = settings
+        self._kind = kind
+        self._heard = heard
+        self._talk = Dialogue(
+            kind=kind, port=port, baud=settings.baud, timeouts=timeouts, heard=heard
+        )
+
+    @property
+    def condition(self) -> threading.Condition:
+        """Guards and announces all state."""
+        return self._talk.condition
+
+    @property
+    def port(self) -> str:
+        """The device path in use, or used last."""
+        return self._talk.port
+
+    @property
+    def alive(self) -> bool:
+        """Whether the line is open and holds."""
+        return self._talk.alive
+
+    @property
+    def version(self) -> str:
+        """The firmware's words on itself."""
+        return self._heard.version
+
+    @abstractmethod
+    def introduce(self) -> Machine:
+        """On an open line, prove the firmware's identity, stop what moves, read the settings."""
+
+    def connect(self) -> Machine:
+        """Open the port, prove the firmware's identity, stop whatever moves, read the settings."""
+        self._talk.open()
+        return self.introduce()
+
+    def close(self) -> None:
+        """Release the port; a second call does nothing."""
+        self._talk.close()
+
+    def recover(self) -> Machine | None:
+        """Make it answer again after any disturbance; nothing moves afterwards."""
+        if self._talk.alive and not self._talk.disturbed:
+            return None
+        if self._talk.alive:
+            try:
+                return self.introduce()
+            except LinkError as error:
+                _log.info("%s: to be opened again, since %s", self.port, error)
+        self.close()
+        return self.connect()
+
+    def check(self) -> None:
+        """Raise what has happened since `connect` or `recover`: LinkError or MotionError."""
+        self._talk.check()
+
+    def wrong_device(self) -> WrongDeviceError:
+        """Return the error that tells what is at the other end instead."""
+        words = self.version or " / ".join(self._heard.strange)
+        return WrongDeviceError(
+            f"serial port {self.port} is not {self._kind}: it says {words[:80]!r}; correct "
+            "focus.port, focus.baud or focus.driver"
+        )
+
+    def watch(self, stopped: Stopped) -> RestWatch:
+        """Return what watches one motion."""
+        return RestWatch(
+            self._talk.name,
+            pause=self._talk.pause,
+            stopped=stopped,
+            margin_s=self._talk.timeouts.margin_s,
+            um_per_unit=self._focus.um_per_unit,
+        )

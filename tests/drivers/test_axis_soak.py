@@ -1,0 +1,112 @@
+"""Many moves with faults at random: afterwards the position is right, or it is not claimed."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zstackd_config.errors import HardwareError
+from zstackd_drivers.axis import Reference
+from zstackd_drivers.dialogue import Timeouts
+from zstackd_drivers.twin_faults import Action, Fault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.drivers.conftest import AxisBench, OpenBench
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+TIMEOUTS = Timeouts(reply_s=0.3, handshake_s=2.0, margin_s=0.2, busy_s=0.3, quiet_s=0.015)
+HEALING = [action for action in Action if action not in {Action.SILENCE, Action.UNPLUG}]
+SHORT_MOVES, LONG_MOVES = 60, 1000
+FAULT_SHARE = 0.25
+TIME_SCALE = 300.0
+
+
+def assert_never_wrong(bench: AxisBench) -> None:
+    state = bench.axis.snapshot()
+    if state.reference is Reference.REFERENCED:
+        assert state.position_um == pytest.approx(bench.twin.motor_position_um(), abs=1.01)
+    assert bench.twin.violations == []
+
+
+def soak(bench: AxisBench, moves: int, seed: int) -> dict[Action, int]:
+    """Make moves, some of them with a fault; return how often each fault cost the position."""
+    dice = random.Random(seed)  # noqa: S311 - no secret
+    costs = dict.fromkeys(HEALING, 0)
+    bench.axis.home()
+    for _ in range(moves):
+        action = dice.choice(HEALING) if dice.random() < FAULT_SHARE else None
+        if action is not None:
+            delay_s = dice.choice([0.0, 0.02, 0.2, 1.0])
+            bench.twin.script(Fault(action, on_motion=1, delay_s=delay_s))
+        try:
+            bench.axis.move_to(dice.uniform(50.0, 4950.0))
+        except HardwareError:
+            assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+            costs[action or Action.RESET] += 1
+            home_again(bench)
+        assert_never_wrong(bench)
+    return costs
+
+
+def home_again(bench: AxisBench) -> None:
+    """Home, in several attempts where a fault strikes the homing too."""
+    for _ in range(5):
+        try:
+            bench.axis.home()
+        except HardwareError:
+            continue
+        return
+    pytest.fail("the axis cannot be homed any more")
+
+
+def test_random_faults_never_make_the_position_wrong(open_bench: OpenBench, tmp_path: Path) -> None:
+    with open_bench(scale=TIME_SCALE, timeouts=TIMEOUTS, link=tmp_path / "port") as bench:
+        costs = soak(bench, SHORT_MOVES, seed=1)
+        assert sum(costs.values()) > 0
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", [7])
+def test_a_thousand_moves_with_random_faults(
+    open_bench: OpenBench, tmp_path: Path, seed: int
+) -> None:
+    with open_bench(scale=TIME_SCALE, timeouts=TIMEOUTS, link=tmp_path / "port") as bench:
+        soak(bench, LONG_MOVES, seed)
+
+
+PLANS = st.lists(
+    st.tuples(
+        st.integers(min_value=60, max_value=19_900).map(lambda quarter: quarter / 4),
+        st.sampled_from([None, None, None, *Action]),
+        st.sampled_from([0.0, 0.05, 0.5]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("driver", ["grbl", "marlin", "sangaboard-0.5", "sangaboard-1"])
+@settings(max_examples=6, deadline=None)
+@given(plan=PLANS)
+def test_any_plan_ends_in_the_right_place_or_unreferenced(
+    benches: dict[str, OpenBench], driver: str, plan: list[tuple[float, Action | None, float]]
+) -> None:
+    with benches[driver](scale=400.0, timeouts=TIMEOUTS) as bench:
+        bench.axis.home()
+        for z, action, delay_s in plan:
+            if action is not None:
+                bench.twin.script(Fault(action, on_motion=1, delay_s=delay_s))
+            try:
+                bench.axis.move_to(z)
+            except HardwareError:
+                assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+                break
+            assert bench.twin.motor_position_um() == pytest.approx(z, abs=0.13)
+        assert bench.twin.violations == []
