@@ -3,15 +3,26 @@
 import logging
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from zstackd.durable import sha256_of
-from zstackd.manifest import Manifest
 from zstackd.past import Past
 from zstackd.publish import Publisher
 from zstackd_config.errors import StorageError
 
 _log = logging.getLogger(__name__)
+
+
+class _File(BaseModel):
+    name: str
+    sha256: str
+
+
+class Promise(BaseModel):
+    """The part of a manifest that every version of it has."""
+
+    run_id: str
+    files: tuple[_File, ...]
 
 
 def result_already_out(past: Past, publisher: Publisher) -> Path | None:
@@ -66,9 +77,9 @@ def is_whole(folder: Path) -> bool:
         return False
 
 
-def manifest_in(folder: Path) -> Manifest | None:
-    """Return the manifest of a result; None where there is none, or it is no manifest."""
+def manifest_in(folder: Path) -> Promise | None:
+    """Return what the manifest of a result promises; None where there is none."""
     try:
-        return Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+        return Promise.model_validate_json((folder / "manifest.json").read_bytes())
     except (OSError, ValidationError):
         return None

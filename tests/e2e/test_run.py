@@ -90,7 +90,7 @@ def test_the_program_adds_little_to_what_the_rig_needs(site: Site) -> None:
     """Forty planes in real time; a busy machine gets a second chance, a slow program none."""
     rig = site.rig(simulation={"time_scale": 1}, focus={"settle_ms": 200})
     run = site.run(z_plan={"bottom": 0, "top": 195, "step": 5})
-    ratios = []
+    ratios: list[float] = []
     while len(ratios) < 2 and not any(ratio <= MOST_RATIO for ratio in ratios):
         output = f"output{len(ratios)}"
         assert site.zstackd("run", run, "--rig", rig, "--output", output).returncode == 0

@@ -1,0 +1,85 @@
+"""Hooks are bounded in time and in output, are ended with all they started, and never harm."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from zstackd.halt import Halt
+from zstackd.hooks import OUTPUT_BYTES, run_hook
+from zstackd_config.service import Hook
+
+
+def hook(code: str, timeout_s: float = 20) -> Hook:
+    return Hook(command=(sys.executable, "-c", code), timeout_s=timeout_s)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_status_and_output_are_told_and_the_environment_is_given() -> None:
+    code = "import os, sys; print(os.environ['ZSTACKD_NAME']); sys.exit(3)"
+    end = run_hook(hook(code), {"ZSTACKD_NAME": "Käfer"}, Halt())
+    assert (end.status, end.output, end.note) == (3, "Käfer", None)
+
+
+def test_only_the_end_of_much_output_is_kept() -> None:
+    code = "for i in range(200000): print(i)"
+    end = run_hook(hook(code), {}, Halt())
+    assert end.status == 0
+    assert len(end.output) <= OUTPUT_BYTES
+    assert end.output.endswith("199999")
+
+
+@pytest.mark.parametrize("closes_its_output", [False, True])
+def test_a_hook_that_takes_too_long_is_ended_with_its_children(
+    tmp_path: Path, closes_its_output: bool
+) -> None:
+    pids = tmp_path / "pids"
+    code = (
+        "import os, subprocess, sys, time\n"
+        f"{'os.close(1); os.close(2)' if closes_its_output else ''}\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(pids)!r} + '.tmp', 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        f"os.rename({str(pids)!r} + '.tmp', {str(pids)!r})\n"
+        "time.sleep(60)\n"
+    )
+    began_s = time.monotonic()
+    end = run_hook(hook(code, timeout_s=1.5), {}, Halt())
+    assert time.monotonic() - began_s < 10
+    assert end.status is None
+    assert end.note == "ended: it took longer than its timeout_s"
+    deadline_s = time.monotonic() + 5
+    while any(is_running(int(pid)) for pid in pids.read_text().split()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def test_the_stop_of_the_service_ends_a_hook() -> None:
+    stop = Halt()
+    threading.Timer(0.3, lambda: stop.request("SIGTERM")).start()
+    began_s = time.monotonic()
+    end = run_hook(hook("import time; time.sleep(60)"), {}, stop)
+    assert (end.status, end.note) == (None, "ended: the service stops")
+    assert time.monotonic() - began_s < 5
+
+
+def test_a_program_that_is_not_there_is_said() -> None:
+    end = run_hook(Hook(command=("/nowhere/program",)), {}, Halt())
+    assert end.status is None
+    assert end.note is not None
+    assert "/nowhere/program: cannot be started" in end.note
+
+
+def test_a_hook_leaves_no_file_open() -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        run_hook(hook("print('x')"), {}, Halt())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -1,0 +1,120 @@
+"""Consumed results are noted, old things make room, and nothing that is needed is touched."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.daemon.conftest import Lodging, lodgings
+
+from zstackd.journal import read_journal
+from zstackd.outbox import ACKNOWLEDGED, Outbox
+from zstackd.retention import Kept, Sweeper, to_delete
+from zstackd.run_state import RunState, RunSummary
+from zstackd.spool import RunFolder
+from zstackd_config.service import Retention
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def events_of(lodging: Lodging, run: RunSummary) -> list[str]:
+    folder = RunFolder(lodging.house.spool.runs / run.run_id)
+    return [entry["event"] for entry in read_journal(folder.journal)]
+
+
+def result_of(run: RunSummary) -> Path:
+    assert run.result is not None
+    return run.result
+
+
+def test_taken_and_acknowledged_results_are_noted_once(lodging: Lodging) -> None:
+    taken, acknowledged, left = (lodging.publish() for _ in range(3))
+    shutil.rmtree(result_of(taken))
+    (result_of(acknowledged) / ACKNOWLEDGED).touch()
+    for _ in range(2):
+        Outbox(lodging.house).look()
+    assert events_of(lodging, taken).count("consumed") == 1
+    assert events_of(lodging, acknowledged).count("consumed") == 1
+    assert "consumed" not in events_of(lodging, left)
+    assert lodging.summary(taken).consumed
+
+
+def test_results_of_an_output_folder_that_is_away_are_not_taken(lodging: Lodging) -> None:
+    run, output = lodging.publish(), lodging.house.output
+    away = output.with_name("unmounted")
+    output.rename(away)
+    Outbox(lodging.house).look()
+    output.mkdir()
+    Outbox(lodging.house).look()
+    output.rmdir()
+    away.rename(output)
+    Outbox(lodging.house).look()
+    assert "consumed" not in events_of(lodging, run)
+
+
+def kept(run_id: str, days: float, size: int, *, deletable: bool = True) -> Kept:
+    ended_at = NOW - timedelta(days=days)
+    run = RunSummary(run_id, state=RunState.PUBLISHED)
+    return Kept(run, Path(run_id), ended_at, size, deletable)
+
+
+def chosen(things: list[Kept], rule: Retention, free: list[int] | None = None) -> list[str]:
+    rooms = iter(free or [])
+    return [each.run.run_id for each, _ in to_delete(things, rule, NOW, lambda: next(rooms))]
+
+
+def test_rules_delete_the_oldest_first_and_no_more_than_they_must() -> None:
+    gb = 10**9
+    things = [kept("new", 1, gb), kept("old", 9, gb), kept("older", 10, gb), kept("mid", 5, gb)]
+    assert chosen(things, Retention(max_age_days=8)) == ["older", "old"]
+    assert chosen(things, Retention(max_size_gb=1.5)) == ["older", "old", "mid"]
+    assert chosen(things, Retention(min_free_gb=2), free=[gb, gb, 2 * gb, 2 * gb]) == [
+        "older", "old",
+    ]  # fmt: skip
+    assert chosen(things, Retention()) == []
+
+
+def test_what_is_protected_counts_but_stays() -> None:
+    gb = 10**9
+    things = [kept("protected", 10, 2 * gb, deletable=False), kept("other", 5, gb)]
+    assert chosen(things, Retention(max_size_gb=2)) == ["other"]
+    assert chosen(things, Retention(max_age_days=1)) == ["other"]
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Lodging]:
+    """Yield a house that keeps nothing that may be deleted and asks for acknowledgement."""
+    nothing = {"max_size_gb": 1e-9}
+    yield from lodgings(tmp_path, acknowledge="file", frames=nothing, results=nothing)
+
+
+def test_only_acknowledged_results_and_their_frames_are_deleted(strict: Lodging) -> None:
+    acknowledged, unseen = strict.publish(), strict.publish()
+    (result_of(acknowledged) / ACKNOWLEDGED).touch()
+    Outbox(strict.house).look()
+    Sweeper(strict.house).sweep()
+    runs = strict.house.spool.runs
+    assert not result_of(acknowledged).exists()
+    assert not RunFolder(runs / acknowledged.run_id).frames.exists()
+    assert result_of(unseen).is_dir()
+    assert RunFolder(runs / unseen.run_id).frames.is_dir()
+    assert events_of(strict, acknowledged)[-3:] == ["consumed", "frames_dropped", "result_deleted"]
+    assert sorted(strict.house.output.iterdir()) == [result_of(unseen)]
+
+
+def test_open_runs_and_strangers_are_left_alone(strict: Lodging) -> None:
+    waiting = strict.accept()
+    waiting.frames.mkdir()
+    (waiting.frames / "z_0000.jpg").write_bytes(b"x" * 1000)
+    foreign = strict.house.output / "20260101T000000Z_other-tool"
+    foreign.mkdir()
+    (foreign / "stack.tif").write_bytes(b"x" * 1000)
+    edited = strict.publish()
+    for name in (ACKNOWLEDGED, "my notes.txt"):
+        (result_of(edited) / name).write_text("mine")
+    Outbox(strict.house).look()
+    Sweeper(strict.house).sweep()
+    assert (waiting.frames / "z_0000.jpg").exists()
+    assert (foreign / "stack.tif").exists()
+    assert (result_of(edited) / "my notes.txt").exists()
