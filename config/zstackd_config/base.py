@@ -1,8 +1,8 @@
 """What every configuration model shares: frozen, and strict about unknown keys."""
 
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 STRICT: Final = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -11,3 +11,12 @@ class Settings(BaseModel):
     """A frozen section of a document; an unknown key is an error, not a guess."""
 
     model_config = STRICT
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable() or not name.strip():
+        raise ValueError("a name needs a visible character, and no line break or control code")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]

@@ -48,7 +48,7 @@ def misplaced_switches(model: type[BaseModel], document: Document) -> list[Probl
             if names[-1] in owner.model_fields
         ]
         kinds = [set(leaves(field.annotation)) for field in fields]
-        if kinds and all(each & _NUMBERS and bool not in each for each in kinds):
+        if any(each & _NUMBERS for each in kinds) and not any(bool in each for each in kinds):
             said = f"{shown(value)} is a switch; write a number"
             problems.append((document.places[path], _dotted(path), said))
     return problems

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveFloat, ValidationInfo, field_validator
 
 from zstackd_config.api import Api
-from zstackd_config.base import Settings
+from zstackd_config.base import Name, Settings
 from zstackd_config.camera import Camera, FolderCamera, SimulatedCamera
 from zstackd_config.focus import Focus
 from zstackd_config.service import Service
@@ -121,7 +121,7 @@ class Simulation(Settings):
 class Rig(Settings):
     """One rig: everything that stays the same from run to run."""
 
-    name: str = Field(min_length=1, max_length=80, description="Name of the rig.")
+    name: Name = Field(description="Name of the rig.")
     camera: Camera
     optics: Optics
     focus: Focus

@@ -2,12 +2,23 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, PositiveFloat
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PositiveFloat,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
+from useq import AnyZPlan
 
-from zstackd_config.base import Settings
+from zstackd_config.base import Name, Settings
+from zstackd_config.errors import ConfigError
 from zstackd_config.time_plan import TimePlan
-from zstackd_config.z_plan import ZPlan
+from zstackd_config.z_plan import AutoPlan, HeightUm, ZPlan
 
 
 def _written(moment: Any) -> Any:
@@ -17,6 +28,7 @@ def _written(moment: Any) -> Any:
     return moment
 
 
+Planes = tuple[float, ...]
 Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 
 
@@ -86,12 +98,12 @@ class Output(Settings):
 class Run(Settings):
     """One request: capture these planes, stack them, publish the result."""
 
-    name: str = Field(min_length=1, max_length=80, description="Name of the run, for people.")
+    name: Name = Field(description="Name of the run, for people.")
     z_plan: ZPlan = Field(
         description="Planes in useq-schema's vocabulary, in micrometres: top/bottom/step, "
-        "range/step, above/below/step, absolute, relative; go_up."
+        "range/step, above/below/step, absolute, relative; go_up. A step may be `auto`."
     )
-    z_reference_um: float | Literal["current"] = Field(
+    z_reference_um: HeightUm | Literal["current"] = Field(
         "current",
         description="Height that relative z-plans start from, in micrometres; `current` is "
         "where the axis stands when the run begins.",
@@ -114,6 +126,15 @@ class Run(Settings):
         description="Time-lapse in useq-schema's vocabulary (interval and loops, interval and "
         "duration, duration and loops, or a list of these): a run at each of its times.",
     )
+
+    @field_validator("time_plan")
+    @classmethod
+    def _says_alone_how_often(cls, plan: TimePlan | None, info: ValidationInfo) -> TimePlan | None:
+        repeat = info.data.get("repeat", 1)
+        if plan is not None and repeat > 1:
+            raise ValueError(f"it and repeat {repeat} both say how often; give one of them")
+        return plan
+
     when_late: Literal["run", "skip"] = Field(
         "run",
         description="What becomes of a time of the time plan that has passed by more than "
@@ -126,12 +147,34 @@ class Run(Settings):
         default_factory=dict, description="Free notes that reach the manifest as they are."
     )
 
-    def planes_um(self, reference_um: float) -> tuple[float, ...]:
+    @property
+    def is_relative(self) -> bool:
+        """Whether the planes start from a reference height."""
+        return self.z_plan.is_relative
+
+    def planes_um(self, reference_um: float, *, largest_step_um: float | None = None) -> Planes:
         """Return the heights of all planes in µm, in the order they are taken.
 
         `reference_um` is where relative z-plans start from; absolute ones do not use it.
+        `largest_step_um` is what `step: auto` means on a rig; see `largest_step_um` in `sampling`.
+
+        Raises:
+            ConfigError: `step: auto` makes too many planes, or no `largest_step_um` is given.
         """
-        if not self.z_plan.is_relative:
-            return tuple(float(z_um) for z_um in self.z_plan)
-        start_um = reference_um if self.z_reference_um == "current" else self.z_reference_um
-        return tuple(start_um + float(offset_um) for offset_um in self.z_plan)
+        plan = self._stepped(largest_step_um)
+        if not plan.is_relative:
+            return tuple(float(z_um) for z_um in plan)
+        start_um = self.z_reference_um if isinstance(self.z_reference_um, float) else reference_um
+        return tuple(start_um + float(offset_um) for offset_um in plan)
+
+    def _stepped(self, largest_um: float | None) -> AnyZPlan:
+        if not isinstance(self.z_plan, AutoPlan):
+            return self.z_plan
+        if largest_um is None:
+            raise ConfigError(["z_plan.step: auto needs a rig's optics; name the rig, or a step"])
+        try:
+            return self.z_plan.stepped(largest_um)
+        except ValidationError as error:
+            (problem,) = error.errors()
+            said = f"z_plan: step auto is {largest_um:.3g} µm here: {problem['ctx']['error']}"
+            raise ConfigError([said]) from error

@@ -4,16 +4,19 @@ useq-schema ignores keys that it does not know and builds whatever size is asked
 that is misspelt, or asks for a million planes, is refused here instead.
 """
 
+import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import useq
 from pydantic import Discriminator, Field, FiniteFloat, Tag, model_validator
 from useq import AnyZPlan
 
-from zstackd_config.base import STRICT
+from zstackd_config.base import STRICT, Settings
 
 MAX_PLANES: Final = 10_000
+_NO_PLANES: Final = "it has no planes; `top` must not lie below `bottom`"
+_EPSILON: Final = 1e-9
 
 StepUm = Annotated[FiniteFloat, Field(gt=0, le=100_000, description="Step in micrometres.")]
 SpanUm = Annotated[FiniteFloat, Field(ge=0, le=10_000_000)]
@@ -28,7 +31,7 @@ AnyPlan = TypeVar("AnyPlan", bound=AnyZPlan)
 def _bounded(plan: AnyPlan) -> AnyPlan:
     count = plan.num_positions()
     if count < 1:
-        raise ValueError("it has no planes; `top` must not lie below `bottom`")
+        raise ValueError(_NO_PLANES)
     if count > MAX_PLANES:
         raise ValueError(f"{count} planes are too many; at most {MAX_PLANES}: give a larger step")
     return plan
@@ -82,6 +85,74 @@ class AbsolutePositions(useq.ZAbsolutePositions):
     go_up: GoUp = True
 
 
+Auto = Annotated[
+    Literal["auto"],
+    Field(
+        description="`auto`: as far apart as the optics allow (docs/optics.md), and no further; "
+        "both ends of the range are visited."
+    ),
+]
+
+
+class AutoTopBottom(Settings):
+    """From an absolute bottom up to an absolute top, in steps that suit the optics."""
+
+    top: HeightUm = Field(description="Highest plane, in micrometres.")
+    bottom: HeightUm = Field(description="Lowest plane, in micrometres.")
+    step: Auto
+    go_up: GoUp = True
+    is_relative: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _low_before_high(self) -> Self:
+        if self.top < self.bottom:
+            raise ValueError(_NO_PLANES)
+        return self
+
+    def stepped(self, largest_um: float) -> TopBottom:
+        """Return the plan in even steps of at most `largest_um`."""
+        step = even_step_um(self.top - self.bottom, largest_um)
+        return TopBottom(top=self.top, bottom=self.bottom, step=step, go_up=self.go_up)
+
+
+class AutoRangeAround(Settings):
+    """A range centred on the reference height, in steps that suit the optics."""
+
+    range: SpanUm = Field(description="Whole range around the reference, in micrometres.")
+    step: Auto
+    go_up: GoUp = True
+    is_relative: ClassVar[bool] = True
+
+    def stepped(self, largest_um: float) -> RangeAround:
+        """Return the plan in even steps of at most `largest_um`."""
+        step = even_step_um(self.range, largest_um)
+        return RangeAround(range=self.range, step=step, go_up=self.go_up)
+
+
+class AutoAboveBelow(Settings):
+    """So far above and so far below the reference height, in steps that suit the optics."""
+
+    above: SpanUm = Field(description="Distance above the reference, in micrometres.")
+    below: SpanUm = Field(description="Distance below the reference, in micrometres.")
+    step: Auto
+    go_up: GoUp = True
+    is_relative: ClassVar[bool] = True
+
+    def stepped(self, largest_um: float) -> AboveBelow:
+        """Return the plan in even steps of at most `largest_um`."""
+        step = even_step_um(self.above + self.below, largest_um)
+        return AboveBelow(above=self.above, below=self.below, step=step, go_up=self.go_up)
+
+
+AutoPlan = AutoTopBottom | AutoRangeAround | AutoAboveBelow
+
+
+def even_step_um(span_um: float, largest_um: float) -> float:
+    """Return the step, of at most `largest_um`, that divides a span evenly."""
+    count = max(1, math.ceil(span_um / largest_um - _EPSILON))
+    return span_um / count if span_um > 0 else largest_um
+
+
 _KIND_OF_KEY: Final = {
     "top": "top/bottom",
     "bottom": "top/bottom",
@@ -93,18 +164,25 @@ _KIND_OF_KEY: Final = {
 }
 
 
+_WITH_STEP: Final = frozenset({"top/bottom", "range/step", "above/below"})
+
+
 def _kind(plan: Any) -> str | None:
     """Return which z-plan a mapping means, by the first of its keys that belongs to just one."""
-    if isinstance(plan, AnyZPlan):
+    if isinstance(plan, AnyZPlan | AutoPlan):
         return next(_KIND_OF_KEY[key] for key in type(plan).model_fields if key in _KIND_OF_KEY)
-    keys = plan if isinstance(plan, Mapping) else ()
-    return next((_KIND_OF_KEY[key] for key in keys if key in _KIND_OF_KEY), None)
+    keys = plan if isinstance(plan, Mapping) else {}
+    kind = next((_KIND_OF_KEY[key] for key in keys if key in _KIND_OF_KEY), None)
+    return f"{kind} auto" if kind in _WITH_STEP and keys.get("step") == "auto" else kind
 
 
 ZPlan = Annotated[
     Annotated[TopBottom, Tag("top/bottom")]
     | Annotated[RangeAround, Tag("range/step")]
     | Annotated[AboveBelow, Tag("above/below")]
+    | Annotated[AutoTopBottom, Tag("top/bottom auto")]
+    | Annotated[AutoRangeAround, Tag("range/step auto")]
+    | Annotated[AutoAboveBelow, Tag("above/below auto")]
     | Annotated[RelativePositions, Tag("relative list")]
     | Annotated[AbsolutePositions, Tag("absolute list")],
     Discriminator(

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from zstackd_config.errors import InputError
+from zstackd_config.errors import ConfigError, InputError
 from zstackd_config.focus import StepperFocus
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure, Run
+from zstackd_config.sampling import largest_step_um
 from zstackd_drivers.approach import check_reach, overshoot_um
 from zstackd_drivers.camera import CameraInfo
 from zstackd_drivers.errors import LimitError
@@ -22,6 +23,7 @@ FRAMES_IN_FLIGHT: Final = 4
 _INTERPRETER_BYTES: Final = 120 << 20
 _USUAL_EXPOSURE_MS: Final = 30.0
 _USUAL_LOCK_S: Final = 0.5
+_ROUNDING: Final = 1.001
 _MS_PER_S: Final = 1000.0
 _COMPRESSED: Final = {"jpg": 0.5, "png": 1.0, "tif": 1.0}
 """Largest part of the raw size that a frame file takes; noise hardly compresses."""
@@ -67,18 +69,15 @@ def plan_run(
     """Return the plan of `run` on `rig`; `source` names the run in errors.
 
     `camera` is the open camera, where there is one; `reference_um` is where the axis stands, if
-    known. Raises InputError where a plane, or the overshoot before it, is
-    out of reach; nothing is ever clipped.
+    known. Raises InputError where a plane, or the overshoot before it, is out of reach; nothing is
+    ever clipped.
     """
     from_current = reference_um is None and starts_from_current(run)
-    planes_um = run.planes_um(reference_um or 0.0)
-    if not planes_um:
-        raise InputError(
-            f"{source}: z_plan: it has no planes; give at least 1 (a top lies above its bottom)"
-        )
-    if not from_current:
-        _check_planes(planes_um, rig.focus, source)
-    _check_reference(run, len(planes_um), source)
+    planes_um = _planes(rig, run, reference_um or 0.0, source)
+    problems = [] if from_current else _out_of_reach(planes_um, rig.focus)
+    problems += _missing_reference(run, len(planes_um))
+    if problems:
+        raise InputError("\n".join(f"{source}: {problem}" for problem in problems))
     pixels, frame_raw_bytes = _frame_size(rig, camera)
     return Plan(
         planes_um=planes_um,
@@ -92,12 +91,35 @@ def plan_run(
     )
 
 
+def sampling_warning(rig: Rig, planes_um: Sequence[float]) -> str | None:
+    """Return what to say of planes that lie further apart than the optics allow; None: nothing."""
+    largest_um = largest_step_um(rig.optics)
+    heights_um = sorted(planes_um)
+    widest_um = max((high - low for low, high in pairwise(heights_um)), default=0.0)
+    if widest_um <= largest_um * _ROUNDING:
+        return None
+    return (
+        f"z_plan: planes lie up to {widest_um:.4g} µm apart, but the optics (numerical aperture "
+        f"{rig.optics.numerical_aperture:g}, {rig.optics.pixel_size_um:g} µm pixels) need them at "
+        f"most {largest_um:.3g} µm apart: what lies between stays blurred; give step auto"
+    )
+
+
+def _planes(rig: Rig, run: Run, reference_um: float, source: str) -> tuple[float, ...]:
+    try:
+        return run.planes_um(reference_um, largest_step_um=largest_step_um(rig.optics))
+    except ConfigError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
 def starts_from_current(run: Run) -> bool:
     """Return whether the planes depend on where the axis stands when the run begins."""
-    return run.z_plan.is_relative and run.z_reference_um == "current"
+    return run.is_relative and run.z_reference_um == "current"
 
 
-def _check_planes(planes_um: Sequence[float], focus: StepperFocus, source: str) -> None:
+def _out_of_reach(planes_um: Sequence[float], focus: StepperFocus) -> list[str]:
+    """Return what the first plane out of reach suffers from, and how many others do."""
+    found = []
     for index, z_um in enumerate(planes_um):
         try:
             check_reach(
@@ -108,22 +130,27 @@ def _check_planes(planes_um: Sequence[float], focus: StepperFocus, source: str) 
                 overshoots=index == 0 or _turns(planes_um[index - 1], z_um, focus),
             )
         except LimitError as error:
-            raise InputError(
-                f"{source}: z_plan: plane {index} of {len(planes_um)} (counted from 0): {error}"
-            ) from error
+            found.append((index, str(error)))
+    if not found:
+        return []
+    (first, error_said), others = found[0], len(found) - 1
+    also = f"; {others} more planes are out of reach" if others else ""
+    return [f"z_plan: plane {first} of {len(planes_um)} (counted from 0): {error_said}{also}"]
 
 
 def _turns(from_um: float, to_um: float, focus: StepperFocus) -> bool:
     return to_um < from_um if focus.approach == "up" else to_um > from_um
 
 
-def _check_reference(run: Run, count: int, source: str) -> None:
+def _missing_reference(run: Run, count: int) -> list[str]:
     reference = run.stacking.reference
-    if isinstance(reference, int) and reference >= count:
-        raise InputError(
-            f"{source}: stacking.reference: plane {reference} does not exist, the plan has planes "
-            f"0 to {count - 1}; choose one of them, or first, middle, last"
-        )
+    if isinstance(reference, str) or reference < count:
+        return []
+    problem = (
+        f"stacking.reference: plane {reference} does not exist, the plan has planes 0 to "
+        f"{count - 1}; choose one of them, or first, middle, last"
+    )
+    return [problem]
 
 
 def _frame_size(rig: Rig, camera: CameraInfo | None) -> tuple[int, int]:

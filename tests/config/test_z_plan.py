@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zstackd_config.errors import ConfigError
 from zstackd_config.load import parse_run
 from zstackd_config.run import Run
 
@@ -33,6 +34,32 @@ def test_planes_follow_the_plan(plan: str, planes_um: tuple[float, ...]) -> None
 
 def test_a_given_reference_wins_over_where_the_axis_stands() -> None:
     assert run("{relative: [1]}", "z_reference_um: 50").planes_um(100.0) == (51.0,)
+
+
+@pytest.mark.parametrize(
+    ("plan", "planes_um"),
+    [
+        ("{bottom: 0, top: 10, step: auto}", (0, 2.5, 5, 7.5, 10)),
+        ("{bottom: 0, top: 9, step: auto, go_up: false}", (9, 6, 3, 0)),
+        ("{range: 2, step: auto}", (99, 101)),
+        ("{above: 3, below: 6, step: auto}", (94, 97, 100, 103)),
+        ("{range: 0, step: auto}", (100,)),
+    ],
+)
+def test_an_automatic_step_divides_the_range_evenly(
+    plan: str, planes_um: tuple[float, ...]
+) -> None:
+    assert run(plan).planes_um(100.0, largest_step_um=3.0) == pytest.approx(planes_um)
+
+
+def test_an_automatic_step_needs_optics() -> None:
+    with pytest.raises(ConfigError, match="auto needs a rig's optics"):
+        run("{range: 10, step: auto}").planes_um(0.0)
+
+
+def test_an_automatic_step_makes_no_endless_plan() -> None:
+    with pytest.raises(ConfigError, match=r"step auto is 0\.1 µm here: 1000001 planes are too"):
+        run("{range: 1e5, step: auto}").planes_um(0.0, largest_step_um=0.1)
 
 
 @given(

@@ -46,10 +46,42 @@ def test_all_that_is_wrong_is_said_at_once(site: Site) -> None:
     bad.write_text("name: x\nz_plam: {}\nexposure: {mode: manual}\n")
     ended = site.zstackd("check", far, site.run(), bad, "--rig", site.rig())
     assert ended.returncode == 2
-    assert "plane 9" in ended.stderr
+    assert "plane 9 of 19" in ended.stderr
+    assert "; 9 more planes are out of reach" in ended.stderr
     assert "bad.yaml:2" in ended.stderr
     assert "exposure_time_ms" in ended.stderr
     assert "A small run" in ended.stdout
+
+
+def test_planes_too_far_apart_are_warned_of(site: Site) -> None:
+    coarse = site.run("coarse.yaml", z_plan={"bottom": 0, "top": 200, "step": 100})
+    ended = site.zstackd("check", coarse, "--rig", site.rig())
+    assert ended.returncode == 0
+    assert "coarse.yaml: warning: z_plan: planes lie up to 100 µm apart" in ended.stderr
+    assert "give step auto" in ended.stderr
+    (_, judged) = json.loads(site.zstackd("check", "--json", coarse, "--rig", site.rig()).stdout)
+    assert judged["ok"]
+    assert len(judged["warnings"]) == 1
+
+
+def test_an_automatic_step_is_worked_out_from_the_optics(site: Site) -> None:
+    run = site.run("auto.yaml", z_plan={"bottom": 0, "top": 200, "step": "auto"})
+    rig = site.rig(optics={"numerical_aperture": 0.25, "pixel_size_um": 0.5})
+    ended = site.zstackd("check", "--json", run, "--rig", rig)
+    assert ended.returncode == 0, ended.stderr
+    (_, judged) = json.loads(ended.stdout)
+    planes_um = judged["plan"]["planes_um"]
+    assert (len(planes_um), planes_um[0], planes_um[-1]) == (25, 0.0, 200.0)
+    assert judged["warnings"] == []
+
+
+def test_a_wrong_rig_is_told_beside_wrong_runs(site: Site) -> None:
+    rig = site.rig("bad-rig.yaml", focus={"driver": "gbrl"})
+    ended = site.zstackd("check", "--json", site.run(repeat=0), "--rig", rig)
+    assert ended.returncode == 2
+    first, second = json.loads(ended.stdout)
+    assert "did you mean 'grbl'?" in first["errors"][0]
+    assert "repeat: 0 is out of bounds" in second["errors"][0]
 
 
 def test_nothing_to_check(site: Site) -> None:

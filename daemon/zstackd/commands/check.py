@@ -4,26 +4,31 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from zstackd.plan import Plan, plan_run
+from zstackd.plan import Plan, plan_run, sampling_warning
 from zstackd.room import readable
 from zstackd_config.errors import ZstackdError
 from zstackd_config.load import load_rig, load_run
 from zstackd_config.rig import Rig
+from zstackd_config.sampling import largest_step_um
+
+_MOST_HEIGHTS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """One file: `error` says in one or more lines what is wrong with it."""
+    """One file: `error` says in one or more lines what is wrong, `facts` what a rig amounts to."""
 
     file: Path
     name: str = ""
+    facts: str = ""
     plan: Plan | None = None
+    warnings: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -56,16 +61,21 @@ def _judged_rig(path: Path | None) -> tuple[Rig | None, list[_Judged]]:
         rig = load_rig(path)
     except ZstackdError as error:
         return None, [_Judged(path, error=str(error))]
-    return rig, [_Judged(path, name=rig.name)]
+    step_um = largest_step_um(rig.optics)
+    facts = f"planes should lie at most {step_um:.3g} µm apart (step auto)"
+    return rig, [_Judged(path, name=rig.name, facts=facts)]
 
 
 def _judged_run(path: Path, rig: Rig | None) -> _Judged:
     try:
         run = load_run(path)
-        plan = None if rig is None else plan_run(rig, run, source=str(path))
+        if rig is None:
+            return _Judged(path, name=run.name)
+        plan = plan_run(rig, run, source=str(path))
     except ZstackdError as error:
         return _Judged(path, error=str(error))
-    return _Judged(path, name=run.name, plan=plan)
+    warning = sampling_warning(rig, plan.planes_um)
+    return _Judged(path, name=run.name, plan=plan, warnings=(warning,) if warning else ())
 
 
 def _entry(judged: _Judged) -> dict[str, Any]:
@@ -75,6 +85,7 @@ def _entry(judged: _Judged) -> dict[str, Any]:
         "ok": not judged.error,
         "name": judged.name or None,
         "errors": judged.error.splitlines(),
+        "warnings": judged.warnings,
         "plan": plan,
     }
 
@@ -84,9 +95,12 @@ def _print(judged: list[_Judged]) -> None:
         if each.error:
             sys.stderr.write(f"{each.error}\n")
             continue
-        typer.echo(f"{each.file}: {each.name}: valid")
+        facts = f"; {each.facts}" if each.facts else ""
+        typer.echo(f"{each.file}: {each.name}: valid{facts}")
         if each.plan is not None:
             Console().print(_table(each.plan))
+        for warning in each.warnings:
+            sys.stderr.write(f"{each.file}: warning: {warning}\n")
 
 
 def _table(plan: Plan) -> Table:
@@ -101,6 +115,8 @@ def _table(plan: Plan) -> Table:
 
 
 def _planes(plan: Plan) -> str:
-    heights = [f"{z_um:g}" for z_um in plan.planes_um]
+    heights = [f"{z_um:.6g}" for z_um in plan.planes_um]
+    if len(heights) > _MOST_HEIGHTS:
+        heights = [*heights[: _MOST_HEIGHTS // 2], "…", *heights[-_MOST_HEIGHTS // 2 :]]
     where = " from where the axis stands; held against the limits then" * plan.from_current
     return f"{len(plan.planes_um)}: {', '.join(heights)} µm{where}"
