@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, NoReturn
 
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 _CHUNK_BYTES: Final = 1 << 18
 _TYPES: Final = ("image/jpeg", "image/png", "image/tiff", "application/octet-stream")
@@ -35,11 +36,20 @@ def file_answer(path: Path) -> StreamingResponse:
     stream = _opened(path)
     size_bytes = os.fstat(stream.fileno()).st_size
     media_type = mimetypes.guess_type(path.name)[0] or _TYPES[-1]
-    return StreamingResponse(
-        _chunks(stream, size_bytes),
-        media_type=media_type,
-        headers={"Content-Length": str(size_bytes), "Cache-Control": "no-store"},
-    )
+    return _OpenFile(stream, size_bytes, media_type)
+
+
+class _OpenFile(StreamingResponse):
+    """Sends an open file, and closes it however the sending ends."""
+
+    def __init__(self, stream: BinaryIO, size_bytes: int, media_type: str) -> None:
+        headers = {"Content-Length": str(size_bytes), "Cache-Control": "no-store"}
+        super().__init__(_chunks(stream, size_bytes), media_type=media_type, headers=headers)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._stream:
+            await super().__call__(scope, receive, send)
 
 
 def published_file(manifest: Path, name: str) -> Path:
@@ -66,9 +76,8 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _chunks(stream: BinaryIO, size_bytes: int) -> Iterator[bytes]:
-    """Yield what the answer promised, and close the file however it ends."""
-    with stream:
-        left = size_bytes
-        while left > 0 and (chunk := stream.read(min(left, _CHUNK_BYTES))):
-            left -= len(chunk)
-            yield chunk
+    """Yield what the answer promised."""
+    left = size_bytes
+    while left > 0 and (chunk := stream.read(min(left, _CHUNK_BYTES))):
+        left -= len(chunk)
+        yield chunk

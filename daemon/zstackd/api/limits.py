@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from zstackd.api.problems import problem
+from zstackd.api.problems import refusal
 from zstackd_config.yaml_text import MAX_BYTES
 
 
@@ -31,15 +31,11 @@ class Limits:
     at_once: int = 64
 
 
-_USAGE: Final = 2
-
-
-class _Refused(Exception):
-    """The body is not worth waiting for."""
+class _Refused(HTTPException):
+    """The body is not worth waiting for; its rest is not read, so the connection is of no use."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
+        super().__init__(status, detail, headers={"Connection": "close"})
 
 
 class BodyLimit:
@@ -56,16 +52,11 @@ class BodyLimit:
         body = _Body(receive, self._limits)
         try:
             body.check_announced(Headers(scope=scope).get("content-length"))
-            await self._app(scope, body.receive, send)
         except _Refused as refused:
-            # The rest of the body is not read, so the connection cannot be used again.
-            answer = problem(
-                refused.status,
-                str(refused),
-                exit_status=_USAGE,
-                headers={"Connection": "close"},
-            )
-            await answer(scope, receive, send)
+            await refusal(refused)(scope, receive, send)
+        else:
+            # What is refused later is answered by the application, like every other problem.
+            await self._app(scope, body.receive, send)
 
 
 class _Body:

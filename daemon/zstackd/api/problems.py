@@ -68,6 +68,16 @@ def status_of(error: ZstackdError) -> HTTPStatus:
     )
 
 
+def refusal(error: HTTPException) -> JSONResponse:
+    """Return the answer that an HTTP error stands for."""
+    return problem(
+        error.status_code,
+        str(error.detail),
+        exit_status=_USAGE,
+        headers=None if error.headers is None else dict(error.headers),
+    )
+
+
 async def _known(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, ZstackdError):
         raise error
@@ -87,12 +97,7 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 async def _refused(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    return problem(
-        error.status_code,
-        str(error.detail),
-        exit_status=_USAGE,
-        headers=None if error.headers is None else dict(error.headers),
-    )
+    return refusal(error)
 
 
 async def _unexpected(_: Request, error: Exception) -> JSONResponse:

@@ -9,21 +9,17 @@ import anyio
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
+from starlette.exceptions import HTTPException
 
 from zstackd.api.models import EventAnswer
 from zstackd.api.problems import documented
 from zstackd.control import Control
 from zstackd.events import Event, Subscription
-from zstackd_config.errors import ZstackdError
 
 MOST_LISTENERS: Final = 16
 _LOOK_S: Final = 1.0
 _SIGN_OF_LIFE_LOOKS: Final = 15
 _OLDEST: Final = 10**15
-
-
-class TooManyListeners(ZstackdError):
-    """Every listener costs a thread; the service has work to do."""
 
 
 def stream_router(control: Control, most_listeners: int = MOST_LISTENERS) -> APIRouter:
@@ -59,8 +55,10 @@ def stream_router(control: Control, most_listeners: int = MOST_LISTENERS) -> API
     ) -> StreamingResponse:
         """Listen to what happens, from now on or from a remembered event on."""
         if len(listening) >= most_listeners:
-            raise TooManyListeners(
-                f"{most_listeners} clients listen to events already; close one of them"
+            # Every listener costs a thread, and the service has work to do.
+            raise HTTPException(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{most_listeners} clients listen to events already; close one of them",
             )
         heard = after if last_event_id is None else last_event_id
         subscription = control.subscribe(after=heard)
