@@ -14,6 +14,7 @@ import pytest
 
 import zstackd_config.rig as settings_of
 from zstackd_config.camera import Picamera2Camera as Picamera2Settings
+from zstackd_config.camera import UvcCamera as UvcSettings
 from zstackd_config.run import ManualExposure
 from zstackd_drivers.camera import Camera, Frame
 from zstackd_drivers.camera_twin import SimulatedCamera
@@ -22,6 +23,8 @@ from zstackd_drivers.folder_camera import FolderCamera
 from zstackd_drivers.picamera2_camera import Picamera2Camera
 from zstackd_drivers.picamera2_twin import Attached, LibraryTwin
 from zstackd_drivers.sensor_twin import SensorTwin
+from zstackd_drivers.uvc_camera import UvcCamera
+from zstackd_drivers.uvc_twin import Plugged
 
 TIME_SCALE = 8.0
 SIZE_PX = (160, 120)
@@ -68,6 +71,8 @@ class CameraBench:
     disconnect: Callable[[], None] = lambda: None
     misexpose: Callable[[int], None] = lambda _: None
     cable: Attached | None = None
+    bus: Plugged | None = None
+    metadata: bool = True
 
     def fresh(self) -> Frame:
         return self.camera.capture(after_ns=self.clock.monotonic_ns())
@@ -153,6 +158,45 @@ def picamera2_mono(images: Path) -> Iterator[CameraBench]:
 
 
 @contextmanager
+def uvc(
+    _folder: Path,
+    *,
+    size_px: tuple[int, int] = SIZE_PX,
+    settings: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Iterator[CameraBench]:
+    clock = ScaledClock(TIME_SCALE)
+    stage = Stage(clock)
+    simulation = settings_of.Simulation(vibration_um=0)
+    bus = Plugged(clock=clock, focus=stage, optics=OPTICS, simulation=simulation, **changes)
+    wanted = {"driver": "uvc", "device": "/dev/v4l/by-id/twin", "size_px": size_px}
+    camera = UvcCamera(
+        settings=UvcSettings.model_validate(wanted | (settings or {})),
+        clock=clock,
+        find=bus.find,
+        open_capture=bus.open,
+    )
+    with camera:
+        yield CameraBench(
+            camera=camera,
+            clock=clock,
+            size_px=size_px,
+            channels=camera.info().channels,
+            stage=stage,
+            stall=bus.die,
+            disconnect=bus.unplug,
+            metadata=False,
+            bus=bus,
+        )
+
+
+@contextmanager
+def uvc_mono(images: Path) -> Iterator[CameraBench]:
+    with uvc(images, settings={"mono": True}) as opened:
+        yield opened
+
+
+@contextmanager
 def folder(images: Path) -> Iterator[CameraBench]:
     count = 1100
     picture = np.full((SIZE_PX[1], SIZE_PX[0], 3), 90, np.uint8)
@@ -170,6 +214,8 @@ BENCHES: dict[str, OpenCamera] = {
     "folder": folder,
     "picamera2": picamera2,
     "picamera2_mono": picamera2_mono,
+    "uvc": uvc,
+    "uvc_mono": uvc_mono,
 }
 LIVE = sorted(set(BENCHES) - {"folder"})
 
@@ -206,6 +252,12 @@ def open_simulated() -> Callable[..., AbstractContextManager[CameraBench]]:
 def open_picamera2() -> Callable[..., AbstractContextManager[CameraBench]]:
     """The picamera2 driver on its twin, for tests that choose what is attached."""
     return picamera2
+
+
+@pytest.fixture(scope="session")
+def open_uvc() -> Callable[..., AbstractContextManager[CameraBench]]:
+    """The uvc driver on its twin, for tests that choose what is plugged in."""
+    return uvc
 
 
 @pytest.fixture(scope="session")
