@@ -6,16 +6,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from zstackd_config.focus import StepperFocus
-from zstackd_config.rig import Camera as CameraSettings
-from zstackd_config.rig import FolderCamera as FolderCameraSettings
 from zstackd_config.rig import Rig, Simulation
 from zstackd_drivers.axis import FocusAxis, Reference
 from zstackd_drivers.camera import Camera
-from zstackd_drivers.camera_twin import SimulatedCamera
+from zstackd_drivers.cameras import make_camera
 from zstackd_drivers.clock import Clock, ScaledClock, SystemClock
 from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.errors import UnreferencedError
-from zstackd_drivers.folder_camera import FolderCamera
 from zstackd_drivers.grbl_setup import GrblSetup
 from zstackd_drivers.grbl_twin import GrblTwin
 from zstackd_drivers.port_search import NamedPort
@@ -79,7 +76,7 @@ def open_devices(rig: Rig) -> Iterator[Devices]:
     with ExitStack() as stack:
         axis, twin = _enter_axis(stack, rig.focus, rig.simulation, clock)
         truth: TrueFocus = twin or ReportedFocus(axis, clock)
-        camera = stack.enter_context(_camera(rig.camera, rig, clock, truth))
+        camera = stack.enter_context(make_camera(rig, clock=clock, truth=truth))
         yield Devices(axis, camera, clock, truth)
 
 
@@ -95,7 +92,7 @@ def open_axis(rig: Rig) -> Iterator[FocusAxis]:
 def open_camera(rig: Rig) -> Iterator[Camera]:
     """Open the camera of `rig` alone; a simulated one looks at height 0."""
     clock = make_clock(rig)
-    with _camera(rig.camera, rig, clock, AtRest()) as camera:
+    with make_camera(rig, clock=clock, truth=AtRest()) as camera:
         yield camera
 
 
@@ -132,11 +129,3 @@ def _enter_axis(
     setup = GrblSetup.from_rig(focus, simulation)
     twin = stack.enter_context(GrblTwin(setup=setup, clock=clock))
     return stack.enter_context(make_axis(focus, port=NamedPort(twin.port), clock=clock)), twin
-
-
-def _camera(settings: CameraSettings, rig: Rig, clock: Clock, truth: TrueFocus) -> Camera:
-    if isinstance(settings, FolderCameraSettings):
-        return FolderCamera(settings=settings)
-    return SimulatedCamera(
-        settings=settings, optics=rig.optics, simulation=rig.simulation, clock=clock, focus=truth
-    )
