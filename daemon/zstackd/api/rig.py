@@ -90,18 +90,19 @@ def _add_focus(routes: APIRouter, control: Control) -> None:
     refusals = documented(
         HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
     )
+    malformed = refusals | documented(HTTPStatus.BAD_REQUEST)
 
     @routes.post("/v1/focus/home", tags=["focus"], responses=refusals, operation_id="home")
     def home() -> AxisAnswer:
         """Home the idle axis; may take a minute. Refused while a run has the rig."""
         return AxisAnswer.of(control.home())
 
-    @routes.post("/v1/focus/confirm", tags=["focus"], responses=refusals, operation_id="confirm")
+    @routes.post("/v1/focus/confirm", tags=["focus"], responses=malformed, operation_id="confirm")
     def confirm(position: Position) -> AxisAnswer:
         """Take an operator's word on where the idle axis stands; nothing moves."""
         return AxisAnswer.of(control.confirm(position.position_um))
 
-    @routes.post("/v1/focus/move", tags=["focus"], responses=refusals, operation_id="move")
+    @routes.post("/v1/focus/move", tags=["focus"], responses=malformed, operation_id="move")
     def move(target: Target) -> AxisAnswer:
         """Move the idle, referenced axis within its limits."""
         return AxisAnswer.of(control.move_to(target.z_um))
