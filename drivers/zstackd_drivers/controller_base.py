@@ -3,7 +3,7 @@
 import logging
 import threading
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from zstackd_config.focus import StepperFocus
 from zstackd_drivers.controller import Machine, Stopped
@@ -18,25 +18,20 @@ _Heard = TypeVar("_Heard", bound=Hearing)
 
 
 class ControllerBase(ABC, Generic[_Heard]):
-    """Half a `Controller`; a dialect adds `introduce` and all that moves.
+    """Half a `Controller`; a dialect adds `prove`, `prepare` and all that moves.
 
     `kind` is the firmware's name as in messages.
     """
 
+    kind: ClassVar[str]
+
     def __init__(
-        self,
-        settings: StepperFocus,
-        *,
-        kind: str,
-        port: Port,
-        timeouts: Timeouts,
-        heard: _Heard,
+        self, settings: StepperFocus, *, port: Port, timeouts: Timeouts, heard: _Heard
     ) -> None:
         self._focus = settings
-        self._kind = kind
         self._heard = heard
         self._talk = Dialogue(
-            kind=kind, port=port, baud=settings.baud, timeouts=timeouts, heard=heard
+            kind=self.kind, port=port, baud=settings.baud, timeouts=timeouts, heard=heard
         )
 
     @property
@@ -60,13 +55,29 @@ class ControllerBase(ABC, Generic[_Heard]):
         return self._heard.version
 
     @abstractmethod
-    def introduce(self) -> Machine:
-        """On an open line, prove the firmware's identity, stop what moves, read the settings."""
+    def prove(self, *, wake: bool) -> None:
+        """On an open line, ask who is there; raises WrongDeviceError where it is another.
+
+        With `wake`, a firmware that does not answer is reset.
+        """
+
+    @abstractmethod
+    def prepare(self) -> Machine:
+        """Stop whatever moves and read the settings."""
 
     def connect(self) -> Machine:
         """Open the port, prove the firmware's identity, stop whatever moves, read the settings."""
         self._talk.open()
-        return self.introduce()
+        return self._introduce()
+
+    def probe(self) -> str:
+        """Return the firmware's words on itself, and leave it as it is."""
+        try:
+            self._talk.open()
+            self.prove(wake=False)
+            return self.version
+        finally:
+            self._talk.close()
 
     def close(self) -> None:
         """Release the port; a second call does nothing."""
@@ -78,7 +89,7 @@ class ControllerBase(ABC, Generic[_Heard]):
             return None
         if self._talk.alive:
             try:
-                return self.introduce()
+                return self._introduce()
             except LinkError as error:
                 _log.info("%s: to be opened again, since %s", self.port, error)
         self.close()
@@ -92,7 +103,7 @@ class ControllerBase(ABC, Generic[_Heard]):
         """Return the error that tells what is at the other end instead."""
         words = self.version or " / ".join(self._heard.strange)
         return WrongDeviceError(
-            f"serial port {self.port} is not {self._kind}: it says {words[:80]!r}; correct "
+            f"serial port {self.port} is not {self.kind}: it says {words[:80]!r}; correct "
             "focus.port, focus.baud or focus.driver"
         )
 
@@ -105,3 +116,9 @@ class ControllerBase(ABC, Generic[_Heard]):
             margin_s=self._talk.timeouts.margin_s,
             um_per_unit=self._focus.um_per_unit,
         )
+
+    def _introduce(self) -> Machine:
+        with self.condition:
+            self._heard.begin()
+        self.prove(wake=True)
+        return self.prepare()

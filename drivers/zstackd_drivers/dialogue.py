@@ -171,15 +171,15 @@ class Dialogue:
         self._disturb(error)
         raise error
 
-    def identify(self, question: bytes, wake: Callable[[], None]) -> None:
-        """Ask until the firmware tells its version; `wake` is called once, halfway.
+    def identify(self, question: bytes, wake: Callable[[], None] | None) -> None:
+        """Ask until the firmware tells its version; `wake`, if any, is called once, halfway.
 
         Raises LinkError where nothing at all is heard; other words are the caller's to judge.
         """
         start, limit = time.monotonic(), self.timeouts.handshake_s
         end, wake_at = start + limit, start + limit / 2
         while time.monotonic() < end and not self._heard.version:
-            if time.monotonic() > wake_at:
+            if wake is not None and time.monotonic() > wake_at:
                 wake()
                 wake_at = end
             self._link.write(question)

@@ -11,12 +11,12 @@ from zstackd_drivers.axis import FocusAxis, Reference
 from zstackd_drivers.camera import Camera
 from zstackd_drivers.cameras import make_camera
 from zstackd_drivers.clock import Clock, ScaledClock, SystemClock
-from zstackd_drivers.controllers import make_axis
+from zstackd_drivers.controllers import make_axis, port_of
 from zstackd_drivers.errors import UnreferencedError
-from zstackd_drivers.grbl_setup import GrblSetup
-from zstackd_drivers.grbl_twin import GrblTwin
+from zstackd_drivers.firmware_twin import FirmwareTwin
 from zstackd_drivers.port_search import NamedPort
 from zstackd_drivers.true_focus import TrueFocus
+from zstackd_drivers.twins import make_twin
 
 SIMULATED_PORT = "simulated"
 _CAMERAS_WITHOUT_HARDWARE = {"simulated", "folder"}
@@ -123,9 +123,9 @@ def reference_axis(axis: FocusAxis, settings: StepperFocus) -> None:
 
 def _enter_axis(
     stack: ExitStack, focus: StepperFocus, simulation: Simulation, clock: Clock
-) -> tuple[FocusAxis, GrblTwin | None]:
+) -> tuple[FocusAxis, FirmwareTwin | None]:
     if focus.port != SIMULATED_PORT:
-        return stack.enter_context(make_axis(focus, port=NamedPort(focus.port), clock=clock)), None
-    setup = GrblSetup.from_rig(focus, simulation)
-    twin = stack.enter_context(GrblTwin(setup=setup, clock=clock))
-    return stack.enter_context(make_axis(focus, port=NamedPort(twin.port), clock=clock)), twin
+        return stack.enter_context(make_axis(focus, port=port_of(focus), clock=clock)), None
+    twin = stack.enter_context(make_twin(focus, simulation, clock))
+    axis = make_axis(focus, port=NamedPort(twin.port), clock=clock)
+    return stack.enter_context(axis), twin

@@ -29,6 +29,8 @@ class GrblController(ControllerBase[GrblHearing]):
     `on_disturbance` hears, with the condition held, why the position is no longer known.
     """
 
+    kind = "GRBL 1.1"
+
     def __init__(
         self,
         settings: StepperFocus,
@@ -38,7 +40,7 @@ class GrblController(ControllerBase[GrblHearing]):
         on_disturbance: Callable[[str], None],
     ) -> None:
         heard = GrblHearing(on_disturbance)
-        super().__init__(settings, kind="GRBL 1.1", port=port, timeouts=timeouts, heard=heard)
+        super().__init__(settings, port=port, timeouts=timeouts, heard=heard)
         self._tolerance = 0.0
 
     def reported(self) -> float | None:
@@ -46,12 +48,14 @@ class GrblController(ControllerBase[GrblHearing]):
         status = self._heard.status()
         return None if status is None else status[1]
 
-    def introduce(self) -> Machine:
-        """Prove that GRBL 1.1 answers, stop whatever moves, judge the settings."""
-        # A controller in a critical alarm is deaf to everything but a reset.
-        self._talk.identify(b"\n$I\n", wake=self.abort)
+    def prove(self, *, wake: bool) -> None:
+        """Ask for the build; a controller in a critical alarm hears nothing but a reset."""
+        self._talk.identify(b"\n$I\n", wake=self.abort if wake else None)
         if not self.version.startswith("VER:1.1"):
             raise self.wrong_device()
+
+    def prepare(self) -> Machine:
+        """Reset it unless it stands, and judge the settings."""
         self._talk.wait_quiet()
         self._rest()
         self._ask("$$")

@@ -31,6 +31,8 @@ class MarlinController(ControllerBase[MarlinHearing]):
     `on_disturbance` hears, with the condition held, why the position is no longer known.
     """
 
+    kind = "Marlin"
+
     def __init__(
         self,
         settings: StepperFocus,
@@ -40,7 +42,7 @@ class MarlinController(ControllerBase[MarlinHearing]):
         on_disturbance: Callable[[str], None],
     ) -> None:
         heard = MarlinHearing(on_disturbance, busy_s=timeouts.busy_s)
-        super().__init__(settings, kind="Marlin", port=port, timeouts=timeouts, heard=heard)
+        super().__init__(settings, port=port, timeouts=timeouts, heard=heard)
         self._lines = NumberedLines(self._talk, heard)
         self._settings: MarlinSettings | None = None
         self._speed = 0.0
@@ -53,13 +55,14 @@ class MarlinController(ControllerBase[MarlinHearing]):
             return None
         return position.count / settings.steps_per_unit
 
-    def introduce(self) -> Machine:
-        """Prove that Marlin answers, stop whatever moves, judge the settings."""
-        with self.condition:
-            self._heard.begin()
-        self._talk.identify(b"\nM115\n", wake=self._talk.reboot)
+    def prove(self, *, wake: bool) -> None:
+        """Ask for the firmware's name; one that has halted itself hears nothing but a reset."""
+        self._talk.identify(b"\nM115\n", wake=self._talk.reboot if wake else None)
         if not self.version:
             raise self.wrong_device()
+
+    def prepare(self) -> Machine:
+        """Stop, count lines anew, keep the motor energized, judge the settings."""
         self._talk.wait_quiet()
         self._talk.accept()
         self._lines.raw("M410")

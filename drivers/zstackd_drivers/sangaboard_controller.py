@@ -33,6 +33,8 @@ class SangaboardController(ControllerBase[SangaboardHearing]):
     with the condition held, why the position is no longer known.
     """
 
+    kind = "Sangaboard"
+
     def __init__(
         self,
         settings: StepperFocus,
@@ -42,7 +44,7 @@ class SangaboardController(ControllerBase[SangaboardHearing]):
         on_disturbance: Callable[[str], None],
     ) -> None:
         heard = SangaboardHearing(on_disturbance)
-        super().__init__(settings, kind="Sangaboard", port=port, timeouts=timeouts, heard=heard)
+        super().__init__(settings, port=port, timeouts=timeouts, heard=heard)
         self._settings: SangaboardSettings | None = None
         self._position: int | None = None
         self._under_way = False
@@ -51,14 +53,14 @@ class SangaboardController(ControllerBase[SangaboardHearing]):
         """Return the steps last reported; None where none were since the port was opened."""
         return self._position
 
-    def introduce(self) -> Machine:
-        """Prove that a Sangaboard answers, stop whatever moves, set the rig's speed."""
-        with self.condition:
-            self._heard.begin()
-            self._position = None
-        self._talk.identify(b"\nversion\n", wake=self._talk.reboot)
+    def prove(self, *, wake: bool) -> None:
+        """Ask for the version."""
+        self._talk.identify(b"\nversion\n", wake=self._talk.reboot if wake else None)
         if self._heard.firmware < _FIRST_SUPPORTED:
             raise self.wrong_device()
+
+    def prepare(self) -> Machine:
+        """Stop, and set the rig's speed."""
         self._talk.wait_quiet()
         self._talk.accept()
         blocks = self._heard.firmware < _FIRST_ANSWERING

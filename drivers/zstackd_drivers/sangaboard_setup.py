@@ -8,6 +8,7 @@ from zstackd_config.rig import Simulation
 from zstackd_drivers.twin_setup import TwinSetup, reach
 
 _SPARE_UM = 500.0
+_START_SHARE = 0.4
 _US = 1e6
 
 
@@ -36,10 +37,14 @@ class SangaboardSetup(TwinSetup):
     def from_rig(cls, focus: StepperFocus, simulation: Simulation) -> Self:
         """Return a board that suits a rig: every height within the limits is in reach."""
         low, high = reach(focus, _SPARE_UM + 2 * focus.backlash_um)
+        # A board with a switch counts 0 where it is.
+        homes = focus.reference == "home"
+        low = 0.0 if homes else low
+        start = round(low + _START_SHARE * (high - low))
         steps_per_s = focus.speed_um_per_s / abs(focus.um_per_unit)
         return cls(
             travel=(low, high),
-            start=float(round(low + 0.4 * (high - low))),
+            start=float(start),
             um_per_unit=focus.um_per_unit,
             origin_um=focus.origin_um,
             backlash_um=simulation.backlash_um,
@@ -47,5 +52,6 @@ class SangaboardSetup(TwinSetup):
             home="low",
             baud=focus.baud,
             step_delay_us=round(_US / steps_per_s),
-            saved=round(low + 0.4 * (high - low)),
+            saved=start,
+            end_stops=("min",) if homes else (),
         )

@@ -56,10 +56,9 @@ class Driver:
 
 
 def _sangaboard_setup(focus: StepperFocus, simulation: Simulation) -> TwinSetup:
-    """A board with a switch at the low end, where it counts 0."""
+    """A board that stands near its switch and retreats little from it, to be homed soon."""
     setup = SangaboardSetup.from_rig(focus, simulation)
-    travel = (0.0, setup.travel[1])
-    return replace(setup, travel=travel, start=8000.0, end_stops=("min",), retreat_steps=500)
+    return replace(setup, start=8000.0, retreat_steps=500)
 
 
 def _sangaboard_0_5(focus: StepperFocus, simulation: Simulation) -> TwinSetup:

@@ -37,7 +37,7 @@ def assert_never_wrong(bench: AxisBench) -> None:
 def soak(bench: AxisBench, moves: int, seed: int) -> dict[Action, int]:
     """Make moves, some of them with a fault; return how often each fault cost the position."""
     dice = random.Random(seed)  # noqa: S311 - no secret
-    costs = dict.fromkeys(HEALING, 0)
+    costs: dict[Action, int] = dict.fromkeys(HEALING, 0)
     bench.axis.home()
     for _ in range(moves):
         action = dice.choice(HEALING) if dice.random() < FAULT_SHARE else None
