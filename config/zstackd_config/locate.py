@@ -74,7 +74,7 @@ def _in_document(error: ErrorDetails, values: Any) -> KeyPath:
         if inside:
             path.append(part)
             values = values[part]
-    if error["type"] == "missing":
+    if error["type"] == "missing" or (not path and len(error["loc"]) == 1):
         path.append(error["loc"][-1])
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         path.append(error["ctx"]["discriminator"].strip("'"))

@@ -64,6 +64,23 @@ class ManualExposure(Settings):
 Exposure = Annotated[LockedAutoExposure | ManualExposure, Field(discriminator="mode")]
 
 
+class Autofocus(Settings):
+    """A search for the height of best focus before the run."""
+
+    range_um: tuple[HeightUm, HeightUm] = Field(
+        description="Lowest and highest height to look at, in micrometres; the focus must lie "
+        "well within."
+    )
+
+    @field_validator("range_um")
+    @classmethod
+    def _low_before_high(cls, range_um: tuple[float, float]) -> tuple[float, float]:
+        low, high = range_um
+        if not low < high:
+            raise ValueError(f"{low:g} to {high:g} µm is no range; give the lower height first")
+        return range_um
+
+
 class Stacking(Settings):
     """How the frames become one image."""
 
@@ -103,10 +120,14 @@ class Run(Settings):
         description="Planes in useq-schema's vocabulary, in micrometres: top/bottom/step, "
         "range/step, above/below/step, absolute, relative; go_up. A step may be `auto`."
     )
-    z_reference_um: HeightUm | Literal["current"] = Field(
+    autofocus: Autofocus | None = Field(
+        None, description="Where to look for the focus, for `z_reference_um: autofocus`."
+    )
+    z_reference_um: HeightUm | Literal["current", "autofocus"] = Field(
         "current",
-        description="Height that relative z-plans start from, in micrometres; `current` is "
-        "where the axis stands when the run begins.",
+        validate_default=True,
+        description="Height that relative z-plans start from, in micrometres; `current` is where "
+        "the axis stands when the run begins, `autofocus` the height of best focus, found then.",
     )
     exposure: Exposure = LockedAutoExposure()
     stacking: Stacking = Stacking()
@@ -126,6 +147,19 @@ class Run(Settings):
         description="Time-lapse in useq-schema's vocabulary (interval and loops, interval and "
         "duration, duration and loops, or a list of these): a run at each of its times.",
     )
+
+    @field_validator("z_reference_um")
+    @classmethod
+    def _has_its_range(cls, reference: float | str, info: ValidationInfo) -> float | str:
+        has_range = info.data.get("autofocus") is not None
+        plan = info.data.get("z_plan")
+        if reference == "autofocus" and "autofocus" in info.data and not has_range:
+            raise ValueError("it needs a range; add autofocus: {range_um: [low, high]}")
+        if reference != "autofocus" and has_range:
+            raise ValueError("the section autofocus has no effect; write z_reference_um: autofocus")
+        if reference != "current" and plan is not None and not plan.is_relative:
+            raise ValueError("a z_plan of absolute heights has no reference; remove this key")
+        return reference
 
     @field_validator("time_plan")
     @classmethod

@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PlainSerializer,
     Tag,
     field_validator,
 )
@@ -30,10 +31,10 @@ _CLOCK: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]{1,6
 
 
 def _span(value: Any) -> Any:
-    """Return a time-span from seconds, `h:mm:ss` or a section such as `{minutes: 5}`."""
+    """Return a time-span from seconds, `h:mm:ss`, ISO 8601 or a section such as `{minutes: 5}`."""
     if isinstance(value, Mapping):
         return _of_parts(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value.startswith("P"):
         return value
     clock = _CLOCK.fullmatch(value.strip())
     if clock is None:
@@ -59,7 +60,12 @@ def _bounded(span: timedelta) -> timedelta:
     return span
 
 
-Span = Annotated[timedelta, BeforeValidator(_span), AfterValidator(_bounded)]
+Span = Annotated[
+    timedelta,
+    BeforeValidator(_span),
+    AfterValidator(_bounded),
+    PlainSerializer(timedelta.total_seconds),
+]
 Loops = Annotated[int, Field(ge=1, le=MAX_LOOPS)]
 _INTERVAL: Final = (
     "Time from the start of one run to that of the next: seconds, `h:mm:ss`, or "

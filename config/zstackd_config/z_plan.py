@@ -168,12 +168,15 @@ _WITH_STEP: Final = frozenset({"top/bottom", "range/step", "above/below"})
 
 
 def _kind(plan: Any) -> str | None:
-    """Return which z-plan a mapping means, by the first of its keys that belongs to just one."""
-    if isinstance(plan, AnyZPlan | AutoPlan):
-        return next(_KIND_OF_KEY[key] for key in type(plan).model_fields if key in _KIND_OF_KEY)
-    keys = plan if isinstance(plan, Mapping) else {}
+    """Return which z-plan a mapping or a model means.
+
+    The first of its keys that belongs to just one kind decides, and whether its step is `auto`.
+    """
+    is_model = isinstance(plan, AnyZPlan | AutoPlan)
+    keys = type(plan).model_fields if is_model else plan if isinstance(plan, Mapping) else ()
     kind = next((_KIND_OF_KEY[key] for key in keys if key in _KIND_OF_KEY), None)
-    return f"{kind} auto" if kind in _WITH_STEP and keys.get("step") == "auto" else kind
+    step = getattr(plan, "step", None) if is_model else plan.get("step") if keys else None
+    return f"{kind} auto" if kind in _WITH_STEP and step == "auto" else kind
 
 
 ZPlan = Annotated[

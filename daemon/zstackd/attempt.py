@@ -7,6 +7,7 @@ from zstackd.capture import CaptureLoop
 from zstackd.channel import Channel
 from zstackd.checkpoint import Checkpoint
 from zstackd.finish import Finish
+from zstackd.first_focus import reference_height_um
 from zstackd.frame_store import CapturedFrame, FrameStore
 from zstackd.fusing import Fusing
 from zstackd.past import Planned
@@ -63,7 +64,7 @@ class Attempt:
             self._run,
             source=str(task.folder.request),
             camera=camera,
-            reference_um=devices.axis.snapshot().position_um,
+            reference_um=reference_height_um(task, self._run, devices),
             move_s=devices.axis.move_duration_s,
         )
         require_room(

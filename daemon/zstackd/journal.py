@@ -14,6 +14,8 @@ from zstackd.durable import flush_folder, storage_error
 Event = Literal[
     "accepted",
     "started",
+    "focusing",
+    "focused",
     "planned",
     "exposure_locked",
     "plane",

@@ -36,8 +36,8 @@ _MAPS_BYTES_PER_PIXEL: Final = 4 + 3 + 1
 class Plan:
     """One run in figures; `seconds` is an estimate in rig time, the bytes are upper bounds.
 
-    `from_current`: the planes are relative to where the axis will stand, which nobody knows yet,
-    so they were not held against the limits.
+    `from_current`: the planes are relative to where the axis will stand, or the focus be found,
+    which nobody knows yet, so they were not held against the limits.
     """
 
     planes_um: tuple[float, ...]
@@ -75,6 +75,7 @@ def plan_run(
     from_current = reference_um is None and starts_from_current(run)
     planes_um = _planes(rig, run, reference_um or 0.0, source)
     problems = [] if from_current else _out_of_reach(planes_um, rig.focus)
+    problems += _search_out_of_reach(run, rig.focus)
     problems += _missing_reference(run, len(planes_um))
     if problems:
         raise InputError("\n".join(f"{source}: {problem}" for problem in problems))
@@ -113,8 +114,8 @@ def _planes(rig: Rig, run: Run, reference_um: float, source: str) -> tuple[float
 
 
 def starts_from_current(run: Run) -> bool:
-    """Return whether the planes depend on where the axis stands when the run begins."""
-    return run.is_relative and run.z_reference_um == "current"
+    """Return whether the planes depend on what is known only when the run begins."""
+    return run.is_relative and isinstance(run.z_reference_um, str)
 
 
 def _out_of_reach(planes_um: Sequence[float], focus: StepperFocus) -> list[str]:
@@ -136,6 +137,23 @@ def _out_of_reach(planes_um: Sequence[float], focus: StepperFocus) -> list[str]:
     (first, error_said), others = found[0], len(found) - 1
     also = f"; {others} more planes are out of reach" if others else ""
     return [f"z_plan: plane {first} of {len(planes_um)} (counted from 0): {error_said}{also}"]
+
+
+def _search_out_of_reach(run: Run, focus: StepperFocus) -> list[str]:
+    if run.autofocus is None:
+        return []
+    try:
+        for index, z_um in enumerate(run.autofocus.range_um):
+            check_reach(
+                z_um,
+                limits_um=focus.limits_um,
+                backlash_um=focus.backlash_um,
+                approach=focus.approach,
+                overshoots=index == 0 or focus.approach == "down",
+            )
+    except LimitError as error:
+        return [f"autofocus.range_um: {error}"]
+    return []
 
 
 def _turns(from_um: float, to_um: float, focus: StepperFocus) -> bool:

@@ -19,6 +19,7 @@ RUN = "name: a\nz_plan: {bottom: 0, top: 10, step: 1}\n"
 """A valid run; what is appended stands in its line 3."""
 
 
+AROUND = "name: a\nz_plan: {range: 5, step: 1}\n"
 WriteRig = Callable[..., Path]
 
 
@@ -67,6 +68,26 @@ def test_every_problem_is_reported_in_the_order_of_the_file(problems: Problems) 
         (
             f"{RUN}repeat: 3\ntime_plan: {{interval: 5, loops: 2}}",
             "time_plan: it and repeat 3 both say how often; give one of them",
+        ),
+        (
+            f"{RUN}z_reference_um: 5",
+            "z_reference_um: 5 µm: a z_plan of absolute heights",
+        ),
+        (
+            f"{AROUND}z_reference_um: autofocus",
+            "r.yaml:3:17: z_reference_um: 'autofocus': it needs a range; add autofocus: {range_um:",
+        ),
+        (
+            f"{AROUND}autofocus: {{range_um: [0, 9]}}",
+            "z_reference_um: 'current': the section autofocus has no effect; write z_reference_um:",
+        ),
+        (
+            f"{AROUND}z_reference_um: curent",
+            "z_reference_um: 'curent' is not possible; did you mean 'current'?",
+        ),
+        (
+            f"{AROUND}z_reference_um: autofocus\nautofocus: {{range_um: [9, 0]}}",
+            "autofocus.range_um: 9 to 0 µm is no range",
         ),
         (f"{RUN}not_before: 5", "not_before: 5 is not a date and time; write"),
         (f"{RUN}not_before: 2026-11-24", "not_before: '2026-11-24' is not a"),

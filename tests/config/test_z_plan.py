@@ -62,6 +62,25 @@ def test_an_automatic_step_makes_no_endless_plan() -> None:
         run("{range: 1e5, step: auto}").planes_um(0.0, largest_step_um=0.1)
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "{bottom: 0, top: 4, step: 2}",
+        "{bottom: 0, top: 4, step: auto}",
+        "{range: 4, step: 2}",
+        "{range: 4, step: auto}",
+        "{above: 4, below: 2, step: 2}",
+        "{above: 4, below: 2, step: auto}",
+        "{relative: [-1, 0, 5]}",
+        "{absolute: [7, 3]}",
+    ],
+)
+def test_a_run_survives_being_written_and_read(plan: str) -> None:
+    extra = "time_plan: [{interval: 5, loops: 2}, {duration: 0:01:00, loops: 3}]"
+    before = run(plan, extra)
+    assert parse_run(before.model_dump_json(), name="r.yaml") == before
+
+
 @given(
     bottom=st.floats(-1000, 1000),
     span=st.floats(0, 1000),

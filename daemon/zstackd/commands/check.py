@@ -118,5 +118,5 @@ def _planes(plan: Plan) -> str:
     heights = [f"{z_um:.6g}" for z_um in plan.planes_um]
     if len(heights) > _MOST_HEIGHTS:
         heights = [*heights[: _MOST_HEIGHTS // 2], "…", *heights[-_MOST_HEIGHTS // 2 :]]
-    where = " from where the axis stands; held against the limits then" * plan.from_current
-    return f"{len(plan.planes_um)}: {', '.join(heights)} µm{where}"
+    where = " from the reference height of the moment; held against the limits then"
+    return f"{len(plan.planes_um)}: {', '.join(heights)} µm{where * plan.from_current}"
