@@ -10,7 +10,8 @@ from zstackd.progress import Tell
 from zstackd.pulse import Pulse
 from zstackd.timing import Timings
 from zstackd_config.run import Stacking
-from zstackd_stacking import Stacker, StackOptions, StackResult, stacking_order
+from zstackd_stacking import StackOptions, StackResult, stacking_order
+from zstackd_stacking.files import make_stacker
 from zstackd_stacking.order import Reference
 
 
@@ -33,7 +34,7 @@ class Fusing:
 
     def run(self) -> StackResult:
         """Return the finished stack; raises StackError, or what stopped the run."""
-        stacker = Stacker(StackOptions(method=self.options.method, align=self.options.align))
+        stacker = make_stacker(StackOptions(method=self.options.method, align=self.options.align))
         for done, index in enumerate(self._order(), start=1):
             image = self.store.read(index)
             self.pulse.beat()

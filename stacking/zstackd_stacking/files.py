@@ -99,7 +99,7 @@ def stack_files(
     """
     order = frame_order(len(paths), options.method, reference)
     require_alike(paths, order[0])
-    sink = _sink(options)
+    sink = make_stacker(options)
     feed(sink, paths, order, z_step_um=z_step_um, on_frame=on_frame)
     result = sink.result()
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
@@ -107,7 +107,8 @@ def stack_files(
     return result
 
 
-def _sink(options: StackOptions) -> FrameSink:
+def make_stacker(options: StackOptions) -> FrameSink:
+    """What stacks frames by the method of `options`, one by one, the reference first."""
     if options.method == "laplacian":
         from zstackd_stacking.laplacian import LaplacianStacker  # noqa: PLC0415 - rarely needed
 
