@@ -19,7 +19,7 @@ from bench.peers import Tool
 from bench.process import ToolError
 from bench.render import folder_of, render_all
 from bench.report import Results, compact, markdown
-from bench.robust import bad_frames_check, same_bytes_checks
+from bench.robust import bad_frames_check, same_bytes_checks, sixteen_bit_checks
 from bench.truth import Truth
 from bench.verdict import OURS, Table
 
@@ -140,6 +140,7 @@ def _add_costs(
     stranger = Truth(folder_of(growth.long_stack(extent), folders)).frames[0]
     results.checks.append(bad_frames_check(small, stranger, work))
     results.checks += same_bytes_checks(small, work)
+    results.checks += sixteen_bit_checks(small, work)
 
 
 def _picture(results: Results, tools: Sequence[Tool], truths: Sequence[Truth]) -> None:

@@ -72,9 +72,11 @@ def run_growth(root: Path, work: Path, extent: Extent) -> Growth:
     ]
     ten = every(long, 10)
     name = folder_of(long_stack(extent), root).name
+    tiny = resized(ten, root / f"tiny_{name}", tiles=1 / 16)
     small = resized(ten, root / f"small_{name}", tiles=1 / 3)
     large = resized(ten, root / f"large_{name}", tiles=4)
     by_pixels = [
+        footprint("0.2 MP", tiny, work, repeats=often),
         footprint("1 MP", small, work, repeats=often),
         by_planes[0],
         footprint("12 MP", large, work, repeats=often),

@@ -18,6 +18,7 @@ _HALO_SIGMA_PX = 2.0
 TEXTURE_LEVELS = 2.0
 """RMS of fine structure from which ground counts as textured: twice the noise of a frame."""
 _TEXTURE_SIGMA_PX = 3.0
+_SURE = 0.5
 _PEAK = 255.0
 _CHROMA_BLOCK_PX = 8
 _FLAT_INSET_PX = 12
@@ -41,11 +42,17 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class DepthScores:
-    """In planes; `median` is of the absolute error, on textured ground clear of objects."""
+    """In planes; `median` is of the absolute error, on textured ground clear of objects.
+
+    `sure_rmse` is of all heights that the tool calls sure, objects and bare places included;
+    `sure` is their share of the field.
+    """
 
     median: float
     rmse: float
     everywhere_rmse: float
+    sure_rmse: float
+    sure: float
 
 
 def scores(image: Floats, view: View) -> Scores:
@@ -147,12 +154,15 @@ def textured_mask(view: View) -> Mask:
     return np.asarray(view.textured & (strength >= TEXTURE_LEVELS), bool)
 
 
-def depth_scores(depth: Floats, view: View) -> DepthScores:
-    """Judge a height map in planes, (H, W), in the same geometry as the view."""
+def depth_scores(depth: Floats, confidence: Floats, view: View) -> DepthScores:
+    """Judge a height map in planes, (H, W), and its confidence (0 to 1), lying as the view does."""
     clear = view.inside & textured_mask(view) & (distance_to_objects_px(view) > RING_PX[1])
+    sure = view.inside & (confidence >= _SURE)
     error = np.abs(depth - view.depth)
     return DepthScores(
         median=float(np.median(error[clear])),
         rmse=rms(error[clear]),
         everywhere_rmse=rms(error[view.inside]),
+        sure_rmse=rms(error[sure]) if sure.any() else float("inf"),
+        sure=float(np.count_nonzero(sure) / np.count_nonzero(view.inside)),
     )

@@ -47,8 +47,10 @@ class Zstackd:
     def fuse(self, frames: Sequence[Path], out: Path, work: Path, *, still: bool) -> Cost:
         """Defaults; with the height map, and the report as JSON in `work`."""
         del still  # the default aligns every stack
-        depth: list[str | Path] = ["--depth", work / "depth.tif"] if self.depth else []
-        command = zstackd_command(frames, out, "--json", *depth, *self.options)
+        heights: list[str | Path] = []
+        if self.depth:
+            heights = ["--depth", work / "depth.tif", "--confidence", work / "confidence.tif"]
+        command = zstackd_command(frames, out, "--json", *heights, *self.options)
         return run(command, work / "report.json")
 
 

@@ -101,8 +101,11 @@ def _judged(tool: Tool, truth: Truth, work: Path, cost: Cost | None) -> Outcome:
         return Outcome(tool.name, truth.name, cost, None, error=str(error))
     depth = None
     if (work / "depth.tif").exists():
-        planes = cv2.imread(str(work / "depth.tif"), cv2.IMREAD_UNCHANGED)
-        depth = depth_scores(np.asarray(planes, np.float32), found.view)
+        planes, sureness = (
+            np.asarray(cv2.imread(str(work / name), cv2.IMREAD_UNCHANGED), np.float32)
+            for name in ("depth.tif", "confidence.tif")
+        )
+        depth = depth_scores(planes, sureness, found.view)
     align_px, left_out = _alignment(work / "report.json", truth)
     return Outcome(
         tool.name, truth.name, cost, scores(found.image, found.view), depth, align_px, left_out

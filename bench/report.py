@@ -166,15 +166,29 @@ def _heights(table: Table) -> str:
             _of(one.depth, "median", 3),
             _of(one.depth, "rmse", 2),
             _of(one.depth, "everywhere_rmse", 2),
+            _of(one.depth, "sure_rmse", 2),
+            _of(one.depth, "sure", 2),
             _number(one.align_px, 3),
             str(one.left_out),
         ]
         for one in table.outcomes
         if one.tool == OURS
     ]
-    head = ["case", "median abs, planes", "RMSE", "RMSE, objects too", "alignment, px RMS",
-            "frames left out"]  # fmt: skip
-    return grid(head, rows)
+    head = [
+        "case",
+        "median",
+        "RMSE",
+        "RMSE, all",
+        "RMSE, sure",
+        "share sure",
+        "alignment",
+        "left out",
+    ]
+    return (
+        "Heights in planes: median of the absolute error and RMSE on textured ground clear of "
+        "objects, then RMSE of the whole field and of what the confidence map calls sure. "
+        "Alignment in px, RMS over field and frames; good frames left out.\n\n" + grid(head, rows)
+    )
 
 
 def _races(races: Iterable[Race]) -> str:

@@ -14,6 +14,8 @@ from bench.peers import zstackd_command
 from bench.process import ToolError, run
 from bench.verdict import Check
 
+_MANY_LEVELS = 1000
+
 
 def bad_frames_check(frames: Sequence[Path], stranger: Path, work: Path) -> Check:
     """A stack with a black frame and one of another subject: it ends well, and names both."""
@@ -48,6 +50,24 @@ def same_bytes_checks(frames: Sequence[Path], work: Path) -> Iterator[Check]:
     if shutil.which("taskset"):
         single = _digest(["taskset", "-c", "0", *zstackd_command(frames, work / "a.png")], work)
         yield Check("same bytes on one core", _same(first, single), "same", first == single)
+
+
+def sixteen_bit_checks(frames: Sequence[Path], work: Path) -> Iterator[Check]:
+    """Frames of 16 bits, in colour and mono, give a picture of 16 bits that uses them."""
+    out = work / "deep.tif"
+    for kind, flag in (("colour", cv2.IMREAD_COLOR), ("mono", cv2.IMREAD_GRAYSCALE)):
+        folder = emptied(work / "deep")
+        image = np.empty(0, np.uint16)
+        for path in frames:
+            image = np.asarray(cv2.imread(str(path), flag), np.uint16)
+            deep = image * np.uint16(200) + np.uint16(77)  # no multiple of 257
+            cv2.imwrite(str(folder / f"{path.stem}.tif"), deep)
+        run(zstackd_command(sorted(folder.iterdir()), out, "--no-align"), work / "log")
+        made = np.asarray(cv2.imread(str(out), cv2.IMREAD_UNCHANGED))
+        levels = len(np.unique(made))
+        good = made.dtype == np.uint16 and made.shape == image.shape and levels > _MANY_LEVELS
+        yield Check(f"16 bits end to end, {kind}: levels in the picture", f"{levels}",
+                    f"> {_MANY_LEVELS}", good)  # fmt: skip
 
 
 def _digest(command: Sequence[str | Path], work: Path) -> str:

@@ -113,10 +113,14 @@ def test_depth_is_judged_on_textured_ground_clear_of_objects(view: View) -> None
     depth = view.depth + np.float32(0.2)
     depth[view.covered] += 100
     depth[:, 195:] += 100
-    got = depth_scores(depth, view)
+    confidence = np.ones(SHAPE, np.float32)
+    confidence[:, 195:] = 0.1
+    got = depth_scores(depth, confidence, view)
     assert got.median == pytest.approx(0.2, abs=1e-6)
     assert got.rmse == pytest.approx(0.2, abs=1e-6)
     assert got.everywhere_rmse > 10
+    assert got.sure == pytest.approx(195 / SHAPE[1])
+    assert 10 < got.sure_rmse < got.everywhere_rmse
 
 
 def test_ground_too_weak_for_the_noise_is_no_textured_ground(view: View) -> None:
