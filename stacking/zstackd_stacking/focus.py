@@ -1,9 +1,9 @@
 """How much in focus each place of a frame is, with fine detail ruling over coarse.
 
-Each band's energy is pooled over a neighbourhood and mixed, as a geometric mean, with the pooled
-evidence of all finer bands: coarse contrast that no fine detail backs belongs to something out of
-focus and counts little. A wide second pooling lets a strong edge speak for its surroundings,
-where other planes show the edge's blur.
+The energies of the two finest bands, pooled over a neighbourhood, are mixed as a geometric mean.
+All coarser bands follow this fine evidence: coarse contrast that no fine detail backs belongs to
+something out of focus. A second, wide pooling of its square lets a strong edge speak for its
+surroundings, where other planes show the edge's blur; that is what keeps halos away.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,19 @@ import cv2
 import numpy as np
 
 from zstackd_stacking.geometry import Matrix, rescale
-from zstackd_stacking.pyramid import BAND_NOISE, band, reduced
+from zstackd_stacking.pyramid import BAND_NOISE, band, gaussian, reduced
 from zstackd_stacking.types import FloatMap, Image, as_floats
 
-OWN_SHARE: Final = 0.26
-NOISE_MARGIN: Final = 0.8
-AMPLITUDE_LEVELS: Final = 3
-AMPLITUDE_NOISE: Final = 0.3
-SPREAD_PX: Final = (0.0, 2.0, 1.75, 5.0, 0.6, 0.6, 0.6, 0.6, 0.6)
+COARSER_SHARE: Final = 0.35
+NOISE_MARGIN: Final = 0.65
+MEASURED_BANDS: Final = 3
+AMPLITUDE_NOISE: Final = 0.1
+SPREAD_PX: Final = (0.0, 2.0, 2.0, 1.4, 1.9, 0.5)
 """Standard deviation of the second pooling of each band, in pixels of that band."""
+_SOFT_FROM: Final = 5
+_NEAR_ONE: Final = np.float32(1e-3)
 _TAPS: Final = as_floats(np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16)
 _FEW_TAPS: Final = as_floats(np.array([1.0, 2.0, 1.0]) / 4)
-_LEAST_SPREAD_PX: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class Evidence:
         return Evidence(_warped(self.focus, matrix, 0), weights, amplitudes)
 
 
-def luma_bands(pyramid: Sequence[Image]) -> list[FloatMap]:
-    """The bands of a Gaussian pyramid, finest first, without the low-pass rest."""
-    return [band(fine, coarse) for fine, coarse in pairwise(pyramid)]
+def luma_bands(luminance: Image) -> list[FloatMap]:
+    """The finest bands of luminance (H, W), finest first."""
+    return [band(fine, coarse) for fine, coarse in pairwise(gaussian(luminance, MEASURED_BANDS))]
 
 
 def energies(bands: Sequence[FloatMap], unit: float) -> list[FloatMap]:
@@ -67,8 +68,8 @@ def energies(bands: Sequence[FloatMap], unit: float) -> list[FloatMap]:
     """
     result = []
     for level, part in enumerate(bands):
-        noise = BAND_NOISE[min(level, len(BAND_NOISE) - 1)]
-        square = as_floats(cv2.multiply(part, part, scale=1.0 / (noise * unit * unit)))
+        scale = 1.0 / (BAND_NOISE[level] * unit * unit)
+        square = as_floats(cv2.multiply(part, part, scale=scale))
         if level == 0:
             half = (part.shape[1] + 1) // 2, (part.shape[0] + 1) // 2
             square = as_floats(cv2.resize(square, half, interpolation=cv2.INTER_AREA))
@@ -76,23 +77,29 @@ def energies(bands: Sequence[FloatMap], unit: float) -> list[FloatMap]:
     return result
 
 
-def evidence(energy: Sequence[FloatMap], noise: float) -> Evidence:
-    """Focus evidence of a frame from its bands' energies and the energy of noise alone."""
+def evidence(energy: Sequence[FloatMap], noise: float, *, levels: int) -> Evidence:
+    """Focus evidence of a frame for `levels` bands and the rest.
+
+    `energy` is that of its finest bands, `noise` the energy of noise alone.
+    """
     least = np.float32(NOISE_MARGIN * noise)
     pooled = _mix(_smooth(energy[0], _FEW_TAPS), energy[1], least)
-    backed = [pooled, pooled]
-    for own in energy[2:]:
-        backed.append(_mix(reduced(backed[-1]), own, least))
-    backed.append(np.maximum(reduced(backed[-1]), least))
-    weights = tuple(_cubed(_spread(part, level)) for level, part in enumerate(backed))
+    # Sixth powers of energies fit into 32 bits only near 1.
+    backed = as_floats(pooled * _NEAR_ONE)
+    weights = [_cubed(backed)]
+    for level in range(1, levels + 1):
+        backed = reduced(backed) if level > 1 else backed
+        weights.append(_weights(backed, level))
     floor = np.float32(AMPLITUDE_NOISE * noise)
-    amplitudes = tuple(as_floats(cv2.sqrt(part + floor)) for part in energy[:AMPLITUDE_LEVELS])
-    return Evidence(pooled, weights, amplitudes)
+    amplitudes = tuple(as_floats(cv2.sqrt(part + floor)) for part in energy)
+    return Evidence(pooled, tuple(weights), amplitudes)
 
 
-def _mix(fine: FloatMap, own: FloatMap, least: np.float32) -> FloatMap:
-    logs = cv2.addWeighted(_log(fine, least), 1 - OWN_SHARE, _log(own, least), OWN_SHARE, 0)
-    return as_floats(cv2.exp(logs))
+def _mix(fine: FloatMap, coarser: FloatMap, least: np.float32) -> FloatMap:
+    logs = _log(fine, least), _log(coarser, least)
+    return as_floats(
+        cv2.exp(cv2.addWeighted(logs[0], 1 - COARSER_SHARE, logs[1], COARSER_SHARE, 0))
+    )
 
 
 def _log(energy: FloatMap, least: np.float32) -> FloatMap:
@@ -103,11 +110,11 @@ def _cubed(values: FloatMap) -> FloatMap:
     return as_floats(cv2.multiply(cv2.multiply(values, values), values))
 
 
-def _spread(values: FloatMap, level: int) -> FloatMap:
+def _weights(backed: FloatMap, level: int) -> FloatMap:
     sigma_px = SPREAD_PX[min(level, len(SPREAD_PX) - 1)]
-    if sigma_px < _LEAST_SPREAD_PX:
-        return values
-    return as_floats(cv2.GaussianBlur(values, (0, 0), sigma_px))
+    square = as_floats(cv2.multiply(backed, backed))
+    spread = as_floats(cv2.GaussianBlur(square, (0, 0), sigma_px))
+    return spread if level >= _SOFT_FROM else _cubed(spread)
 
 
 def _smooth(energy: FloatMap, taps: FloatMap) -> FloatMap:

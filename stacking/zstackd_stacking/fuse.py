@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from zstackd_stacking.focus import AMPLITUDE_LEVELS, Evidence
+from zstackd_stacking.focus import Evidence
 from zstackd_stacking.pyramid import band, gaussian
 from zstackd_stacking.types import FloatMap, Image, as_floats
 
@@ -20,13 +21,14 @@ from zstackd_stacking.types import FloatMap, Image, as_floats
 class Sums:
     """Running sums of one stack; lists are by band, finest first, the low-pass rest last.
 
-    The weights of the finest band are kept at half size. `damped` sums weight times amplitude,
+    The weights of the finest band are kept at half size. `squares` of weights span more than 32
+    bits can. `damped` sums weight times amplitude,
     `strongest` is the greatest amplitude: together they tell how much the blend has lost.
     """
 
     channels: list[list[FloatMap]] = field(default_factory=list)
     weights: list[FloatMap] = field(default_factory=list)
-    squares: list[FloatMap] = field(default_factory=list)
+    squares: list[NDArray[np.float64]] = field(default_factory=list)
     damped: list[FloatMap] = field(default_factory=list)
     strongest: list[FloatMap] = field(default_factory=list)
 
@@ -69,15 +71,16 @@ def enlarged_weights(weights: FloatMap, shape: tuple[int, ...]) -> FloatMap:
 
 def _start(sums: Sums, evidence: Evidence) -> None:
     sums.weights = [np.zeros_like(part) for part in evidence.weights]
-    for name in ("squares", "damped", "strongest"):
-        setattr(sums, name, [np.zeros_like(part) for part in evidence.amplitudes])
+    sums.squares = [np.zeros(part.shape, np.float64) for part in evidence.amplitudes]
+    sums.damped = [np.zeros_like(part) for part in evidence.amplitudes]
+    sums.strongest = [np.zeros_like(part) for part in evidence.amplitudes]
 
 
 def _add_weights(sums: Sums, evidence: Evidence) -> None:
     for total, weight in zip(sums.weights, evidence.weights, strict=True):
         cv2.accumulate(weight, total)
-    for level in range(min(AMPLITUDE_LEVELS, len(evidence.amplitudes))):
-        weight, amplitude = evidence.weights[level], evidence.amplitudes[level]
+    for level, amplitude in enumerate(evidence.amplitudes):
+        weight = evidence.weights[level]
         cv2.accumulateSquare(weight, sums.squares[level])
         cv2.accumulateProduct(weight, amplitude, sums.damped[level])
         np.maximum(sums.strongest[level], amplitude, out=sums.strongest[level])

@@ -13,7 +13,7 @@ from zstackd_stacking.fuse import PyramidFusion
 from zstackd_stacking.geometry import Matrix, corner_motion_px, identity, rescale
 from zstackd_stacking.noise import NoiseLevel
 from zstackd_stacking.planes import luma, split, warped
-from zstackd_stacking.pyramid import gaussian, level_count
+from zstackd_stacking.pyramid import level_count
 from zstackd_stacking.track import Placement, Track
 from zstackd_stacking.types import (
     FloatMap,
@@ -126,9 +126,11 @@ class Stacker:
     ) -> float:
         height, width = luminance.shape
         unit = 257.0 if luminance.dtype == np.uint16 else 1.0
-        bands = luma_bands(gaussian(luminance, level_count(height, width)))
+        bands = luma_bands(luminance)
         self._noise.observe(bands, unit)
-        found, mask = evidence(energies(bands, unit), self._noise.energy()), None
+        levels = level_count(height, width)
+        found = evidence(energies(bands, unit), self._noise.energy(), levels=levels)
+        mask = None
         if corner_motion_px(matrix, identity(), width=width, height=height) > _STILL_PX:
             image = warped(image, matrix)
             mask = _coverage(matrix, height, width)

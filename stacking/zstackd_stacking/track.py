@@ -1,4 +1,9 @@
-"""Follow frames outward from the reference: where each lies, and what to do where none can tell."""
+"""Follow frames outward from the reference: where each lies, and what to do where none can tell.
+
+Each frame is registered to its neighbour, which is the most like it, and then to the reference,
+which does not drift. The two are joined by how sure each is (a Kalman filter whose state is the
+frame's place and pace), with the knowledge that magnification and rotation change smoothly in z.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,11 +11,25 @@ from typing import Final
 import numpy as np
 
 from zstackd_stacking import align
-from zstackd_stacking.geometry import Matrix, identity
+from zstackd_stacking.geometry import (
+    Matrix,
+    Motion,
+    compose,
+    from_motion,
+    identity,
+    motion_between,
+)
 from zstackd_stacking.types import Image
 
 _BLANK_SHARE: Final = 0.25
 _BLANK_LEVELS: Final = 0.2
+_ANCHOR_CORRELATION: Final = 0.5
+_BELIEF: Final = 3.0
+"""By how much the formal spread of a registration is too small."""
+_LEAST_NEIGHBOUR_PX: Final = 0.01
+_LEAST_ANCHOR_PX: Final = 0.04
+_PACE_CHANGE_PX: Final = np.array([2.0, 2.0, 0.2, 0.2])
+_FIRST_PACE_PX: Final = np.full(4, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,44 +42,95 @@ class Placement:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The frames on one side of the reference so far: the last one, its pace and its variance."""
+
+    template: align.Template
+    pace: Motion
+    variance: Motion
+    steps: int
+
+    def predicted(self, shape: tuple[int, int]) -> Matrix:
+        return compose(from_motion(self.pace, shape), self.template.matrix)
+
+
 class Track:
-    """Registers each frame to its nearest neighbour on the way out from the reference."""
+    """Places each frame by its nearest neighbour on the way out from the reference."""
 
     def __init__(self) -> None:
         self._reference_index: int | None = None
-        self._sides: dict[bool, align.Template] = {}
+        self._anchor: align.Template | None = None
+        self._sides: dict[bool, _Side] = {}
 
     def place(self, luminance: Image, index: int) -> Placement:
         """Place a frame by its luminance (H, W); the first one is the reference."""
-        unit = 257.0 if luminance.dtype == np.uint16 else 1.0
         reduced = align.reduce_luma(luminance)
-        if self._reference_index is None:
-            self._sides = dict.fromkeys((True, False), align.first_template(reduced))
+        if self._reference_index is None or self._anchor is None:
+            self._anchor = align.first_template(reduced)
+            self._sides = dict.fromkeys(
+                (True, False), _Side(self._anchor, np.zeros(4), np.zeros(4), 0)
+            )
             self._reference_index = index
             return Placement(identity(), used=True, residual_px=0.0)
         above = index > self._reference_index
-        template = self._sides[above]
-        placement = _place(template, reduced, unit)
-        if placement.used:
-            self._sides[above] = align.next_template(template, reduced, placement.matrix)
+        placement, side = _followed(self._sides[above], self._anchor, reduced)
+        self._sides[above] = side
         return placement
 
 
-def _place(template: align.Template, reduced: align.Reduced, unit: float) -> Placement:
-    found = align.register(template, reduced)
-    if found is not None:
-        return Placement(found.matrix, used=True, residual_px=found.residual_px)
-    predicted = align.predict(template)
-    before, now = _contrast(template.reduced), _contrast(reduced)
-    least = _BLANK_LEVELS * unit
-    if before <= max(_BLANK_SHARE * now, least):
+def _followed(
+    side: _Side, anchor: align.Template, reduced: align.Reduced
+) -> tuple[Placement, _Side]:
+    predicted = side.predicted(reduced.shape)
+    found = align.register(side.template, reduced, predicted)
+    if found is None:
+        placement = _unregistered(side, reduced, predicted)
+        template = side.template
+        if placement.used:
+            template = align.template_at(reduced, placement.matrix)
+        return placement, _Side(template, side.pace, side.variance + 1.0, side.steps)
+    matrix, variance = _by_neighbour(side, found, reduced.shape)
+    matrix, variance = _by_anchor(anchor, reduced, matrix, variance)
+    pace = motion_between(side.template.matrix, matrix, reduced.shape)
+    template = align.template_at(reduced, matrix)
+    placement = Placement(matrix, used=True, residual_px=found.residual_px)
+    return placement, _Side(template, pace, variance, side.steps + 1)
+
+
+def _by_neighbour(
+    side: _Side, found: align.Registration, shape: tuple[int, int]
+) -> tuple[Matrix, Motion]:
+    """The step from the neighbour, between the one measured and the one before."""
+    measured = motion_between(side.template.matrix, found.matrix, shape)
+    doubt = (_BELIEF * found.spread) ** 2 + _LEAST_NEIGHBOUR_PX**2
+    freedom = (_PACE_CHANGE_PX if side.steps else _FIRST_PACE_PX) ** 2
+    share = freedom / (freedom + doubt)
+    step = side.pace + share * (measured - side.pace)
+    return compose(from_motion(step, shape), side.template.matrix), side.variance + share * doubt
+
+
+def _by_anchor(
+    anchor: align.Template, reduced: align.Reduced, matrix: Matrix, variance: Motion
+) -> tuple[Matrix, Motion]:
+    """Drawn towards where the reference itself puts the frame, while the two are alike."""
+    if align.correlation(anchor, reduced, matrix) < _ANCHOR_CORRELATION:
+        return matrix, variance
+    found = align.refined(anchor, reduced, matrix)
+    if found is None:
+        return matrix, variance
+    doubt = (_BELIEF * found.spread) ** 2 + _LEAST_ANCHOR_PX**2
+    share = variance / (variance + doubt)
+    correction = share * motion_between(matrix, found.matrix, reduced.shape)
+    return compose(from_motion(correction, reduced.shape), matrix), (1 - share) * variance
+
+
+def _unregistered(side: _Side, reduced: align.Reduced, predicted: Matrix) -> Placement:
+    before, now = side.template.reduced.contrast, reduced.contrast
+    if before <= max(_BLANK_SHARE * now, _BLANK_LEVELS):
         return Placement(predicted, True, None, "placed by prediction: its neighbour shows nothing")
-    if now <= max(_BLANK_SHARE * before, least):
+    if now <= max(_BLANK_SHARE * before, _BLANK_LEVELS):
         return Placement(predicted, False, None, "left out: it shows nothing to align by")
-    if align.correlation(template, reduced, predicted) >= align.MIN_CORRELATION:
+    if align.correlation(side.template, reduced, predicted) >= align.MIN_CORRELATION:
         return Placement(predicted, True, None, "placed by prediction: alignment found no better")
     return Placement(predicted, False, None, "left out: it does not match its neighbour")
-
-
-def _contrast(reduced: align.Reduced) -> float:
-    return float(np.std(reduced.levels[0]))

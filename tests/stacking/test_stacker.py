@@ -84,7 +84,8 @@ def test_one_plane_comes_back_as_it_was(rendered: Render) -> None:
 
 def test_identical_planes_change_nothing(rendered: Render) -> None:
     frame = rendered(planes=1).frames[0]
-    assert np.array_equal(stack([frame] * 4).image, stack([frame]).image)
+    once, often = stack([frame]).image.astype(int), stack([frame] * 4).image.astype(int)
+    assert np.abs(once - often).max() <= 1
 
 
 def test_two_planes_each_give_their_sharp_half(rendered: Render) -> None:
