@@ -72,7 +72,8 @@ class MarlinController(ControllerBase[MarlinHearing]):
         self._settings = MarlinSettings.judged(
             self._heard.settings, self._heard.end_stops, self._talk.name
         )
-        self.poll()
+        self._lines.do("M400")
+        self._ask_where()
         self._heard.expecting_reset = False
         return self._settings.machine(self._focus)
 
@@ -127,7 +128,7 @@ class MarlinController(ControllerBase[MarlinHearing]):
             )
 
     def unlock(self) -> None:
-        """Do nothing: Marlin has no lock."""
+        """Do nothing: Marlin has no lock, and tells by its position whether it can be used."""
 
     def stop(self, *, homing: bool) -> None:
         """Stop at once, whatever the queue holds; a stop while homing halts the firmware."""
@@ -148,7 +149,8 @@ class MarlinController(ControllerBase[MarlinHearing]):
             if not self._ready().allows(position):
                 raise LimitError(
                     f"{self._talk.name} would clamp Z {position:g} to its soft end stops (M211): "
-                    "home the axis, or make focus.origin_um and limits_um agree with them"
+                    "home the axis, make focus.origin_um and limits_um agree with them, or send "
+                    "M211 S0"
                 )
 
     def _finish(self, wall_s: float, stopped: Stopped) -> None:
@@ -165,7 +167,8 @@ class MarlinController(ControllerBase[MarlinHearing]):
             raise
 
     def _where(self) -> Standing:
-        position = self._talk.ask_until(self._ask_position, "position (M114)")
+        """Ask for the position; raises MotionError where G-code and steps are not of one mind."""
+        position = self._ask_where()
         steps_per_unit = self._ready().steps_per_unit
         native = position.count / steps_per_unit
         if abs(position.z - native) > _REPORT_UNITS + 1 / steps_per_unit:
@@ -174,6 +177,9 @@ class MarlinController(ControllerBase[MarlinHearing]):
                 "end workspace offsets and bed levelling (G92, M206, M420 S0), then home it"
             )
         return Standing(native, "idle", at_rest=True)
+
+    def _ask_where(self) -> Position:
+        return self._talk.ask_until(self._ask_position, "position (M114)")
 
     def _ask_position(self, _: float) -> Position | None:
         seen = self._heard.reports

@@ -102,7 +102,8 @@ class MarlinFirmware:
 
     def _booted(self) -> None:
         self._booting = False
-        self.machine.say(*greeting())
+        if self._setup.greets:
+            self.machine.say(*greeting())
 
     # Reading lines.
 
@@ -200,7 +201,7 @@ class MarlinFirmware:
     def _move(self, words: Words) -> None:
         self._speed = words.get("F", self._speed * _SECONDS_A_MINUTE) / _SECONDS_A_MINUTE
         if "Z" in words:
-            base = 0.0 if self._is_absolute else self.machine.target
+            base = 0.0 if self._is_absolute else self.machine.logical()
             self.machine.move(base + words["Z"], self._speed)
             self._waiting = self.machine.full
 
@@ -224,12 +225,12 @@ class MarlinFirmware:
         if self._setup.legacy and self.machine.moving():
             self._waiting = self._where_at_rest
         else:
-            self.machine.say(position(self.machine.target, self.machine.count))
+            self.machine.say(position(self.machine.logical(), self.machine.count))
 
     def _where_at_rest(self) -> bool:
         if self.machine.moving():
             return True
-        self.machine.say(position(self.machine.target, self.machine.count))
+        self.machine.say(position(self.machine.logical(), self.machine.count))
         return False
 
     def _settings(self, _: Words) -> None:

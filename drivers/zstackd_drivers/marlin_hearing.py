@@ -11,7 +11,6 @@ from zstackd_drivers.marlin_protocol import (
     Position,
     Refusal,
     Setting,
-    SpoiltLine,
     Start,
     Version,
     parse,
@@ -59,7 +58,5 @@ class MarlinHearing(Hearing):
             case Start():
                 self.wonder(line)
                 self.greeted()
-            case SpoiltLine():
-                pass
             case _:
                 self.wonder(line)

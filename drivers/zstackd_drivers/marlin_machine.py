@@ -31,6 +31,7 @@ class MarlinMachine:
         self._homing = False
         self._stalled = False
         self._target = 0.0
+        self._shift = 0.0
         self._offset = -setup.start
         self._out: list[bytes] = []
 
@@ -48,10 +49,9 @@ class MarlinMachine:
         out, self._out = self._out, []
         return out
 
-    @property
-    def target(self) -> float:
-        """Where the last motion command goes."""
-        return self._target
+    def logical(self) -> float:
+        """Return where the last motion command goes, as G-code has it."""
+        return self._target + self._shift
 
     @property
     def count(self) -> int:
@@ -73,7 +73,8 @@ class MarlinMachine:
     # Motion.
 
     def move(self, target: float, speed: float) -> None:
-        """Queue a motion; beyond the soft end stops it silently ends at them."""
+        """Queue a motion to a height as G-code has it; soft end stops silently shorten it."""
+        target -= self._shift
         if self.soft_end_stops and self._homed:
             low, high = self.setup.travel
             target = min(max(target, low), high)
@@ -82,9 +83,8 @@ class MarlinMachine:
         self._drive(target - self._offset, min(speed, self.setup.max_speed))
 
     def set_position(self, z: float) -> None:
-        """G92: call the present position `z`; the steps are counted anew too."""
-        self._offset += z - self._target
-        self._target = z
+        """G92: call the present position `z`; the steps are counted on."""
+        self._shift = z - self._target
 
     def home(self) -> None:
         """G28 Z: find the switch, leave it a little, find it again."""
@@ -126,7 +126,7 @@ class MarlinMachine:
         self._stop_dead(slips=False)
         self.agenda.clear()
         self._offset = -self.motor.destination()
-        self._target = 0.0
+        self._target = self._shift = 0.0
         self._homed = self._homing = self.halted = False
         self.soft_end_stops = self.setup.soft_end_stops
         self.witness.trusted = False
@@ -136,7 +136,7 @@ class MarlinMachine:
         low, high = self.setup.travel
         self._offset = 0.0
         self._target = high if self.setup.home == "high" else low
-        self._homing = False
+        self._homing, self._shift = False, 0.0
         self._homed = self.witness.trusted = True
 
     def _stop_dead(self, *, slips: bool) -> None:

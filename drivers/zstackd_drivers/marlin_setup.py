@@ -18,7 +18,7 @@ class MarlinSetup(TwinSetup):
 
     `jerk` is the change of speed that needs no ramp (None: a build with junction deviation, which
     has no such setting). `legacy` is Marlin 1.1, whose M114 waits for motion to end. `homes_xy`
-    refuses to home Z alone.
+    refuses to home Z alone. One that does not greet starts without a word.
     """
 
     steps_per_unit: float = 400.0
@@ -28,6 +28,7 @@ class MarlinSetup(TwinSetup):
     homing_speed: float = 4.0
     soft_end_stops: bool = True
     legacy: bool = False
+    greets: bool = True
     advanced_ok: bool = False
     reports_settings: bool = True
     homes_xy: bool = False

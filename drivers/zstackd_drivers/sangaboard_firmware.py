@@ -34,7 +34,7 @@ class SangaboardFirmware:
         self._out: list[bytes] = []
         self._booting = False
         self._busy_until_ns = 0
-        self._waits_for_end = setup.blocks
+        self._waits_for_end = setup.blocks or setup.blocking_moves
         self._blocked = False
         # A command is the first of these that the line begins with, as in the firmware.
         self._commands: list[tuple[str, Answer]] = [

@@ -17,10 +17,11 @@ class SangaboardSetup(TwinSetup):
     """A simulated Sangaboard; its unit is the motor step.
 
     `end_stops` are the ends that the firmware is built for; `home_fails` means that the switch is
-    never met. `saved` is the position that its EEPROM kept.
+    never met. `saved` is the position that its EEPROM kept, `blocking_moves` the setting.
     """
 
-    version: Literal["0.5.1", "1.0.1"] = "1.0.1"
+    version: Literal["0.4", "0.5.1", "1.0.1"] = "1.0.1"
+    blocking_moves: bool = True
     step_delay_us: int = 1000
     ramp_time_us: int = 0
     end_stops: tuple[Literal["min", "max"], ...] = ()

@@ -1,0 +1,155 @@
+"""What is Marlin's own: its settings, its soft end stops, its quick stop, its numbered lines."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zstackd_config.errors import HardwareError, Interrupted
+from zstackd_drivers.axis import Reference
+from zstackd_drivers.clock import ScaledClock
+from zstackd_drivers.errors import LimitError, MotionError, WrongDeviceError
+from zstackd_drivers.twin_faults import Action, Fault
+
+if TYPE_CHECKING:
+    from tests.drivers.conftest import AxisBench, OpenBench
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+CLOCK = ScaledClock(100.0)
+
+
+@pytest.mark.parametrize("quirk", [{"legacy": True}, {"advanced_ok": True}, {"home": "high"}])
+def test_all_sorts_of_builds(marlin_bench: OpenBench, quirk: dict[str, object]) -> None:
+    with marlin_bench(**quirk) as bench:
+        bench.axis.home()
+        for z in (1000.0, 1200.0, 900.0):
+            assert bench.axis.move_to(z).reported_um == pytest.approx(z, abs=0.13)
+        assert bench.twin.true_position_um() == pytest.approx(900.0, abs=0.13)
+
+
+def test_a_build_that_tells_no_settings_is_refused(marlin_bench: OpenBench) -> None:
+    with pytest.raises(WrongDeviceError, match=r"did not report M92 Z: it needs a build that"):
+        marlin_bench(reports_settings=False).__enter__()
+
+
+def test_a_build_with_a_speed_of_nothing_is_refused(marlin_bench: OpenBench) -> None:
+    with pytest.raises(WrongDeviceError, match=r"has M203 Z0: it must be more than 0"):
+        marlin_bench(max_speed=0.0).__enter__()
+
+
+def test_homing_that_needs_other_axes_is_not_taken_for_homing(marlin_bench: OpenBench) -> None:
+    with marlin_bench(homes_xy=True) as bench:
+        with pytest.raises(MotionError, match=r"did not home \(Home XY First\)"):
+            bench.axis.home()
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+
+
+def test_homing_that_fails_halts_the_board_and_the_next_one_revives_it(
+    marlin_bench: OpenBench,
+) -> None:
+    with marlin_bench(home_fails=True) as bench:
+        for _ in range(2):
+            with pytest.raises(MotionError, match="Printer halted"):
+                bench.axis.home()
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+
+
+def test_soft_end_stops_would_clamp_so_the_move_is_refused(marlin_bench: OpenBench) -> None:
+    with marlin_bench() as bench:
+        bench.confirm(5000.0)
+        with pytest.raises(LimitError, match=r"would clamp Z .* soft end stops \(M211\)"):
+            bench.axis.move_to(1000.0)
+        assert bench.axis.snapshot().reference is Reference.REFERENCED
+        assert bench.twin.motions == 0
+
+
+def stopped_move(bench: AxisBench, z: float) -> list[BaseException]:
+    errors: list[BaseException] = []
+
+    def move() -> None:
+        try:
+            bench.axis.move_to(z)
+        except HardwareError as error:
+            errors.append(error)
+        except Interrupted as error:
+            errors.append(error)
+
+    before = bench.twin.motions
+    thread = threading.Thread(target=move)
+    thread.start()
+    bench.wait_until(lambda: bench.twin.motions > before)
+    bench.axis.stop()
+    thread.join(5.0)
+    return errors
+
+
+@pytest.mark.parametrize("jerk", [None, 0.1])
+def test_a_stop_from_more_than_the_jerk_costs_the_position(
+    marlin_bench: OpenBench, jerk: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with marlin_bench(scale=10.0, jerk=jerk, resets_on_open=False) as bench:
+        assert "a stop at 500 µm/s costs the position" in caplog.text
+        bench.axis.home()
+        (error,) = stopped_move(bench, 4000.0)
+        assert isinstance(error, MotionError)
+        assert "steps may be lost" in str(error)
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+        bench.axis.home()
+        bench.axis.move_to(1000.0)
+        assert bench.twin.true_position_um() == pytest.approx(1000.0, abs=0.13)
+        assert bench.twin.violations == []
+
+
+def test_a_spoilt_line_is_sent_again(
+    marlin_bench: OpenBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG), marlin_bench() as bench:
+        bench.axis.home()
+        for z in (1000.0, 2000.0, 1500.0, 1600.0):
+            bench.twin.script(Fault(Action.GARBLE, on_motion=0))
+            bench.axis.move_to(z)
+            assert bench.twin.true_position_um() == pytest.approx(z, abs=0.13)
+        assert bench.twin.violations == []
+    assert "Last Line" in caplog.text
+
+
+def test_a_restart_without_a_word_is_noticed_by_the_line_number(marlin_bench: OpenBench) -> None:
+    with marlin_bench(greets=False) as bench:
+        bench.axis.home()
+        bench.axis.move_to(1000.0)
+        bench.twin.script(Fault(Action.RESET, on_motion=0))
+        CLOCK.wait(threading.Event(), 10.0)
+        assert bench.axis.snapshot().reference is Reference.REFERENCED
+        with pytest.raises(MotionError, match=r"asks for line 1 instead of \d+: it restarted"):
+            bench.axis.move_to(1100.0)
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+        assert bench.twin.violations == []
+        bench.axis.home()
+        bench.axis.move_to(1100.0)
+        assert bench.twin.true_position_um() == pytest.approx(1100.0, abs=0.13)
+
+
+def test_a_workspace_offset_is_refused_and_homing_ends_it(marlin_bench: OpenBench) -> None:
+    with marlin_bench(resets_on_open=False) as bench:
+        bench.axis.home()
+        bench.axis.__exit__(None, None, None)
+        with open(bench.twin.port, "wb", buffering=0) as port:  # noqa: PTH123 - a device
+            port.write(b"G92 Z5\n")
+        with bench.axis:
+            bench.twin.operator_confirms()
+            with pytest.raises(MotionError, match="end workspace offsets"):
+                bench.axis.confirm(1000.0)
+            bench.axis.home()
+            assert bench.axis.move_to(1000.0).reported_um == pytest.approx(1000.0, abs=1.0)
+
+
+def test_slower_than_asked_is_worth_a_warning(
+    marlin_bench: OpenBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), marlin_bench(max_speed=0.2) as bench:
+        assert "M203 Z0.2 allows 200 µm/s" in caplog.text
+        up = bench.axis.move_duration_s(1000.0, 2000.0)
+        assert up == pytest.approx(1000.0 / 200.0, rel=0.05)
