@@ -13,7 +13,7 @@ from zstackd_config.errors import StackError
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.focus_curve import NoPeak, find_peak
 from zstackd_stacking.sharpness import sharpness
-from zstackd_stacking.types import FloatMap, Image
+from zstackd_stacking.types import FloatMap, Image, as_floats
 
 LEAST_PARTS: Final = 12
 PARTS_PER_SIDE: Final = 12
@@ -137,13 +137,13 @@ def _shift(first: FloatMap, second: FloatMap) -> tuple[float, float] | None:
     direction has no detail or the rounds do not settle within a few pixels.
     """
     window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
-    one, two = (_smooth(each) for each in (first, second))
+    one, two = _smooth(first), _smooth(second)
     shift = np.zeros(2)
     for _ in range(_ROUNDS):
         back = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
         # Linear: OpenCV's cubic kernel moves what it interpolates by up to 0.04 px.
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        moved = np.asarray(
+        moved = as_floats(
             cv2.warpAffine(two, back, two.shape[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT)
         )
         before, after = _slopes(one) * window, _slopes(moved) * window
