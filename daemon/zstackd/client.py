@@ -2,6 +2,7 @@
 
 import errno
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -65,15 +66,16 @@ class EventJson(TypedDict):
 class Client:
     """While entered, asks the service behind `socket`; every method raises a `ZstackdError`."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, path: Path) -> None:
+        self._socket = path
         self._http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)),
+            transport=httpx.HTTPTransport(uds=str(path)),
             base_url="http://zstackd",
             timeout=_TIMEOUT_S,
         )
 
     def __enter__(self) -> Self:
+        self._knock()
         self._http.__enter__()
         return self
 
@@ -128,6 +130,15 @@ class Client:
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
 
+    def _knock(self) -> None:
+        """Raise where nobody listens; httpx would leave the socket of its attempt unclosed."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as attempt:
+            attempt.settimeout(_TIMEOUT_S)
+            try:
+                attempt.connect(str(self._socket))
+            except OSError as error:
+                raise self._unreachable(error) from error
+
     def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
             response = self._http.request(method, path, **request)
@@ -140,7 +151,7 @@ class Client:
         answer: dict[str, Any] = response.json()
         return answer
 
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+    def _unreachable(self, error: httpx.TransportError | OSError) -> Unreachable:
         number = _error_number(error)
         if number in {errno.EACCES, errno.EPERM}:
             what = "you may not use it; join its group (sudo adduser NAME zstackd), log in again"

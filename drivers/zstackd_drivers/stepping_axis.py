@@ -132,7 +132,8 @@ class SteppingAxis:
         """Stop the motor now, from any thread; a stop while homing costs the position."""
         with self._controller.condition:
             self._stops += 1
-            homing = self._homing
+            # Once is enough: a second reset would only delay what the first one brings about.
+            homing, self._homing = self._homing, False
             self._controller.condition.notify_all()
         if not self._controller.alive:
             raise LinkError(

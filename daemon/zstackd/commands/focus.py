@@ -1,29 +1,69 @@
-"""`zstackd focus`: the focus axis, by hand, while no run uses it."""
+"""`zstackd focus`: the focus axis, by hand, while no run uses it.
 
-from collections.abc import Mapping
+The service has the axis where one runs; else, with `--rig`, the command opens it for itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_json, service
+from zstackd.client import Client, Unreachable
+from zstackd.commands.options import JsonOption, SocketOption, print_json, service
+from zstackd_config.errors import HardwareError, InputError
+from zstackd_config.rig import Rig
+from zstackd_drivers.axis import AxisSnapshot
 
 focus = typer.Typer(
-    help="Home, confirm, move or stop the focus axis while no run uses it.",
+    help="Home, confirm, move or stop the focus axis while no run uses it. The service has the "
+    "axis where one runs; else --rig opens it for this command alone.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 Height = Annotated[float, typer.Argument(metavar="UM", help="Height in micrometres.")]
+Distance = Annotated[
+    float, typer.Argument(metavar="UM", help="Distance in micrometres; negative is down.")
+]
+RigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rig",
+        metavar="RIG.yaml",
+        help="The rig: of the service, or, where none runs, whose axis to open.",
+    ),
+]
+Standing = Annotated[
+    float | None,
+    typer.Option(
+        "--at-um",
+        metavar="UM",
+        help="Without a service: vouch that the axis stands at this height, in micrometres.",
+    ),
+]
+_NEGATIVE = {"ignore_unknown_options": True}
+
+Axis = dict[str, Any]
 
 
 @focus.command()
 def home(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption = False) -> None:
-    """Run the homing cycle; afterwards the position is known."""
-    with service(socket, rig) as client:
-        _tell(client.home(), as_json=as_json)
+    """Run the homing cycle; afterwards the service knows the position."""
+    from zstackd import by_hand  # noqa: PLC0415 - start-up
+
+    _tell(_asked(socket, rig, Client.home, lambda own: _facts(by_hand.home(own))), as_json=as_json)
 
 
-@focus.command(context_settings={"ignore_unknown_options": True})
+@focus.command()
+def where(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption = False) -> None:
+    """Say where the axis stands, and whether that is known; nothing moves."""
+    from zstackd import by_hand  # noqa: PLC0415 - start-up
+
+    _tell(_asked(socket, rig, _axis, lambda own: _facts(by_hand.where(own))), as_json=as_json)
+
+
+@focus.command(context_settings=_NEGATIVE)
 def confirm(
     position_um: Height,
     socket: SocketOption = None,
@@ -31,43 +71,128 @@ def confirm(
     as_json: JsonOption = False,
 ) -> None:
     """Vouch that the axis stands at this height; nothing moves."""
-    _order("/v1/focus/confirm", {"position_um": position_um}, socket, rig, as_json=as_json)
+    words = {"position_um": position_um}
+
+    def ask(client: Client) -> Axis:
+        return client.post("/v1/focus/confirm", document=words)
+
+    def refuse(_: Rig) -> Axis:
+        raise InputError(
+            "no service runs that would remember it: start one, or vouch with the move itself "
+            f"(zstackd focus move UM --at-um {position_um:g})"
+        )
+
+    _tell(_asked(socket, rig, ask, refuse), as_json=as_json)
 
 
-@focus.command(context_settings={"ignore_unknown_options": True})
+@focus.command(context_settings=_NEGATIVE)
 def move(
     z_um: Height,
     socket: SocketOption = None,
     rig: RigOption = None,
+    at_um: Standing = None,
     as_json: JsonOption = False,
 ) -> None:
     """Move the axis to this height, within the rig's limits."""
-    _order("/v1/focus/move", {"z_um": z_um}, socket, rig, as_json=as_json)
+    from zstackd import by_hand  # noqa: PLC0415 - start-up
+
+    def ask(client: Client) -> Axis:
+        _axis(client)
+        _not_vouched(at_um)
+        return client.post("/v1/focus/move", document={"z_um": z_um})
+
+    own = _own(lambda rig: by_hand.move(rig, z_um, at_um=at_um))
+    _tell(_asked(socket, rig, ask, own), as_json=as_json)
+
+
+@focus.command(context_settings=_NEGATIVE)
+def jog(
+    by_um: Distance,
+    socket: SocketOption = None,
+    rig: RigOption = None,
+    at_um: Standing = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move the axis by this distance, within the rig's limits."""
+    from zstackd import by_hand  # noqa: PLC0415 - start-up
+
+    def ask(client: Client) -> Axis:
+        axis = _axis(client)
+        _not_vouched(at_um)
+        return client.post("/v1/focus/move", document={"z_um": _known_height(axis) + by_um})
+
+    own = _own(lambda rig: by_hand.jog(rig, by_um, at_um=at_um))
+    _tell(_asked(socket, rig, ask, own), as_json=as_json)
 
 
 @focus.command()
 def stop(socket: SocketOption = None, rig: RigOption = None) -> None:
     """Stop the motor now; a run in work is interrupted by it."""
-    with service(socket, rig) as client:
-        client.post("/v1/focus/stop")
+    from zstackd import by_hand  # noqa: PLC0415 - start-up
+
+    def own(settings: Rig) -> Axis:
+        by_hand.stop(settings)
+        return {}
+
+    _asked(socket, rig, lambda client: client.post("/v1/focus/stop"), own)
     typer.echo("stopped")
 
 
-def _order(
-    path: str,
-    document: Mapping[str, float],
+def _asked(
     socket: Path | None,
     rig: Path | None,
-    *,
-    as_json: bool,
-) -> None:
-    with service(socket, rig) as client:
-        _tell(client.post(path, document=document), as_json=as_json)
+    ask: Callable[[Client], Axis],
+    own: Callable[[Rig], Axis],
+) -> Axis:
+    """Ask the service; where none answers and a rig is named, do it without."""
+    try:
+        with service(socket, rig) as client:
+            return ask(client)
+    except Unreachable as error:
+        if socket is not None:
+            raise
+        if rig is None:
+            raise Unreachable(f"{error}; --rig RIG.yaml does without a service") from error
+    from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
+
+    return own(load_rig(rig))
 
 
-def _tell(axis: dict[str, Any], *, as_json: bool) -> None:
+def _own(act: Callable[[Rig], AxisSnapshot]) -> Callable[[Rig], Axis]:
+    return lambda rig: _facts(act(rig))
+
+
+def _facts(axis: AxisSnapshot) -> Axis:
+    return {**asdict(axis), "reference": axis.reference.value}
+
+
+def _axis(client: Client) -> Axis:
+    axis: Axis | None = client.get("/v1/status")["axis"]
+    if axis is None:
+        raise HardwareError("the service does not have the axis: see zstackd status")
+    return axis
+
+
+def _known_height(axis: Axis) -> float:
+    if axis["reference"] != "referenced" or axis["position_um"] is None:
+        raise HardwareError(
+            f"the axis does not know its position ({axis['fault'] or 'not referenced yet'}): "
+            "home it, or confirm where it stands"
+        )
+    return float(axis["position_um"])
+
+
+def _not_vouched(at_um: float | None) -> None:
+    if at_um is not None:
+        raise InputError("--at-um is for a rig without a service: use zstackd focus confirm UM")
+
+
+def _tell(axis: Axis, *, as_json: bool) -> None:
     if as_json:
         print_json(axis)
         return
-    where = "?" if axis["position_um"] is None else f"{axis['position_um']:.1f} µm"
-    typer.echo(f"the axis stands at {where}, {axis['reference']}")
+    height = "?" if axis["position_um"] is None else f"{axis['position_um']:.1f} µm"
+    if axis["reference"] == "referenced":
+        typer.echo(f"the axis stands at {height}, referenced")
+    else:
+        typer.echo(f"nobody knows where the axis stands (its controller says {height})")

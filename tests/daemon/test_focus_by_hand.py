@@ -1,0 +1,106 @@
+"""`zstackd focus` where no service runs: the axis is opened for one command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zstackd.cli import main
+
+RIG: dict[str, Any] = {
+    "name": "bench",
+    "camera": {"driver": "simulated", "size_px": [160, 120]},
+    "optics": {"pixel_size_um": 1.2, "numerical_aperture": 0.12, "magnification": 4},
+    "focus": {
+        "driver": "grbl",
+        "port": "simulated",
+        "limits_um": [-100, 400],
+        "backlash_um": 10,
+        "speed_um_per_s": 1000,
+        "settle_ms": 10,
+    },
+    "paths": {"state": "state", "output": "output"},
+    "simulation": {"time_scale": 100},
+}
+
+
+class Hand:
+    """Runs `zstackd focus` on a rig file in a folder of its own."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._folder = folder
+        self._capsys = capsys
+
+    def __call__(self, *words: str, **focus: Any) -> tuple[int, str, str]:
+        rig = self._folder / "rig.yaml"
+        rig.write_text(yaml.safe_dump({**RIG, "focus": {**RIG["focus"], **focus}}))
+        status = main(["focus", *words[:1], "--rig", str(rig), *words[1:]])
+        out, err = self._capsys.readouterr()
+        lines = [line for line in err.splitlines() if not line.startswith("zstackd:")]
+        return status, out.strip(), "\n".join(lines)
+
+
+@pytest.fixture
+def hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Hand:
+    monkeypatch.setenv("ZSTACKD_SOCKET", "")
+    monkeypatch.chdir(tmp_path)
+    return Hand(tmp_path, capsys)
+
+
+def test_home_and_move(hand: Hand) -> None:
+    status, out, _ = hand("home")
+    assert (status, out.endswith("µm, referenced")) == (0, True)
+    assert hand("move", "120")[:2] == (0, "the axis stands at 120.0 µm, referenced")
+
+
+def test_where_claims_nothing(hand: Hand) -> None:
+    status, out, _ = hand("where")
+    assert status == 0
+    assert out == "nobody knows where the axis stands (its controller says 0.0 µm)"
+    status, out, _ = hand("where", "--json")
+    assert json.loads(out)["reference"] == "unreferenced"
+
+
+def test_jog_from_where_the_operator_says_it_stands(hand: Hand) -> None:
+    status, out, _ = hand("jog", "--at-um", "50", "-30")
+    assert (status, out) == (0, "the axis stands at 20.0 µm, referenced")
+
+
+@pytest.mark.parametrize("driver", ["grbl", "marlin", "sangaboard"])
+def test_every_driver(hand: Hand, driver: str) -> None:
+    changes = {"um_per_unit": 0.25} if driver == "sangaboard" else {}
+    moved = hand("move", "60", "--at-um", "50", driver=driver, reference="confirm", **changes)
+    assert moved[:2] == (0, "the axis stands at 60.0 µm, referenced")
+
+
+def test_beyond_the_limits(hand: Hand) -> None:
+    status, out, err = hand("move", "5000")
+    assert (status, out) == (2, "")
+    assert "focus height 5000 µm is beyond the limits -100 to 400 µm" in err
+
+
+def test_a_rig_that_cannot_home_asks_for_the_operators_word(hand: Hand) -> None:
+    status, out, err = hand("move", "60", reference="confirm")
+    assert (status, out) == (3, "")
+    assert "confirm where it stands (--at-um UM)" in err
+
+
+def test_confirm_alone_would_be_forgotten(hand: Hand) -> None:
+    status, _, err = hand("confirm", "12")
+    assert status == 2
+    assert "zstackd focus move UM --at-um 12" in err
+
+
+def test_stop(hand: Hand) -> None:
+    assert hand("stop")[:2] == (0, "stopped")
+
+
+def test_a_port_that_does_not_exist(hand: Hand) -> None:
+    status, _, err = hand("where", port="/dev/nowhere")
+    assert status == 3
+    assert "/dev/nowhere does not exist" in err
+    assert len(err.splitlines()) == 1

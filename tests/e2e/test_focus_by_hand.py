@@ -1,0 +1,31 @@
+"""`zstackd focus` as a process: a signal stops the motor."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Site
+
+SLOW = {"limits_um": [-100, 10_000], "speed_um_per_s": 200}
+
+
+def test_termination_stops_the_motor(site: Site) -> None:
+    with site.controller(focus=SLOW) as twin:
+        rig = site.rig(focus={**SLOW, "port": twin.port})
+        words = ("focus", "move", "9000", "--at-um", f"{twin.motor_position_um()}", "--rig", rig)
+        with site.started(*words) as process:
+            end = time.monotonic() + 20.0
+            while not twin.motions:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            asked = time.monotonic_ns()
+            assert process.wait(10.0) == 130
+        rest = twin.last_motion_end_ns()
+        assert rest is not None
+        assert rest - asked < 500_000_000
+        assert twin.violations == []
