@@ -1,16 +1,20 @@
-"""The focus axis by hand, where no service has it: opened, used, and closed again."""
+"""The rig by hand, where no service has it: opened, used, and closed again."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from zstackd.autofocus import FoundFocus, Sweep, autofocus, depth_of_field_um
+from zstackd.halt import Halt
+from zstackd.safety import motor_stops_with
 from zstackd.signals import StopSignals
 from zstackd.spool import Spool
 from zstackd_config.errors import HardwareError, InputError, Interrupted
 from zstackd_config.rig import Rig
+from zstackd_config.run import LockedAutoExposure
 from zstackd_drivers.axis import AxisSnapshot, FocusAxis
 from zstackd_drivers.errors import LimitError, UnreferencedError
-from zstackd_drivers.factory import open_axis, reference_axis
+from zstackd_drivers.factory import Devices, open_axis, open_devices, reference_axis
 
 _AGAIN_S = 0.02
 
@@ -49,6 +53,38 @@ def stop(rig: Rig) -> None:
     """Stop whatever moves: opening the controller does, and it is told once more."""
     with _held(rig) as axis:
         axis.stop()
+
+
+def auto(rig: Rig, range_um: tuple[float, float], *, at_um: float | None) -> FoundFocus:
+    """Look for focus within a range; the axis ends there.
+
+    Raises NoFocusError where none can be trusted.
+    """
+    with opened(rig, at_um) as devices:
+        sweep = Sweep(devices, settle_ms=rig.focus.settle_ms)
+        return autofocus(sweep, range_um=range_um, depth_um=depth_of_field_um(rig.optics))
+
+
+@contextmanager
+def opened(rig: Rig, at_um: float | None, *, referenced: bool = True) -> Iterator[Devices]:
+    """Open the whole rig while nobody else uses it; a signal stops the motor.
+
+    Unless told otherwise, the axis is referenced (by the operator's word, where `at_um` is given)
+    and the exposure is locked.
+    """
+    halt = Halt()
+    with (
+        StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
+        Spool(rig.paths.state),
+        open_devices(rig) as devices,
+        motor_stops_with(halt, devices),
+    ):
+        if referenced:
+            if at_um is not None:
+                devices.axis.confirm(at_um)
+            reference_axis(devices.axis, rig.focus)
+            devices.camera.lock_exposure(LockedAutoExposure())
+        yield devices
 
 
 @contextmanager

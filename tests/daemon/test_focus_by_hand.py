@@ -95,6 +95,21 @@ def test_confirm_alone_would_be_forgotten(hand: Hand) -> None:
     assert "zstackd focus move UM --at-um 12" in err
 
 
+def test_auto_finds_focus_on_the_simulated_rig(hand: Hand) -> None:
+    status, out, _ = hand("auto", "--low-um", "-60", "--high-um", "260", "--json")
+    assert status == 0
+    assert 0 <= json.loads(out)["z_um"] <= 200
+    status, _, err = hand("auto", "--low-um", "10", "--high-um", "10")
+    assert status == 2
+    assert "must be less than" in err
+
+
+def test_auto_says_why_there_is_no_focus(hand: Hand) -> None:
+    status, out, err = hand("auto", "--low-um", "250", "--high-um", "380")
+    assert (status, out) == (3, "")
+    assert err.startswith("autofocus: ")
+
+
 def test_stop(hand: Hand) -> None:
     assert hand("stop")[:2] == (0, "stopped")
 

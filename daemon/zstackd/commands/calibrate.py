@@ -1,14 +1,13 @@
 """`zstackd calibrate`: measures what rig.yaml has to say; never changes rig.yaml itself."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zstackd.autofocus import FoundFocus, Sweep, autofocus, depth_of_field_um
+from zstackd.by_hand import opened
 from zstackd.calibration import findings
 from zstackd.calibration.backlash import measure_backlash
 from zstackd.calibration.exposure import find_exposure
@@ -16,16 +15,12 @@ from zstackd.calibration.fragment import Finding, write_finding
 from zstackd.calibration.magnification import measure_breathing
 from zstackd.calibration.pixel_size import length_px, measure_rulings
 from zstackd.calibration.settle import measure_settling
-from zstackd.halt import Halt
-from zstackd.safety import motor_stops_with
 from zstackd.show import short
-from zstackd.signals import StopSignals
-from zstackd.spool import Spool
 from zstackd_config.errors import InputError
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Rig
 from zstackd_config.run import LockedAutoExposure
-from zstackd_drivers.factory import Devices, open_devices, reference_axis
+from zstackd_drivers.factory import Devices
 from zstackd_stacking.images import read_image
 from zstackd_stacking.sharpness import Region
 from zstackd_stacking.types import Image
@@ -60,7 +55,7 @@ def backlash(
     """Sweep through focus on the way up and on the way down; the shift is the backlash."""
     settings = load_rig(rig)
     straight = settings.focus.model_copy(update={"backlash_um": 0.0})
-    with _opened(settings.model_copy(update={"focus": straight}), at_um) as devices:
+    with opened(settings.model_copy(update={"focus": straight}), at_um) as devices:
         step_um = depth_of_field_um(settings.optics) / 3
         heights_um = _heights(low_um, high_um, step_um=step_um)
         measured = measure_backlash(
@@ -83,7 +78,7 @@ def settle(
 ) -> None:
     """Find the focus, then watch the image come to rest after moves onto it."""
     settings = load_rig(rig)
-    with _opened(settings, at_um) as devices:
+    with opened(settings, at_um) as devices:
         focus = _focused(devices, settings, (low_um, high_um))
         depth_um = depth_of_field_um(settings.optics)
         far_um = focus.z_um - 2 * depth_um
@@ -106,7 +101,7 @@ def exposure(
 ) -> None:
     """Find explicit exposure values for run files; the axis does not move."""
     settings = load_rig(rig)
-    with _opened(settings, None, referenced=False) as devices:
+    with opened(settings, None, referenced=False) as devices:
         found = find_exposure(devices, headroom=headroom)
     _leave(findings.of_exposure(found), settings)
 
@@ -154,7 +149,7 @@ def magnification(rig: RigFile, low_um: Low, high_um: High, at_um: Standing = No
     """Measure how the magnification changes with focus (breathing)."""
     settings = load_rig(rig)
     depth_um = depth_of_field_um(settings.optics)
-    with _opened(settings, at_um) as devices:
+    with opened(settings, at_um) as devices:
         measured = measure_breathing(
             devices,
             heights_um=_heights(low_um, high_um, step_um=depth_um / 2),
@@ -179,7 +174,7 @@ def steps(
 ) -> None:
     """Measure µm per controller unit against two surfaces of known height."""
     settings = load_rig(rig)
-    with _opened(settings, at_um) as devices:
+    with opened(settings, at_um) as devices:
         focuses = [
             _focused(devices, settings, (low_um, high_um), _region(words))
             for words in (lower, upper)
@@ -190,24 +185,6 @@ def steps(
     _leave(findings.of_step(*focuses, height_um=height_um, um_per_unit=unit), settings)
 
 
-@contextmanager
-def _opened(rig: Rig, at_um: float | None, *, referenced: bool = True) -> Iterator[Devices]:
-    """Open the rig for one measurement: nobody else uses it, and a signal stops the motor."""
-    halt = Halt()
-    with (
-        StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
-        Spool(rig.paths.state),
-        open_devices(rig) as devices,
-        motor_stops_with(halt, devices),
-    ):
-        if referenced:
-            if at_um is not None:
-                devices.axis.confirm(at_um)
-            reference_axis(devices.axis, rig.focus)
-            devices.camera.lock_exposure(LockedAutoExposure())
-        yield devices
-
-
 def _focused(
     devices: Devices, rig: Rig, range_um: tuple[float, float], region: Region | None = None
 ) -> FoundFocus:
@@ -216,7 +193,7 @@ def _focused(
 
 
 def _look(rig: Rig) -> Image:
-    with _opened(rig, None, referenced=False) as devices:
+    with opened(rig, None, referenced=False) as devices:
         devices.camera.lock_exposure(LockedAutoExposure())
         return devices.camera.capture(after_ns=devices.clock.monotonic_ns()).image
 

@@ -126,6 +126,27 @@ def jog(
 
 
 @focus.command()
+def auto(
+    rig: Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")],
+    low_um: Annotated[float, typer.Option("--low-um", help="Lowest height to look at, in µm.")],
+    high_um: Annotated[float, typer.Option("--high-um", help="Highest height to look at, in µm.")],
+    at_um: Standing = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for the sharpest height within a range, and stay there; for a rig without a service."""
+    from zstackd import by_hand  # noqa: PLC0415 - start-up
+    from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
+
+    if not low_um < high_um:
+        raise InputError(f"--low-um {low_um:g} must be less than --high-um {high_um:g}")
+    found = by_hand.auto(load_rig(rig), (low_um, high_um), at_um=at_um)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        typer.echo(f"best focus at {found.z_um:.1f} µm (contrast {found.contrast:.2f})")
+
+
+@focus.command()
 def stop(socket: SocketOption = None, rig: RigOption = None) -> None:
     """Stop the motor now; a run in work is interrupted by it."""
     from zstackd import by_hand  # noqa: PLC0415 - start-up
