@@ -4,18 +4,20 @@ from typing import Literal
 
 from zstackd_drivers.twin_setup import TwinSetup, Witness
 
-Kind = Literal["grbl-0.9", "repetier", "silent"]
+Kind = Literal["grbl-0.9", "repetier", "silent", "sensor"]
 _NS = 1_000_000_000
 _BOOT_S = 1.4
 _GREETINGS: dict[Kind, list[str]] = {
     "grbl-0.9": ["", "Grbl 0.9j ['$' for help]"],
     "repetier": ["start", "Info:Repetier_1.0.4", "Info:External Reset"],
     "silent": [],
+    "sensor": [],
 }
+_MEASURES_EVERY_S = 0.5
 
 
 class OtherFirmware:
-    """Greets after power-up and answers each line in its own manner."""
+    """Greets after power-up, and answers lines in its own manner; a sensor is never silent."""
 
     def __init__(self, kind: Kind, setup: TwinSetup) -> None:
         self.motor = setup.motor(1.0)
@@ -39,9 +41,13 @@ class OtherFirmware:
 
     def advance(self, now_ns: int) -> None:
         """Let time pass until `now_ns`."""
-        if self._greets_at is not None and now_ns >= self._greets_at:
-            self._greets_at = None
-            self._say(*_GREETINGS[self._kind])
+        if self._greets_at is None or now_ns < self._greets_at:
+            return
+        self._say(*_GREETINGS[self._kind])
+        self._greets_at = None
+        if self._kind == "sensor":
+            self._say("21.5;48.2")
+            self._greets_at = now_ns + round(_MEASURES_EVERY_S * _NS)
 
     def next_event_ns(self) -> int | None:
         """Return the rig time of the greeting, while it is to come."""

@@ -33,7 +33,7 @@ from zstackd_drivers.stepping_axis import SteppingAxis
 from zstackd_drivers.twin_faults import Fault
 from zstackd_drivers.twin_setup import TwinSetup
 
-TIMEOUTS = Timeouts(reply_s=0.4, handshake_s=1.2, margin_s=0.3, busy_s=0.4, quiet_s=0.015)
+TIMEOUTS = Timeouts(handshake_s=1.2, quiet_s=0.015)
 LIMITS: dict[str, Any] = {
     "port": "simulated",
     "limits_um": (0.0, 5000.0),

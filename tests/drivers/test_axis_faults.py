@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 HASTY = Timeouts(handshake_s=0.4)
+SHORT = Timeouts(reply_s=0.25, handshake_s=1.0, margin_s=0.2, busy_s=0.25, quiet_s=0.015)
+HEALING = {Action.RESET, Action.ALARM, Action.STALL, Action.LOSE_REPLY}
 STEP_UM = 0.25
 IN_MID_MOVE_S = 0.02
 
@@ -39,11 +42,11 @@ def assert_never_wrong(bench: AxisBench) -> None:
     "action",
     [Action.RESET, Action.ALARM, Action.STALL, Action.UNPLUG, Action.SILENCE, Action.LOSE_REPLY],
 )
-def test_a_fault_in_mid_move_makes_the_position_unknown(
+def test_a_fault_in_mid_move_costs_the_position_until_it_is_homed(
     open_bench: OpenBench, action: Action
 ) -> None:
     delay_s = 0.0 if action is Action.LOSE_REPLY else IN_MID_MOVE_S
-    with open_bench(scale=20.0, confirmed=True) as bench:
+    with open_bench(scale=40.0, confirmed=True, timeouts=SHORT) as bench:
         bench.confirm()
         bench.twin.script(Fault(action, on_motion=1, delay_s=delay_s))
         with pytest.raises((MotionError, LinkError)) as caught:
@@ -56,20 +59,11 @@ def test_a_fault_in_mid_move_makes_the_position_unknown(
             bench.axis.move_to(1000.0)
         assert bench.twin.motions == before
         assert bench.twin.violations == []
-
-
-@pytest.mark.parametrize("action", [Action.RESET, Action.ALARM, Action.STALL, Action.LOSE_REPLY])
-def test_homing_recovers_from_a_fault(open_bench: OpenBench, action: Action) -> None:
-    delay_s = 0.0 if action is Action.LOSE_REPLY else IN_MID_MOVE_S
-    with open_bench(scale=50.0, confirmed=True) as bench:
-        bench.confirm()
-        bench.twin.script(Fault(action, on_motion=1, delay_s=delay_s))
-        with pytest.raises(HardwareError):
-            bench.axis.move_to(1000.0)
-        bench.axis.home()
-        bench.axis.move_to(1500.0)
-        assert_true(bench, 1500.0)
-        assert_never_wrong(bench)
+        if action in HEALING:
+            bench.axis.home()
+            bench.axis.move_to(1500.0)
+            assert_true(bench, 1500.0)
+            assert_never_wrong(bench)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +81,7 @@ def test_homing_recovers_from_a_fault(open_bench: OpenBench, action: Action) -> 
 def test_a_bad_line_never_makes_the_position_wrong(
     open_bench: OpenBench, action: Action, delay_s: float
 ) -> None:
-    with open_bench() as bench:
+    with open_bench(timeouts=SHORT) as bench:
         bench.axis.home()
         bench.twin.script(Fault(action, on_motion=1, delay_s=delay_s))
         for z in (3000.0, 2900.0, 3100.0):
@@ -150,6 +144,13 @@ def test_other_firmware_is_named_and_refused(open_bench: OpenBench) -> None:
 def test_a_silent_port_is_reported_as_silent(open_bench: OpenBench) -> None:
     with pytest.raises(LinkError, match="nothing answers on serial port"):
         open_bench(other="silent", timeouts=HASTY).__enter__()
+
+
+def test_a_device_that_never_falls_silent_is_refused_in_time(open_bench: OpenBench) -> None:
+    began = time.monotonic()
+    with pytest.raises(WrongDeviceError, match=r"it says .*21\.5;48\.2"):
+        open_bench(other="sensor", timeouts=HASTY).__enter__()
+    assert time.monotonic() - began < 3 * HASTY.handshake_s
 
 
 def test_a_wrong_line_speed_is_worth_a_hint(open_bench: OpenBench) -> None:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tests.drivers.conftest import AxisBench, OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-TIMEOUTS = Timeouts(reply_s=0.3, handshake_s=2.0, margin_s=0.2, busy_s=0.3, quiet_s=0.015)
+TIMEOUTS = Timeouts(reply_s=0.25, handshake_s=1.2, margin_s=0.2, busy_s=0.25, quiet_s=0.015)
 HEALING = [action for action in Action if action not in {Action.SILENCE, Action.UNPLUG}]
-SHORT_MOVES, LONG_MOVES = 60, 1000
+SHORT_MOVES, LONG_MOVES = 40, 1000
 FAULT_SHARE = 0.25
 TIME_SCALE = 300.0
 

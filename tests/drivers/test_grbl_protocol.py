@@ -1,9 +1,7 @@
 """Every line GRBL sends is understood, and no bytes can harm the reader."""
 
-import threading
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zstackd_drivers.grbl_protocol import (
@@ -18,9 +16,6 @@ from zstackd_drivers.grbl_protocol import (
     is_reply,
     parse,
 )
-from zstackd_drivers.port_search import NamedPort
-from zstackd_drivers.pty_port import PtyPort
-from zstackd_drivers.serial_link import SerialLink
 
 
 @pytest.mark.parametrize(
@@ -56,43 +51,3 @@ def test_lines(line: str, meaning: Line | None) -> None:
 @given(st.text(max_size=200) | st.from_regex(r"\A[<\[$A-Za-z|:.,0-9>\]=-]{0,60}\Z"))
 def test_any_text_is_one_line_of_some_kind(text: str) -> None:
     assert isinstance(parse(text), Line)
-
-
-@settings(max_examples=40, deadline=None)
-@given(junk=st.binary(max_size=2000))
-def test_any_bytes_leave_the_link_working(junk: bytes) -> None:
-    port = PtyPort()
-    port.open()
-    condition = threading.Condition()
-    link = SerialLink(
-        port=NamedPort(port.name),
-        baud=115200,
-        on_push=lambda line: None,  # noqa: ARG005
-        on_lost=lambda why: None,  # noqa: ARG005
-        condition=condition,
-    )
-    link.open()
-    answering = threading.Thread(target=_answer_after, args=(port, junk))
-    answering.start()
-    try:
-        reply = link.request(
-            "x",
-            reply=lambda line: line == "ok-17",
-            timeout_s=5.0,
-            alive_until=lambda: 0.0,
-            unless=lambda: False,
-        )
-        assert reply == "ok-17"
-    finally:
-        answering.join(5.0)
-        link.close()
-        port.close()
-
-
-def _answer_after(port: PtyPort, junk: bytes) -> None:
-    heard = b""
-    while not heard.endswith(b"x\n"):
-        heard += port.read(5.0)
-    for start in range(0, len(junk), 7):
-        port.write(junk[start : start + 7])
-    port.write(b"\nok-17\n")

@@ -1,0 +1,154 @@
+"""The small parts that every axis is built from."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from zstackd_config.errors import Interrupted
+from zstackd_drivers import reconnect
+from zstackd_drivers.axis import Reference
+from zstackd_drivers.controller import Standing
+from zstackd_drivers.errors import LinkError, MotionError
+from zstackd_drivers.knowledge import Knowledge
+from zstackd_drivers.reconnect import Reconnector
+from zstackd_drivers.rest import RestWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnect, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(reconnect, "LONGEST_PAUSE_S", 0.004)
+
+
+class Port:
+    """Is lost, and comes back at the n-th attempt."""
+
+    def __init__(self, attempts: int) -> None:
+        self.left = attempts
+        self.lost = True
+        self.back = threading.Event()
+
+    def attempt(self) -> None:
+        self.left -= 1
+        if self.left > 0:
+            raise LinkError("it is not there")
+        self.lost = False
+        self.back.set()
+
+
+def test_a_lost_line_is_looked_for_again_and_again(caplog: pytest.LogCaptureFixture) -> None:
+    port = Port(attempts=6)
+    reconnector = Reconnector(needed=lambda: port.lost, attempt=port.attempt)
+    with caplog.at_level(logging.WARNING):
+        reconnector.start()
+        reconnector.wake()
+        assert port.back.wait(5.0)
+        reconnector.stop()
+    assert port.left == 0
+    assert caplog.text.count("not connected yet") == 1
+
+
+def test_nothing_is_done_where_nothing_is_lost() -> None:
+    port = Port(attempts=1)
+    port.lost = False
+    reconnector = Reconnector(needed=lambda: port.lost, attempt=port.attempt)
+    reconnector.start()
+    reconnector.wake()
+    reconnector.stop()
+    assert port.left == 1
+
+
+def test_a_line_that_never_comes_back_does_not_keep_it_from_ending() -> None:
+    port = Port(attempts=10**9)
+    reconnector = Reconnector(needed=lambda: port.lost, attempt=port.attempt)
+    reconnector.start()
+    reconnector.wake()
+    reconnector.stop()
+    reconnector.stop()
+
+
+def watch(stopped: Callable[[], bool] = lambda: False) -> RestWatch:
+    return RestWatch(
+        "the board",
+        pause=lambda seconds, until: None,  # noqa: ARG005
+        stopped=stopped,
+        margin_s=0.05,
+        um_per_unit=1000.0,
+    )
+
+
+def standings(*told: tuple[float, str]) -> Iterator[Standing]:
+    for position, state in told:
+        yield Standing(position, state, at_rest=state == "Idle")
+    while True:
+        yield Standing(told[-1][0], told[-1][1], at_rest=told[-1][1] == "Idle")
+
+
+def arrive(told: Sequence[tuple[float, str]], stopped: Callable[[], bool] = lambda: False) -> float:
+    polls = standings(*told)
+    return watch(stopped).arrive(
+        1.0,
+        poll=lambda: next(polls),
+        moving_state="Jog",
+        end=time.monotonic(),
+        wall_s=0.0,
+        tolerance=0.001,
+    )
+
+
+def test_arrival() -> None:
+    assert arrive([(0.2, "Jog"), (0.9, "Jog"), (1.0005, "Idle")]) == 1.0005
+
+
+def test_one_rest_elsewhere_may_be_an_old_report() -> None:
+    with pytest.raises(MotionError, match="is stuck 500 µm from where it was sent"):
+        arrive([(0.5, "Idle"), (0.5, "Jog")])
+
+
+def test_rest_elsewhere_is_told_with_the_distance() -> None:
+    polls = standings((0.75, "Idle"))
+    with pytest.raises(MotionError, match="came to rest 250 µm from where it was sent"):
+        watch().arrive(
+            1.0,
+            poll=lambda: next(polls),
+            moving_state="Jog",
+            end=float("inf"),
+            wall_s=1.0,
+            tolerance=0.001,
+        )
+
+
+def test_a_state_that_nobody_asked_for() -> None:
+    with pytest.raises(MotionError, match="went into state Hold:0, 500 µm from where"):
+        arrive([(0.5, "Hold:0")])
+
+
+def test_a_stop_ends_the_watch() -> None:
+    with pytest.raises(Interrupted, match="the board was stopped"):
+        arrive([(0.5, "Jog")], stopped=lambda: True)
+
+
+def test_knowledge_is_all_or_nothing() -> None:
+    known = Knowledge(100.0, -1000.0)
+    assert known.reference is Reference.UNREFERENCED
+    assert known.height_um(None) is None
+    known.trust(200.0, 0.05)
+    assert (known.reference, known.height_um(known.position)) == (Reference.REFERENCED, 150.0)
+    known.arrive(0.1, 40)
+    assert (known.step, known.engaged) == (40, True)
+    known.lose("first")
+    known.lose("second")
+    assert (known.position, known.step, known.engaged) == (None, None, False)
+    assert known.fault == "first"
+    known.trust(0.0, 0.0)
+    assert known.fault is None
