@@ -19,6 +19,7 @@ from zstackd.room import NoMemory, require_room
 from zstackd.run_state import RunState
 from zstackd.runner import Judge, run_from_frames, run_with_rig, usual_end
 from zstackd.task import Task
+from zstackd.thrift import give_back
 from zstackd_config.errors import Interrupted, StorageError, ZstackdError
 from zstackd_config.load import load_run
 
@@ -60,6 +61,7 @@ class Performer:
             _log.exception("%s: failed by an internal error", job.run_id)
         finally:
             self._house.backlog.done()
+            give_back()
 
     def _run(self, job: Job) -> None:
         house = self._house
@@ -98,6 +100,7 @@ class Performer:
         self._require_storage(job, task)
         if task.past.captured:
             run_from_frames(task, judge=self._judge(job))
+            _log.info("%s: finished from its frames", job.run_id)
             return
         if task.past.frames:
             bad = damaged(task.past.frames, task.folder.frames)
@@ -107,7 +110,8 @@ class Performer:
                 self._by_policy(job, task, why)
                 return
         with self._house.hardware.lent() as devices:
-            run_with_rig(task, devices, judge=self._judge(job))
+            published = run_with_rig(task, devices, judge=self._judge(job))
+        _log.info("%s: published %s", job.run_id, published.folder)
 
     def _is_skipped(self, job: Job, task: Task) -> bool:
         """Say by how much a point of a series is late; skip it where its policy says so."""

@@ -20,6 +20,7 @@ from zstackd.recovery import recover
 from zstackd.series import SeriesKeeper, job_of
 from zstackd.service_control import ServiceControl
 from zstackd.spool import OpenRun
+from zstackd.thrift import give_back
 from zstackd.worker import Worker
 from zstackd_config.errors import Interrupted, StorageError, ZstackdError
 from zstackd_config.load import load_run
@@ -59,6 +60,7 @@ class Service:
         _log.info("serving %s: drop run files into %s", house.rig.name, house.spool.inbox)
         try:
             opened()
+            give_back()
             self._work()
         except BaseException as error:
             house.stop.fail(error)

@@ -17,7 +17,7 @@ from zstackd.recovery import recover
 from zstackd.schedule import schedule_of
 from zstackd.series import SeriesKeeper
 from zstackd.spool import RunFolder, Spool
-from zstackd_config.errors import InputError
+from zstackd_config.errors import ConfigError
 from zstackd_config.load import parse_run
 
 BEGIN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -189,12 +189,12 @@ def test_phases_follow_one_another() -> None:
     ("changes", "words"),
     [
         ({"repeat": 3, "time_plan": {"interval": 1, "loops": 3}}, "give one of them"),
-        ({"time_plan": {"duration": 1, "loops": 1}}, "has no times"),
-        ({"time_plan": {"interval": 0, "duration": 10}}, "has no times"),
-        ({"time_plan": {"interval": 1, "loops": 100_001}}, "more than 100000 times"),
-        ({"time_plan": {"interval": -1, "loops": 3}}, "goes back in time"),
+        ({"time_plan": {"duration": 1, "loops": 1}}, "it must be at least 2"),
+        ({"time_plan": {"interval": 0, "duration": 10}}, "it must be from 0.001 s"),
+        ({"time_plan": {"interval": 1, "loops": 100_001}}, "it must be at most 100000"),
+        ({"time_plan": {"interval": -1, "loops": 3}}, "it must be from 0.001 s"),
     ],
 )
 def test_time_plans_that_cannot_be_are_refused(changes: dict[str, object], words: str) -> None:
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(ConfigError, match=words):
         schedule_of(parse_run(document(**changes), name="x"), BEGIN, source="x.yaml")

@@ -16,6 +16,7 @@ from zstackd.notify import Notifier
 from zstackd.service import Service
 from zstackd.signals import StopSignals
 from zstackd.spool import Spool
+from zstackd.thrift import keep_few_arenas
 from zstackd_config.load import load_rig
 
 
@@ -29,6 +30,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run what is dropped into the inbox, until SIGTERM."""
+    keep_few_arenas()
     settings = load_rig(rig)
     stop, events, hung_up = Halt(), Events(), threading.Event()
     catalogue = Catalogue(events)
