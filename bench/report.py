@@ -51,8 +51,9 @@ def markdown(results: Results) -> str:
 
 def compact(results: Results) -> str:
     """Mean figures, and the bounds that were missed."""
-    missed = [check for check in results.checks if not (check.passed or check.aim)]
-    kept = f"{len(results.checks) - len(missed)} of {len(results.checks)} bounds are kept."
+    bounds = [check for check in results.checks if not check.aim]
+    missed = [check for check in bounds if not check.passed]
+    kept = f"{len(bounds) - len(missed)} of {len(bounds)} bounds are kept."
     lines = [_means(results.table), kept] if results.table.outcomes else [kept]
     if missed:
         lines.append("Missed:\n\n" + verdicts(missed))
