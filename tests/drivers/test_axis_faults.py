@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.drivers.conftest import AxisBench, OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-HASTY = Timeouts(handshake_s=0.4)
-SHORT = Timeouts(reply_s=0.25, handshake_s=1.0, margin_s=0.2, busy_s=0.25, quiet_s=0.015)
+HASTY = Timeouts(handshake_s=0.25)
+SHORT = Timeouts(reply_s=0.2, handshake_s=0.8, margin_s=0.15, busy_s=0.2, quiet_s=0.015)
 HEALING = {Action.RESET, Action.ALARM, Action.STALL, Action.LOSE_REPLY}
 STEP_UM = 0.25
 IN_MID_MOVE_S = 0.02

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.drivers.conftest import AxisBench, OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-TIMEOUTS = Timeouts(reply_s=0.25, handshake_s=1.2, margin_s=0.2, busy_s=0.25, quiet_s=0.015)
+TIMEOUTS = Timeouts(reply_s=0.2, handshake_s=1.0, margin_s=0.15, busy_s=0.2, quiet_s=0.015)
 HEALING = [action for action in Action if action not in {Action.SILENCE, Action.UNPLUG}]
 SHORT_MOVES, LONG_MOVES = 40, 1000
 FAULT_SHARE = 0.25
@@ -93,7 +93,7 @@ PLANS = st.lists(
 
 
 @pytest.mark.parametrize("driver", ["grbl", "marlin", "sangaboard-0.5", "sangaboard-1"])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(plan=PLANS)
 def test_any_plan_ends_in_the_right_place_or_unreferenced(
     benches: dict[str, OpenBench], driver: str, plan: list[tuple[float, Action | None, float]]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.drivers.conftest import OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-HASTY = Timeouts(handshake_s=0.4)
+HASTY = Timeouts(handshake_s=0.25)
 FOCUS = GrblFocus(
     driver="grbl",
     port="/dev/null",

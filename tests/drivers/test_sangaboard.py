@@ -51,14 +51,14 @@ def test_the_old_firmware_that_never_ends_homing_is_given_up(
 
 
 def test_the_boards_speed_is_made_the_rigs(sangaboard_bench: OpenBench) -> None:
-    with sangaboard_bench(step_delay_us=9999) as bench:
+    with sangaboard_bench(scale=30.0, step_delay_us=9999) as bench:
         bench.confirm()
         began = bench.clock.monotonic_ns()
         report = bench.axis.move_to(1500.0)
         assert report.motion_s == pytest.approx(1000.0 / 500.0, rel=0.05)
         ended = bench.twin.last_motion_end_ns()
         assert ended is not None
-        assert (ended - began) / 1e9 < 2 * report.motion_s
+        assert (ended - began) / 1e9 < 5 * report.motion_s
 
 
 def test_a_board_that_waits_for_the_end_of_moves_is_told_not_to(
