@@ -29,6 +29,11 @@ def _flush(path: Path, flags: int) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 text whole or not at all, as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: hidden sibling, flush, rename, flush of the folder."""
     hidden = path.with_name(f".{path.name}.tmp")
     try:

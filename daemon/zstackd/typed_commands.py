@@ -15,7 +15,8 @@ def run_typed(words: Sequence[str], named: str | None, commands: Mapping[str, st
         InputError: the words are no valid command line.
     """
     try:
-        return _app(named, commands)(args=list(words), standalone_mode=False)
+        app = _app(named, commands)
+        return app(args=list(words), prog_name="zstackd", standalone_mode=False)
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except typer.TyperException as error:

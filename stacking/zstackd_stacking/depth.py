@@ -15,7 +15,10 @@ from zstackd_config.errors import StackError
 from zstackd_stacking.types import FloatMap, as_floats
 
 _UNSET: Final = np.float32(-np.inf)
-_SURE_LOG_RATIO: Final = 1.0
+_NOISE_LOG_RATIO: Final = 2.2
+_SURE_LOG_RATIO: Final = 3.6
+"""Noise alone makes the best plane stand out of the least one by up to the first."""
+
 _LEAST_SIDE: Final = 2
 
 
@@ -82,7 +85,8 @@ class DepthMap:
         after = levels[np.minimum(place + 1, last)] - z
         offset = _parabola_top(before, state.left - state.best, after, state.right - state.best)
         contrast = state.best - np.minimum(state.least, state.best)
-        sure = as_floats(np.clip(contrast / (2 * _SURE_LOG_RATIO), 0, 1))
+        span = _SURE_LOG_RATIO - _NOISE_LOG_RATIO
+        sure = as_floats(np.clip((contrast - _NOISE_LOG_RATIO) / span, 0, 1))
         return fill(as_floats(z + offset), sure), sure
 
 

@@ -24,7 +24,8 @@ from zstackd_stacking.types import Image
 _BLANK_SHARE: Final = 0.25
 _BLANK_LEVELS: Final = 0.2
 _ANCHOR_CORRELATION: Final = 0.5
-_BELIEF: Final = 3.0
+_NEIGHBOUR_BELIEF: Final = 6.0
+_ANCHOR_BELIEF: Final = 3.0
 """By how much the formal spread of a registration is too small."""
 _LEAST_NEIGHBOUR_PX: Final = 0.01
 _LEAST_ANCHOR_PX: Final = 0.04
@@ -103,7 +104,7 @@ def _by_neighbour(
 ) -> tuple[Matrix, Motion]:
     """The step from the neighbour, between the one measured and the one before."""
     measured = motion_between(side.template.matrix, found.matrix, shape)
-    doubt = (_BELIEF * found.spread) ** 2 + _LEAST_NEIGHBOUR_PX**2
+    doubt = (_NEIGHBOUR_BELIEF * found.spread) ** 2 + _LEAST_NEIGHBOUR_PX**2
     freedom = (_PACE_CHANGE_PX if side.steps else _FIRST_PACE_PX) ** 2
     share = freedom / (freedom + doubt)
     step = side.pace + share * (measured - side.pace)
@@ -119,7 +120,7 @@ def _by_anchor(
     found = align.refined(anchor, reduced, matrix)
     if found is None:
         return matrix, variance
-    doubt = (_BELIEF * found.spread) ** 2 + _LEAST_ANCHOR_PX**2
+    doubt = (_ANCHOR_BELIEF * found.spread) ** 2 + _LEAST_ANCHOR_PX**2
     share = variance / (variance + doubt)
     correction = share * motion_between(matrix, found.matrix, reduced.shape)
     return compose(from_motion(correction, reduced.shape), matrix), (1 - share) * variance

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -51,6 +52,7 @@ def operations() -> Iterator[APIOperation[Any, Any, Any, Any]]:
     nobody = cast("Control", None)  # the document is made without asking the service
     app = create_app(nobody, reload=list, messages=RecentMessages(), metrics=Metrics(nobody))
     for found in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
+        assert isinstance(found, Ok)
         operation = found.ok()
         if operation.label not in ENDLESS:
             yield operation

@@ -1,0 +1,253 @@
+"""The commands that talk to the service, as real processes against a real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.api.conftest import LONG_RUN, RIG, RUN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ZSTACKD = (sys.executable, "-W", "error", "-m", "zstackd")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder with a running service, and an operator's shell in it."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def zstackd(
+        self, *words: str, status: int = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, which must be `status`."""
+        ended = subprocess.run(
+            [*ZSTACKD, *words], cwd=self.folder, capture_output=True, text=True, timeout=60,
+            check=False, env={**os.environ, "ZSTACKD_SOCKET": "state/control.sock", **environment},
+        )  # fmt: skip
+        assert ended.returncode == status, ended.stdout + ended.stderr
+        return ended
+
+    def said(self, *words: str, **environment: str) -> str:
+        """Run a command that succeeds without a complaint, and return what it printed."""
+        ended = self.zstackd(*words, status=0, **environment)
+        assert ended.stderr == ""
+        return ended.stdout
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.said(*words, "--json"))
+
+    def complaint(self, *words: str, status: int, **environment: str) -> str:
+        """Run a command that fails, and return its one line."""
+        ended = self.zstackd(*words, status=status, **environment)
+        assert ended.stdout == ""
+        (line,) = ended.stderr.splitlines()
+        return line
+
+    def write(self, name: str, content: Any) -> str:
+        (self.folder / name).write_text(yaml.safe_dump(content))
+        return name
+
+    def submitted(self, **changes: Any) -> str:
+        (accepted,) = self.json("submit", self.write("run.yaml", RUN | changes))
+        run_id: str = accepted["run"]["run_id"]
+        return run_id
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("d")
+    (folder / "rig.yaml").write_text(yaml.safe_dump(RIG))
+    with (
+        (folder / "serve.log").open("w") as log,
+        subprocess.Popen(
+            [*ZSTACKD, "serve", "--rig", "rig.yaml"], cwd=folder, stdout=log, stderr=log
+        ) as process,
+    ):
+        try:
+            end = time.monotonic() + 20
+            while not (folder / "state/control.sock").exists():
+                assert process.poll() is None, (folder / "serve.log").read_text()
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            yield Desk(folder, process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=5) == 0
+        finally:
+            process.kill()
+    assert not (folder / "state/control.sock").exists()
+
+
+@pytest.fixture(scope="module")
+def done(desk: Desk) -> str:
+    run_id = desk.submitted()
+    desk.zstackd("watch", run_id)
+    return run_id
+
+
+def test_submit_prints_the_id_of_each_run(desk: Desk) -> None:
+    desk.write("a.yaml", RUN)
+    desk.write("b.yaml", RUN | {"name": "b", "repeat": 2})
+    first, second = desk.said("submit", "a.yaml", "b.yaml").splitlines()
+    assert first.startswith("a.yaml: accepted as 2")
+    assert first.endswith("_a-small-run")
+    assert second.startswith("b.yaml: accepted as series 2")
+    assert second.endswith(" of 2 runs")
+
+
+def test_submit_tells_every_problem_with_its_place(desk: Desk) -> None:
+    desk.write("bad.yaml", {"name": "x", "z_plan": {"bottom": 0, "top": 900, "step": 50}})
+    assert "-100 to 400 µm" in desk.complaint("submit", "bad.yaml", status=2)
+    assert "cannot be read: No such file" in desk.complaint("submit", "missing.yaml", status=2)
+    (desk.folder / "huge.yaml").write_bytes(b"#" * 2_000_000)
+    assert "larger than 1048576 bytes" in desk.complaint("submit", "huge.yaml", status=2)
+
+
+def test_watch_ends_with_its_run_and_its_status(desk: Desk) -> None:
+    run_id = desk.submitted()
+    printed = desk.said("watch", run_id)
+    assert f"{run_id}  published" in printed or f"{run_id} is published" in printed
+    assert desk.said("watch", run_id) == f"{run_id} is published\n"
+    long = desk.submitted(**LONG_RUN)
+    desk.said("cancel", long)
+    desk.zstackd("watch", long, status=130)
+
+
+def test_watch_as_json_is_one_event_a_line(desk: Desk) -> None:
+    run_id = desk.submitted(**LONG_RUN)
+    with subprocess.Popen(
+        [*ZSTACKD, "watch", run_id, "--json", "--socket", "state/control.sock"],
+        cwd=desk.folder, stdout=subprocess.PIPE, text=True,
+    ) as watching:  # fmt: skip
+        assert watching.stdout is not None
+        first = json.loads(watching.stdout.readline())
+        assert first["run_id"] == run_id
+        desk.said("cancel", run_id)
+        events = [json.loads(line) for line in watching.stdout]
+        assert events[-1]["kind"] == "cancelled"
+        assert watching.wait(timeout=20) == 130
+
+
+def test_list_and_show(desk: Desk, done: str) -> None:
+    assert done in desk.said("list", "-n", "1000")
+    assert desk.json("list", "--state", "failed") == []
+    assert desk.said("list", "--state", "failed") == "no runs\n"
+    shown = desk.said("show", done)
+    assert "published" in shown
+    assert str(desk.folder / "output" / done) in shown
+    assert desk.json("show", done)["planes_done"] == 5
+
+
+def test_logs_of_a_run_and_of_the_service(desk: Desk, done: str) -> None:
+    journal = desk.said("logs", done)
+    assert "accepted" in journal.splitlines()[0]
+    assert "published" in journal.splitlines()[-1]
+    assert desk.json("logs", done)[0]["event"] == "accepted"
+    assert "the rig is ready" in desk.said("logs")
+    assert {message["level"] for message in desk.json("logs")} <= {"info", "warning", "error"}
+
+
+def test_status_is_one_readable_screen(desk: Desk, done: str) -> None:
+    del done
+    lines = desk.said("status", COLUMNS="100").splitlines()
+    assert lines[0].startswith("bench is ")
+    assert len(lines) <= 24
+    assert any(line.startswith("focus ") and "µm" in line for line in lines)
+    assert any(line.startswith("output ") and "GB free of" in line for line in lines)
+    assert desk.json("status")["rig"] == "bench"
+
+
+def test_pause_and_resume_the_service_and_a_run(desk: Desk) -> None:
+    assert "the service is held" in desk.said("pause")
+    assert "is paused: paused by" in desk.said("status")
+    assert desk.said("resume") == "the service goes on\n"
+    run_id = desk.submitted(**LONG_RUN)
+    assert f"{run_id} is held" in desk.said("pause", run_id)
+    assert desk.said("resume", run_id) == f"{run_id} goes on\n"
+    assert run_id in desk.said("cancel", run_id)
+    desk.zstackd("watch", run_id, status=130)
+    assert "cancelled" in desk.complaint("cancel", run_id, status=2)
+    assert "no run 'never'" in desk.complaint("cancel", "never", status=2)
+
+
+def test_focus_by_hand(desk: Desk) -> None:
+    assert desk.said("focus", "home").startswith("the axis stands at")
+    assert desk.said("focus", "move", "-50") == "the axis stands at -50.0 µm, referenced\n"
+    assert "-100 to 400 µm" in desk.complaint("focus", "move", "5000", status=2)
+    assert "not a valid float" in desk.complaint("focus", "move", "up", status=2)
+    assert desk.said("focus", "confirm", "12.5") == "the axis stands at 12.5 µm, referenced\n"
+    assert desk.said("focus", "stop") == "stopped\n"
+    assert desk.json("focus", "home")["reference"] == "referenced"
+
+
+def test_reload_takes_a_good_rig_file_and_keeps_the_old_one(desk: Desk) -> None:
+    rig_file = desk.folder / "rig.yaml"
+    good = rig_file.read_text()
+    assert desk.said("reload") == "nothing changed\n"
+    rig_file.write_text(good + "colour: blue\n")
+    assert "colour" in desk.complaint("reload", status=2)
+    desk.write("rig.yaml", RIG | {"name": "third"})
+    os.kill(desk.process.pid, signal.SIGHUP)
+    end = time.monotonic() + 10
+    while desk.json("status")["rig"] != "third":
+        assert time.monotonic() < end
+    rig_file.write_text(good)
+    assert desk.said("reload") == "changed: name\n"
+
+
+def test_the_socket_is_found_by_the_rig_file_too(desk: Desk) -> None:
+    assert "bench" in desk.said("status", "--rig", "rig.yaml", ZSTACKD_SOCKET="")
+
+
+def test_no_service_is_said_in_one_line(desk: Desk) -> None:
+    for words in (["list"], ["status", "--json"], ["watch"], ["submit", "rig.yaml"]):
+        complaint = desk.complaint(*words, status=1, ZSTACKD_SOCKET="nowhere.sock")
+        assert complaint.startswith("nowhere.sock: no service answers there")
+
+
+def test_a_service_without_manners_is_said_in_one_line(desk: Desk) -> None:
+    assert "may not use it" in desk.complaint("list", status=1, ZSTACKD_SOCKET="/")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("zstackd sta", {"status", "stack"}),
+        ("zstackd list --so", {"--socket"}),
+        ("zstackd focus ho", {"home"}),
+        ("zstackd stack ", set()),
+    ],
+)
+def test_the_shell_completes_words(desk: Desk, words: str, expected: set[str]) -> None:
+    assert set(completed(desk, words)) == expected
+
+
+def test_the_shell_completes_ids_of_runs(desk: Desk, done: str) -> None:
+    assert done in completed(desk, "zstackd show 2")
+    assert done in completed(desk, "zstackd cancel 2")
+    assert completed(desk, "zstackd show x") == []
+
+
+def test_the_shell_s_script_names_the_program(desk: Desk) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        program = desk.said(_ZSTACKD_COMPLETE=f"source_{shell}")
+        assert "_ZSTACKD_COMPLETE" in program
+
+
+def completed(desk: Desk, words: str) -> list[str]:
+    position = len(words.split(" ")) - 1
+    return desk.said(
+        _ZSTACKD_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(position)
+    ).split()
