@@ -37,7 +37,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: hidden sibling, flush, rename, flush of the folder."""
     hidden = path.with_name(f".{path.name}.tmp")
     try:
-        hidden.write_text(text, encoding="utf-8")
+        hidden.write_bytes(data)
         flush_file(hidden)
         hidden.replace(path)
         flush_folder(path.parent)

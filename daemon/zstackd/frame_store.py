@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from zstackd.durable import make_folder, sha256_of, storage_error
+from zstackd.durable import make_folder, sha256_of, storage_error, write_bytes
 from zstackd.halt import Halt
 from zstackd_config.errors import InputError
 from zstackd_config.rig import Frames
@@ -72,7 +72,10 @@ class FrameStore:
             torn.unlink(missing_ok=True)
 
     def write(self, captured: CapturedFrame) -> StoredFrame:
-        """Write and hash one frame; it appears under its name only when whole and on the disk."""
+        """Write and hash one frame; it appears under its name only when whole and on the disk.
+
+        The sensor's own data, where the camera keeps them, lie beside it as DNG.
+        """
         name = f"z_{captured.index:04d}.{self._settings.format}"
         path = self.folder / name
         write_image(
@@ -81,6 +84,8 @@ class FrameStore:
             pixel_size_um=self._pixel_size_um,
             quality=self._settings.jpeg_quality,
         )
+        if captured.frame.raw is not None:
+            write_bytes(path.with_suffix(".dng"), captured.frame.raw)
         try:
             return _stored(captured, name, path.stat().st_size, sha256_of(path))
         except OSError as error:
