@@ -27,7 +27,7 @@ from zstackd_stacking.types import (
 )
 
 _LEAST_SIDE_PX: Final = 32
-_STILL_PX: Final = 0.03
+_STILL_PX: Final = 0.12
 _WHOLE: Final = 0.999
 _COLOUR: Final = 3
 _LEAST_FLICKER: Final = 0.002

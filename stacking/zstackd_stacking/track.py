@@ -1,8 +1,8 @@
 """Follow frames outward from the reference: where each lies, and what to do where none can tell.
 
 Each frame is registered to its neighbour, which is the most like it, and then to the reference,
-which does not drift. The two are joined by how sure each is (a Kalman filter whose state is the
-frame's place and pace), with the knowledge that magnification and rotation change smoothly in z.
+which does not drift. The two are joined by how sure each is, with the knowledge that most rigs
+move evenly or not at all: the scheme of R. Kalman (1960) with the frame's place and pace as state.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,10 @@ _ANCHOR_BELIEF: Final = 3.0
 """By how much the formal spread of a registration is too small."""
 _LEAST_NEIGHBOUR_PX: Final = 0.01
 _LEAST_ANCHOR_PX: Final = 0.04
-_PACE_CHANGE_PX: Final = np.array([2.0, 2.0, 0.2, 0.2])
-_FIRST_PACE_PX: Final = np.full(4, 100.0)
+_CHANGE_PX: Final = np.array([0.1, 0.1, 0.015, 0.015])
+_CHANGE_OF_HABIT: Final = np.array([1.0, 1.0, 0.12, 0.12])
+"""How much a step may differ from the one before: so much, and so much of the usual step."""
+_SURPRISE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,27 @@ class _Side:
     template: align.Template
     pace: Motion
     variance: Motion
-    steps: int
 
     def predicted(self, shape: tuple[int, int]) -> Matrix:
         return compose(from_motion(self.pace, shape), self.template.matrix)
+
+
+@dataclass(slots=True)
+class _Habit:
+    """The usual step from frame to frame; a rig that has stood still is believed to stand still."""
+
+    squares: Motion
+    steps: int = 0
+
+    def freedom(self) -> Motion:
+        """Variance that the change from one step to the next is expected to have."""
+        usual = np.sqrt(self.squares / max(self.steps, 1))
+        return np.asarray((_CHANGE_PX + _CHANGE_OF_HABIT * usual) ** 2, np.float64)
+
+    def learn(self, step: Motion) -> None:
+        """Take in one more step."""
+        self.squares = self.squares + step**2
+        self.steps += 1
 
 
 class Track:
@@ -63,6 +82,7 @@ class Track:
         self._reference_index: int | None = None
         self._anchor: align.Template | None = None
         self._sides: dict[bool, _Side] = {}
+        self._habit = _Habit(np.zeros(4))
 
     def place(self, luminance: Image, index: int) -> Placement:
         """Place a frame by its luminance (H, W); the first one is the reference."""
@@ -70,18 +90,18 @@ class Track:
         if self._reference_index is None or self._anchor is None:
             self._anchor = align.first_template(reduced)
             self._sides = dict.fromkeys(
-                (True, False), _Side(self._anchor, np.zeros(4), np.zeros(4), 0)
+                (True, False), _Side(self._anchor, np.zeros(4), np.zeros(4))
             )
             self._reference_index = index
             return Placement(identity(), used=True, residual_px=0.0)
         above = index > self._reference_index
-        placement, side = _followed(self._sides[above], self._anchor, reduced)
+        placement, side = _followed(self._sides[above], self._anchor, self._habit, reduced)
         self._sides[above] = side
         return placement
 
 
 def _followed(
-    side: _Side, anchor: align.Template, reduced: align.Reduced
+    side: _Side, anchor: align.Template, habit: _Habit, reduced: align.Reduced
 ) -> tuple[Placement, _Side]:
     predicted = side.predicted(reduced.shape)
     found = align.register(side.template, reduced, predicted)
@@ -90,24 +110,26 @@ def _followed(
         template = side.template
         if placement.used:
             template = align.template_at(reduced, placement.matrix)
-        return placement, _Side(template, side.pace, side.variance + 1.0, side.steps)
-    matrix, variance = _by_neighbour(side, found, reduced.shape)
+        return placement, _Side(template, side.pace, side.variance + 1.0)
+    matrix, variance = _by_neighbour(side, habit, found, reduced.shape)
     matrix, variance = _by_anchor(anchor, reduced, matrix, variance)
     pace = motion_between(side.template.matrix, matrix, reduced.shape)
     template = align.template_at(reduced, matrix)
     placement = Placement(matrix, used=True, residual_px=found.residual_px)
-    return placement, _Side(template, pace, variance, side.steps + 1)
+    return placement, _Side(template, pace, variance)
 
 
 def _by_neighbour(
-    side: _Side, found: align.Registration, shape: tuple[int, int]
+    side: _Side, habit: _Habit, found: align.Registration, shape: tuple[int, int]
 ) -> tuple[Matrix, Motion]:
     """The step from the neighbour, between the one measured and the one before."""
-    measured = motion_between(side.template.matrix, found.matrix, shape)
+    news = motion_between(side.template.matrix, found.matrix, shape) - side.pace
     doubt = (_NEIGHBOUR_BELIEF * found.spread) ** 2 + _LEAST_NEIGHBOUR_PX**2
-    freedom = (_PACE_CHANGE_PX if side.steps else _FIRST_PACE_PX) ** 2
-    share = freedom / (freedom + doubt)
-    step = side.pace + share * (measured - side.pace)
+    freedom = habit.freedom()
+    surprising = np.abs(news) > _SURPRISE * np.sqrt(freedom + doubt)
+    share = np.where(surprising, 1.0, freedom / (freedom + doubt))
+    step = side.pace + share * news
+    habit.learn(step)
     return compose(from_motion(step, shape), side.template.matrix), side.variance + share * doubt
 
 
