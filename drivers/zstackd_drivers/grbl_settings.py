@@ -14,6 +14,7 @@ _HOLD_ALWAYS = 255
 _HOMING_SPARE_S = 10.0
 _REPORT_UNITS = 0.001
 _ROUNDING = 1.01
+_COARSE_STEPS = 5
 _SECONDS_A_MINUTE = 60.0
 _NO_HOMING = "$22=0; fit a limit switch and set $22=1, or set focus.reference: confirm"
 
@@ -78,6 +79,15 @@ class GrblSettings:
                 f"$1={self.idle_delay:g}: the motor goes limp after a move and loses focus; "
                 "send the controller $1=255"
             )
+        if self.homing and not self.soft_limits:
+            yield "$20=0: the controller does not know where its travel ends; set $20=1"
+        coarse_um, fine_um = (abs(focus.um_per_unit) * each for each in self._resolutions())
+        if coarse_um > _COARSE_STEPS * fine_um:
+            yield (
+                f"its reports tell {coarse_um:g} µm, its steps are {fine_um:g} µm: moves are "
+                "verified to the former only; let a unit be less ($102, $112, $122, $132 and "
+                "focus.um_per_unit)"
+            )
         if focus.reference == "home" and not self.homing:
             yield "$22=0: it cannot home; set $22=1, or focus.reference: confirm in the rig"
         fastest = self.max_rate / 60 * abs(focus.um_per_unit)
@@ -92,6 +102,10 @@ class GrblSettings:
                 f"focus.limits_um span {span:g} µm, but $132={self.travel:g} allows "
                 f"{self.travel * abs(focus.um_per_unit):g} µm: some moves will be refused"
             )
+
+    def _resolutions(self) -> tuple[float, float]:
+        """Return the units that a report and a step can tell."""
+        return _REPORT_UNITS, 1 / self.steps_per_unit
 
 
 def _homing_limit_s(dump: Mapping[int, float]) -> float:

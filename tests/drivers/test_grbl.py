@@ -106,11 +106,28 @@ def test_settings_that_cannot_work_are_refused(
         grbl_bench(settings={number: value}).__enter__()
 
 
-def test_a_motor_that_goes_limp_is_worth_a_warning(
-    grbl_bench: OpenBench, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({1: 25}, "send the controller $1=255"),
+        ({20: 0}, "$20=0: the controller does not know where its travel ends"),
+        ({102: 8000}, "its reports tell 1 µm, its steps are 0.125 µm"),
+        ({112: 6}, "$112=6 allows 100 µm/s"),
+        ({132: 2}, "$132=2 allows 2000 µm: some moves will be refused"),
+        ({22: 0, 20: 0}, "$22=0: it cannot home"),
+    ],
+)
+def test_settings_that_are_worth_a_warning(
+    grbl_bench: OpenBench,
+    caplog: pytest.LogCaptureFixture,
+    settings: dict[int, float],
+    words: str,
 ) -> None:
-    with caplog.at_level(logging.WARNING), grbl_bench(settings={1: 25}):
-        assert "$1=255" in caplog.text
+    with caplog.at_level(logging.WARNING), grbl_bench(settings=settings):
+        assert words in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING), grbl_bench():
+        assert caplog.text == ""
 
 
 def test_homing_that_is_not_enabled_is_refused_and_nothing_moves(grbl_bench: OpenBench) -> None:
