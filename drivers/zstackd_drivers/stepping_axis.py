@@ -5,19 +5,18 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 from types import TracebackType
 from typing import Self
 
 from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_config.focus import StepperFocus
-from zstackd_drivers.approach import StepGrid, check_reach
 from zstackd_drivers.axis import AxisSnapshot, MoveReport
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.controller import Controller, Machine
 from zstackd_drivers.errors import LimitError, LinkError, MotionError, UnreferencedError
 from zstackd_drivers.knowledge import Knowledge
 from zstackd_drivers.reconnect import Reconnector
+from zstackd_drivers.route import Route
 
 _log = logging.getLogger(__name__)
 
@@ -121,10 +120,11 @@ class SteppingAxis:
         ticket = self._stops
         with self._operating, self._careful():
             start = self._standing()
-            way = self._way(start, z_um)
-            motion_s = self._travel_s([start, *way])
+            route = self._route()
+            way = route.way(start, z_um, engaged=self._known.engaged)
+            motion_s = route.travel_s([start, *way])
             if way:
-                self._follow(way, motion_s, ticket)
+                self._follow(route, way, motion_s, ticket)
             reported_um = self._known.height_um(self._known.position) or 0.0
             return MoveReport(z_um, reported_um, self._focus.approach, motion_s)
 
@@ -144,16 +144,7 @@ class SteppingAxis:
 
     def move_duration_s(self, from_um: float, to_um: float) -> float:
         """Return the rig seconds of a move from rest, overshoot included."""
-        grid = self._grid()
-        start = grid.nearest(from_um)
-        way = grid.way(
-            start,
-            grid.nearest(to_um),
-            approach=self._focus.approach,
-            backlash_um=self._focus.backlash_um,
-            engaged=True,
-        )
-        return self._travel_s([start, *way])
+        return self._route().duration_s(from_um, to_um)
 
     # The line.
 
@@ -189,9 +180,8 @@ class SteppingAxis:
             raise LinkError(f"{self.name} is not open")
         return self._machine
 
-    def _grid(self) -> StepGrid:
-        origin_um, um_per_unit = self._known.origin_um, self._focus.um_per_unit
-        return StepGrid(um_per_unit, self._ready().steps_per_unit, origin_um)
+    def _route(self) -> Route:
+        return Route(self._focus, self._ready(), self._known.origin_um)
 
     def _trust(self, origin_um: float, position: float) -> None:
         with self._controller.condition:
@@ -250,33 +240,14 @@ class SteppingAxis:
         step = self._known.step
         return step if step is not None else round(now.position * machine.steps_per_unit)
 
-    def _way(self, start: int, z_um: float) -> list[int]:
-        focus, grid = self._focus, self._grid()
-        way = grid.way(
-            start,
-            grid.nearest(z_um) if math.isfinite(z_um) else start,
-            approach=focus.approach,
-            backlash_um=focus.backlash_um,
-            engaged=self._known.engaged,
-        )
-        check_reach(
-            z_um,
-            limits_um=focus.limits_um,
-            backlash_um=focus.backlash_um,
-            approach=focus.approach,
-            overshoots=len(way) > 1,
-        )
-        return way
-
-    def _follow(self, way: list[int], motion_s: float, ticket: int) -> None:
-        grid = self._grid()
+    def _follow(self, route: Route, way: list[int], motion_s: float, ticket: int) -> None:
         with self._controller.condition:
             self._known.leave()
             self._moving = True
         try:
             position = self._controller.go(
-                [grid.units(step) for step in way],
-                speed=self._speed(),
+                route.units(way),
+                speed=route.speed,
                 wall_s=motion_s / self._clock.scale,
                 stopped=lambda: self._stops != ticket,
             )
@@ -302,17 +273,6 @@ class SteppingAxis:
     def _check_stop(self, ticket: int) -> None:
         if self._stops != ticket:
             raise Interrupted(f"{self.name} was stopped")
-
-    def _speed(self) -> float:
-        asked = self._focus.speed_um_per_s / abs(self._focus.um_per_unit)
-        return min(asked, self._ready().max_speed)
-
-    def _travel_s(self, way: list[int]) -> float:
-        machine, speed = self._ready(), self._speed()
-        return sum(
-            machine.duration_s(abs(to - start) / machine.steps_per_unit, speed)
-            for start, to in pairwise(way)
-        )
 
     def _show(self, position: float) -> str:
         return f"{self._known.height_um(position):g} µm"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from zstackd_config.errors import ZstackdError
 from zstackd_config.focus import GrblFocus, MarlinFocus, SangaboardFocus, StepperFocus
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Simulation
@@ -119,6 +120,30 @@ class AxisBench:
             self.truth.operator_confirms()
             position_um = self.truth.motor_position_um() if position_um is None else position_um
         self.axis.confirm(2500.0 if position_um is None else position_um)
+
+    def start_move(self, z_um: float) -> tuple[threading.Thread, list[ZstackdError]]:
+        """Move in a thread of its own; returns once it moves, with the list of what it raises."""
+        errors: list[ZstackdError] = []
+
+        def move() -> None:
+            try:
+                self.axis.move_to(z_um)
+            except ZstackdError as error:
+                errors.append(error)
+
+        before = 0 if self.truth is None else self.truth.motions
+        thread = threading.Thread(target=move)
+        thread.start()
+        self.wait_until(lambda: self.axis.snapshot().moving)
+        self.wait_until(lambda: self.truth is None or self.truth.motions > before)
+        return thread, errors
+
+    def stopped_move(self, z_um: float) -> list[ZstackdError]:
+        """Stop a move in its middle, and return what it raised."""
+        thread, errors = self.start_move(z_um)
+        self.axis.stop()
+        thread.join(5.0)
+        return errors
 
 
 OpenBench = Callable[..., AbstractContextManager[AxisBench]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zstackd_config.errors import HardwareError, Interrupted
+from zstackd_config.errors import Interrupted
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.errors import LimitError, LinkError, UnreferencedError
@@ -181,28 +181,10 @@ def assert_never_wrong_by(bench: AxisBench, offset_um: float) -> None:
         assert bench.truth.violations == []
 
 
-def start_move(bench: AxisBench, z: float) -> tuple[threading.Thread, list[BaseException]]:
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            bench.axis.move_to(z)
-        except HardwareError as error:
-            errors.append(error)
-        except Interrupted as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    bench.wait_until(lambda: bench.axis.snapshot().moving)
-    return thread, errors
-
-
 def test_stop_acts_within_100_ms_and_keeps_the_position(any_bench: OpenBench) -> None:
     with any_bench(scale=1.0, confirmed=True, resets_on_open=False) as bench:
         bench.confirm()
-        thread, errors = start_move(bench, inside(bench, 0.9))
-        bench.wait_until(lambda: bench.truth is None or bench.truth.motions > 0)
+        thread, errors = bench.start_move(inside(bench, 0.9))
         asked = bench.clock.monotonic_ns()
         bench.axis.stop()
         thread.join(5.0)
@@ -222,10 +204,8 @@ def test_a_move_after_a_stop_is_exact(any_bench: OpenBench) -> None:
     with any_bench() as bench:
         bench.axis.home()
         for _ in range(3):
-            thread, errors = start_move(bench, inside(bench, 0.1))
-            bench.axis.stop()
-            thread.join(5.0)
-            assert isinstance(errors[0], Interrupted)
+            (error,) = bench.stopped_move(inside(bench, 0.1))
+            assert isinstance(error, Interrupted)
             assert_never_wrong(bench)
             bench.axis.move_to(inside(bench, 0.8))
             assert_true(bench, inside(bench, 0.8))

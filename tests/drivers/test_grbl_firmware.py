@@ -5,42 +5,31 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.drivers.firmware_bench import FirmwareBench, S
 
 from zstackd_drivers.grbl_firmware import GrblFirmware
 from zstackd_drivers.grbl_setup import GrblSetup
 from zstackd_drivers.kinematics import Profile, braking, trapezoid
 from zstackd_drivers.twin_motion import Mechanics, Motor
 
-S = 1_000_000_000
 SETTINGS: Mapping[int, float] = {102: 1000, 112: 600, 122: 10, 132: 20}
 
 
-class Bench:
-    """A firmware in rig time that only passes when told to."""
+class Bench(FirmwareBench):
+    """A GRBL controller, locked as after power-up."""
+
+    firmware: GrblFirmware
 
     def __init__(self, **changes: Any) -> None:
         setup = GrblSetup(travel=(-20.0, 0.0), start=-5.0, settings=SETTINGS)
-        self.firmware = GrblFirmware(replace(setup, **changes))
-        self.now = 0
-
-    def send(self, data: bytes) -> list[str]:
-        self.firmware.receive(data, self.now)
-        return self.heard()
-
-    def wait(self, seconds: float) -> list[str]:
-        self.now += round(seconds * S)
-        self.firmware.advance(self.now)
-        return self.heard()
-
-    def heard(self) -> list[str]:
-        return [line.decode().strip() for line in self.firmware.take_output()]
+        super().__init__(GrblFirmware(replace(setup, **changes)))
 
     def unlocked(self) -> "Bench":
-        assert self.send(b"$X\n") == ["[MSG:Caution: Unlocked]", "ok"]
+        assert self.send_bytes(b"$X\n") == ["[MSG:Caution: Unlocked]", "ok"]
         return self
 
     def state(self) -> str:
-        (report,) = self.send(b"?")
+        (report,) = self.send_bytes(b"?")
         return report[1:-1].split("|")[0]
 
 
@@ -48,19 +37,19 @@ def test_power_up_greets_after_boot_and_is_locked() -> None:
     bench = Bench()
     bench.firmware.board_reset(0)
     assert bench.wait(1.3) == []
-    assert bench.send(b"$I\n") == []
+    assert bench.send_bytes(b"$I\n") == []
     assert bench.wait(0.2) == ["", "Grbl 1.1h ['$' for help]", "[MSG:'$H'|'$X' to unlock]"]
-    assert bench.send(b"G0 Z-1\n") == ["error:9"]
-    assert bench.send(b"$J=G90 Z-1 F60\n") == ["error:8"]
+    assert bench.send_bytes(b"G0 Z-1\n") == ["error:9"]
+    assert bench.send_bytes(b"$J=G90 Z-1 F60\n") == ["error:8"]
 
 
 def test_a_jog_is_under_way_when_ok_arrives() -> None:
     bench = Bench().unlocked()
-    assert bench.send(b"$J=G91 G21 Z-2.5 F600\n") == ["ok"]
+    assert bench.send_bytes(b"$J=G91 G21 Z-2.5 F600\n") == ["ok"]
     assert bench.state() == "Jog"
     bench.wait(0.5)
-    assert "MPos:0.000,0.000,-1.25" in bench.send(b"?")[0]
-    assert "FS:300,0" in bench.send(b"?")[0]
+    assert "MPos:0.000,0.000,-1.25" in bench.send_bytes(b"?")[0]
+    assert "FS:300,0" in bench.send_bytes(b"?")[0]
     bench.wait(0.6)
     assert bench.state() == "Idle"
     assert bench.firmware.machine.position() == -2.5
@@ -68,17 +57,17 @@ def test_a_jog_is_under_way_when_ok_arrives() -> None:
 
 def test_a_jog_of_less_than_a_step_stays_idle() -> None:
     bench = Bench().unlocked()
-    assert bench.send(b"$J=G91 Z-0.0004 F600\n") == ["ok"]
+    assert bench.send_bytes(b"$J=G91 Z-0.0004 F600\n") == ["ok"]
     assert bench.state() == "Idle"
 
 
 def test_realtime_bytes_act_in_mid_line() -> None:
     bench = Bench().unlocked()
-    (report,) = bench.send(b"$J=G91 Z?")
+    (report,) = bench.send_bytes(b"$J=G91 Z?")
     assert report.startswith("<Idle")
-    assert bench.send(b"-5 F600\n") == ["ok"]
+    assert bench.send_bytes(b"-5 F600\n") == ["ok"]
     bench.wait(0.5)
-    assert bench.send(b"$\x85G\n")[-1] == "ok"
+    assert bench.send_bytes(b"$\x85G\n")[-1] == "ok"
     bench.wait(0.5)
     assert bench.state() == "Idle"
     # 1.25 units on the way up to 5 units/s, as many to brake.
@@ -87,25 +76,25 @@ def test_realtime_bytes_act_in_mid_line() -> None:
 
 def test_soft_limits_refuse_a_jog() -> None:
     bench = Bench().unlocked()
-    assert bench.send(b"$J=G90 G53 Z1 F60\n") == ["error:15"]
+    assert bench.send_bytes(b"$J=G90 G53 Z1 F60\n") == ["error:15"]
     assert bench.state() == "Idle"
 
 
 def test_a_program_beyond_soft_limits_is_a_critical_alarm() -> None:
     bench = Bench().unlocked()
-    assert bench.send(b"G90 G0 Z1\n") == ["ALARM:2", "ok"]
-    assert bench.send(b"?\x18") == []
+    assert bench.send_bytes(b"G90 G0 Z1\n") == ["ALARM:2", "ok"]
+    assert bench.send_bytes(b"?\x18") == []
     assert bench.wait(0.6) == ["[MSG:Reset to continue]"]
-    assert bench.send(b"?") == []
-    assert bench.send(b"\x18")[1] == "Grbl 1.1h ['$' for help]"
+    assert bench.send_bytes(b"?") == []
+    assert bench.send_bytes(b"\x18")[1] == "Grbl 1.1h ['$' for help]"
     assert bench.state() == "Alarm"
 
 
 def test_a_reset_in_motion_costs_the_position() -> None:
     bench = Bench().unlocked()
-    bench.send(b"$J=G91 Z-2.5 F600\n")
+    bench.send_bytes(b"$J=G91 Z-2.5 F600\n")
     bench.wait(0.5)
-    assert bench.send(b"\x18") == ["ALARM:3"]
+    assert bench.send_bytes(b"\x18") == ["ALARM:3"]
     assert "[MSG:'$H'|'$X' to unlock]" in bench.wait(0.6)
     machine = bench.firmware.machine
     assert machine.position() != machine.motor.destination() + 5.0
@@ -113,14 +102,14 @@ def test_a_reset_in_motion_costs_the_position() -> None:
 
 def test_a_hold_waits_and_resumes() -> None:
     bench = Bench().unlocked()
-    assert bench.send(b"G91 G1 Z-5 F300\n") == ["ok"]
+    assert bench.send_bytes(b"G91 G1 Z-5 F300\n") == ["ok"]
     bench.wait(0.6)
-    bench.send(b"!")
+    bench.send_bytes(b"!")
     assert bench.state() == "Hold:1"
     bench.wait(1.0)
     assert bench.state() == "Hold:0"
-    assert bench.send(b"$G\n") == []
-    assert bench.send(b"~")[-1] == "ok"
+    assert bench.send_bytes(b"$G\n") == []
+    assert bench.send_bytes(b"~")[-1] == "ok"
     bench.wait(5.0)
     assert bench.state() == "Idle"
     assert bench.firmware.machine.position() == -5.0
@@ -128,9 +117,9 @@ def test_a_hold_waits_and_resumes() -> None:
 
 def test_homing_takes_time_and_answers_nothing_meanwhile() -> None:
     bench = Bench()
-    assert bench.send(b"$H\n") == []
+    assert bench.send_bytes(b"$H\n") == []
     bench.wait(0.2)
-    assert bench.send(b"?") == []
+    assert bench.send_bytes(b"?") == []
     heard = bench.wait(60.0)
     assert heard[0] == "ok"
     assert heard[1].startswith("<Idle|")
@@ -139,16 +128,16 @@ def test_homing_takes_time_and_answers_nothing_meanwhile() -> None:
 
 
 def test_a_sender_that_does_not_wait_loses_bytes() -> None:
-    heard = Bench().unlocked().send(b"G90\nx" * 50)
+    heard = Bench().unlocked().send_bytes(b"G90\nx" * 50)
     assert 20 < len(heard) < 40
 
 
 def test_an_eeprom_write_is_deaf() -> None:
     bench = Bench().unlocked()
-    assert bench.send(b"$1=25\n") == ["ok"]
-    assert bench.send(b"$G\n") == []
+    assert bench.send_bytes(b"$1=25\n") == ["ok"]
+    assert bench.send_bytes(b"$G\n") == []
     bench.wait(0.1)
-    assert "$1=25" in bench.send(b"$$\n")
+    assert "$1=25" in bench.send_bytes(b"$$\n")
 
 
 @pytest.mark.parametrize(
@@ -167,27 +156,27 @@ def test_an_eeprom_write_is_deaf() -> None:
     ],
 )
 def test_errors(line: bytes, error: int) -> None:
-    assert Bench().unlocked().send(line) == [f"error:{error}"]
+    assert Bench().unlocked().send_bytes(line) == [f"error:{error}"]
 
 
 def test_comments_and_empty_lines_are_answered() -> None:
     bench = Bench().unlocked()
-    assert bench.send(b"(" + b"x" * 90 + b")\n; G1 Z5\n\r\n") == ["ok"] * 4
-    assert bench.send(b"g 91 (relative) / $x\r") == ["error:2"]
+    assert bench.send_bytes(b"(" + b"x" * 90 + b")\n; G1 Z5\n\r\n") == ["ok"] * 4
+    assert bench.send_bytes(b"g 91 (relative) / $x\r") == ["error:2"]
 
 
 def test_soft_limits_need_homing() -> None:
     bench = Bench(settings={**SETTINGS, 20: 0, 22: 0})
-    assert bench.send(b"$20=1\n") == ["error:10"]
-    assert bench.send(b"$H\n") == ["error:5"]
+    assert bench.send_bytes(b"$20=1\n") == ["error:10"]
+    assert bench.send_bytes(b"$H\n") == ["error:5"]
 
 
 def test_motion_on_an_unknown_position_is_a_violation() -> None:
     bench = Bench(settings={**SETTINGS, 20: 0, 22: 0})
-    bench.send(b"$J=G91 Z-1 F60\n")
+    bench.send_bytes(b"$J=G91 Z-1 F60\n")
     assert "unknown position" in bench.firmware.witness.violations[0]
     bench.wait(10.0)
-    bench.send(b"$X\n$J=G91 Z-100 F60\n")
+    bench.send_bytes(b"$X\n$J=G91 Z-100 F60\n")
     assert "beyond" in bench.firmware.witness.violations[1]
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.clock import ScaledClock
 from zstackd_drivers.errors import LimitError, MotionError, WrongDeviceError
 from zstackd_drivers.twin_faults import Action, Fault
 
 if TYPE_CHECKING:
-    from tests.drivers.conftest import AxisBench, OpenBench
+    from tests.drivers.conftest import OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 CLOCK = ScaledClock(100.0)
@@ -66,26 +65,6 @@ def test_soft_end_stops_would_clamp_so_the_move_is_refused(marlin_bench: OpenBen
         assert bench.twin.motions == 0
 
 
-def stopped_move(bench: AxisBench, z: float) -> list[BaseException]:
-    errors: list[BaseException] = []
-
-    def move() -> None:
-        try:
-            bench.axis.move_to(z)
-        except HardwareError as error:
-            errors.append(error)
-        except Interrupted as error:
-            errors.append(error)
-
-    before = bench.twin.motions
-    thread = threading.Thread(target=move)
-    thread.start()
-    bench.wait_until(lambda: bench.twin.motions > before)
-    bench.axis.stop()
-    thread.join(5.0)
-    return errors
-
-
 @pytest.mark.parametrize("jerk", [None, 0.1])
 def test_a_stop_from_more_than_the_jerk_costs_the_position(
     marlin_bench: OpenBench, jerk: float | None, caplog: pytest.LogCaptureFixture
@@ -93,7 +72,7 @@ def test_a_stop_from_more_than_the_jerk_costs_the_position(
     with marlin_bench(scale=10.0, jerk=jerk, resets_on_open=False) as bench:
         assert "a stop at 500 µm/s costs the position" in caplog.text
         bench.axis.home()
-        (error,) = stopped_move(bench, 4000.0)
+        (error,) = bench.stopped_move(4000.0)
         assert isinstance(error, MotionError)
         assert "steps may be lost" in str(error)
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED

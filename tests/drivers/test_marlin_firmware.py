@@ -4,35 +4,22 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.drivers.firmware_bench import FirmwareBench
 
 from zstackd_drivers.marlin_firmware import MarlinFirmware
 from zstackd_drivers.marlin_protocol import numbered
 from zstackd_drivers.marlin_setup import MarlinSetup
 
-S = 1_000_000_000
 KILLED = "Error:Printer halted. kill() called!"
 
 
-class Bench:
-    """A firmware in rig time that only passes when told to."""
+class Bench(FirmwareBench):
+    """A Marlin whose position is known."""
 
     def __init__(self, **changes: Any) -> None:
         setup = MarlinSetup(travel=(0.0, 20.0), start=5.0, home="low")
-        self.firmware = MarlinFirmware(replace(setup, **changes))
+        super().__init__(MarlinFirmware(replace(setup, **changes)))
         self.firmware.witness.trusted = True
-        self.now = 0
-
-    def send(self, *lines: str) -> list[str]:
-        self.firmware.receive("".join(f"{line}\n" for line in lines).encode(), self.now)
-        return self.heard()
-
-    def wait(self, seconds: float) -> list[str]:
-        self.now += round(seconds * S)
-        self.firmware.advance(self.now)
-        return self.heard()
-
-    def heard(self) -> list[str]:
-        return [line.decode().strip() for line in self.firmware.take_output()]
 
     def z(self) -> str:
         line = self.send("M114")[0]

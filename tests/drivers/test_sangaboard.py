@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from zstackd_config.errors import HardwareError, Interrupted
+from zstackd_config.errors import HardwareError
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.errors import LinkError, MotionError, WrongDeviceError
 from zstackd_drivers.sangaboard_settings import SangaboardSettings
@@ -70,33 +69,13 @@ def test_a_board_that_waits_for_the_end_of_moves_is_told_not_to(
         assert bench.twin.motor_position_um() == pytest.approx(1500.0, abs=0.13)
 
 
-def stopped_move(bench: AxisBench, z: float) -> list[BaseException]:
-    errors: list[BaseException] = []
-
-    def move() -> None:
-        try:
-            bench.axis.move_to(z)
-        except HardwareError as error:
-            errors.append(error)
-        except Interrupted as error:
-            errors.append(error)
-
-    before = bench.twin.motions
-    thread = threading.Thread(target=move)
-    thread.start()
-    bench.wait_until(lambda: bench.twin.motions > before)
-    bench.axis.stop()
-    thread.join(5.0)
-    return errors
-
-
 def test_a_stop_without_the_ramp_it_needs_costs_the_position(
     sangaboard_bench: OpenBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     with sangaboard_bench(scale=10.0, ramp_time_us=200_000) as bench:
         assert "a stop costs the position" in caplog.text
         bench.confirm()
-        (error,) = stopped_move(bench, 4000.0)
+        (error,) = bench.stopped_move(4000.0)
         assert isinstance(error, MotionError)
         assert "steps may be lost" in heard(bench)
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED

@@ -4,36 +4,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.drivers.firmware_bench import FirmwareBench
 
 from zstackd_drivers.sangaboard_firmware import SangaboardFirmware
 from zstackd_drivers.sangaboard_machine import ramped
 from zstackd_drivers.sangaboard_setup import SangaboardSetup
 
-S = 1_000_000_000
 NEW: dict[str, Any] = {"blocking_moves": False}
 OLD: dict[str, Any] = {"version": "0.5.1"}
 
 
-class Bench:
-    """A board in rig time that only passes when told to."""
+class Bench(FirmwareBench):
+    """A Sangaboard whose position is known."""
 
     def __init__(self, **changes: Any) -> None:
         setup = SangaboardSetup(travel=(0.0, 50_000.0), start=9000.0, saved=9000)
-        self.firmware = SangaboardFirmware(replace(setup, **changes))
+        super().__init__(SangaboardFirmware(replace(setup, **changes)))
         self.firmware.witness.trusted = True
-        self.now = 0
-
-    def send(self, *lines: str) -> list[str]:
-        self.firmware.receive("".join(f"{line}\n" for line in lines).encode(), self.now)
-        return self.heard()
-
-    def wait(self, seconds: float) -> list[str]:
-        self.now += round(seconds * S)
-        self.firmware.advance(self.now)
-        return self.heard()
-
-    def heard(self) -> list[str]:
-        return [line.decode().strip() for line in self.firmware.take_output()]
 
 
 @pytest.mark.parametrize(("changes", "version"), [(NEW, "1.0.1"), (OLD, "0.5.1")])
