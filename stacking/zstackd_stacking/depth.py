@@ -15,8 +15,8 @@ from zstackd_config.errors import StackError
 from zstackd_stacking.types import FloatMap, as_floats
 
 _UNSET: Final = np.float32(-np.inf)
-_NOISE_LOG_RATIO: Final = 2.2
-_SURE_LOG_RATIO: Final = 3.6
+_NOISE_LOG_RATIO: Final = 1.9
+_SURE_LOG_RATIO: Final = 3.3
 """Noise alone makes the best plane stand out of the least one by up to the first."""
 
 _LEAST_SIDE: Final = 2

@@ -140,16 +140,6 @@ def test_watch_as_json_is_one_event_a_line(desk: Desk) -> None:
         assert watching.wait(timeout=20) == 130
 
 
-def test_list_and_show(desk: Desk, done: str) -> None:
-    assert done in desk.said("list", "-n", "1000")
-    assert desk.json("list", "--state", "failed") == []
-    assert desk.said("list", "--state", "failed") == "no runs\n"
-    shown = desk.said("show", done)
-    assert "published" in shown
-    assert str(desk.folder / "output" / done) in shown
-    assert desk.json("show", done)["planes_done"] == 5
-
-
 def test_logs_of_a_run_and_of_the_service(desk: Desk, done: str) -> None:
     journal = desk.said("logs", done)
     assert "accepted" in journal.splitlines()[0]
@@ -182,16 +172,6 @@ def test_pause_and_resume_the_service_and_a_run(desk: Desk) -> None:
     assert "no run 'never'" in desk.complaint("cancel", "never", status=2)
 
 
-def test_focus_by_hand(desk: Desk) -> None:
-    assert desk.said("focus", "home").startswith("the axis stands at")
-    assert desk.said("focus", "move", "-50") == "the axis stands at -50.0 µm, referenced\n"
-    assert "-100 to 400 µm" in desk.complaint("focus", "move", "5000", status=2)
-    assert "not a valid float" in desk.complaint("focus", "move", "up", status=2)
-    assert desk.said("focus", "confirm", "12.5") == "the axis stands at 12.5 µm, referenced\n"
-    assert desk.said("focus", "stop") == "stopped\n"
-    assert desk.json("focus", "home")["reference"] == "referenced"
-
-
 def test_reload_takes_a_good_rig_file_and_keeps_the_old_one(desk: Desk) -> None:
     rig_file = desk.folder / "rig.yaml"
     good = rig_file.read_text()
@@ -207,18 +187,10 @@ def test_reload_takes_a_good_rig_file_and_keeps_the_old_one(desk: Desk) -> None:
     assert desk.said("reload") == "changed: name\n"
 
 
-def test_the_socket_is_found_by_the_rig_file_too(desk: Desk) -> None:
-    assert "bench" in desk.said("status", "--rig", "rig.yaml", ZSTACKD_SOCKET="")
-
-
 def test_no_service_is_said_in_one_line(desk: Desk) -> None:
     for words in (["list"], ["status", "--json"], ["watch"], ["submit", "rig.yaml"]):
         complaint = desk.complaint(*words, status=1, ZSTACKD_SOCKET="nowhere.sock")
         assert complaint.startswith("nowhere.sock: no service answers there")
-
-
-def test_a_service_without_manners_is_said_in_one_line(desk: Desk) -> None:
-    assert "may not use it" in desk.complaint("list", status=1, ZSTACKD_SOCKET="/")
 
 
 @pytest.mark.parametrize(
