@@ -72,6 +72,11 @@ class SteppingAxis:
         """The axis and its port, as in messages."""
         return f"the focus axis on {self._controller.port}"
 
+    @property
+    def step_um(self) -> float:
+        """Micrometres of one motor step; raises LinkError before the axis was opened."""
+        return self._route().grid.step_um
+
     def snapshot(self) -> AxisSnapshot:
         """Return state and last reported position; never waits for the link."""
         with self._controller.condition:

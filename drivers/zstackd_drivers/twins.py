@@ -1,12 +1,21 @@
-"""Every focus driver's firmware twin: what `focus.port: simulated` starts."""
+"""Every focus driver's firmware twin: what `focus.port: simulated` starts.
 
+`python -m zstackd_drivers.twins RIG.yaml` prints the port of one that suits the rig, and serves it
+until the end of standard input: a controller for any program that speaks to one.
+"""
+
+import argparse
+import contextlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from zstackd_config.focus import GrblFocus, MarlinFocus, SangaboardFocus, StepperFocus
+from zstackd_config.load import load_rig
 from zstackd_config.rig import Simulation
-from zstackd_drivers.clock import Clock
+from zstackd_drivers.clock import Clock, ScaledClock
 from zstackd_drivers.firmware_twin import Firmware, FirmwareTwin
 from zstackd_drivers.grbl_firmware import GrblFirmware
 from zstackd_drivers.grbl_setup import GrblSetup
@@ -40,8 +49,29 @@ TWINS: Mapping[type[StepperFocus], TwinKind] = {
 }
 
 
-def make_twin(focus: StepperFocus, simulation: Simulation, clock: Clock) -> FirmwareTwin:
-    """Return a controller that suits a rig, not yet switched on."""
+def make_twin(
+    focus: StepperFocus, simulation: Simulation, clock: Clock, *, link: Path | None = None
+) -> FirmwareTwin:
+    """Return a controller that suits a rig, not yet switched on; `link` is kept on its port."""
     kind = TWINS[type(focus)]
     setup = kind.setup.from_rig(focus, simulation)
-    return FirmwareTwin(kind.firmware(setup), setup=setup, clock=clock)
+    return FirmwareTwin(kind.firmware(setup), setup=setup, clock=clock, link=link)
+
+
+def main() -> None:
+    """Serve one twin until the end of standard input or Ctrl-C."""
+    parser = argparse.ArgumentParser(description="Serve the simulated controller of a rig.")
+    parser.add_argument("rig", type=Path, metavar="RIG.yaml")
+    parser.add_argument("--link", type=Path, help="symbolic link to keep on the port")
+    options = parser.parse_args()
+    rig = load_rig(options.rig)
+    clock = ScaledClock(rig.simulation.time_scale)
+    with make_twin(rig.focus, rig.simulation, clock, link=options.link) as twin:
+        sys.stdout.write(f"{twin.port}\n")
+        sys.stdout.flush()
+        with contextlib.suppress(KeyboardInterrupt):
+            sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
