@@ -10,6 +10,8 @@ from zstackd_config.base import Settings
 OVERSHOOT_PER_BACKLASH = 1.25
 """How far past a plane a motion against the approach goes, as a share of the backlash."""
 
+SettleMs = Annotated[float, Field(ge=0, le=60_000)]
+
 
 class StepperFocus(Settings):
     """What every focus axis needs; see the drivers below for what each adds."""
@@ -40,14 +42,26 @@ class StepperFocus(Settings):
         "up", description="Direction of the last motion onto every plane."
     )
     speed_um_per_s: PositiveFloat = Field(description="Speed of moves, in micrometres per second.")
-    settle_ms: Annotated[float, Field(ge=0, le=60_000)] = Field(
-        description="Rest after each move before the exposure, in milliseconds."
+    settle_ms: SettleMs | Literal["auto"] = Field(
+        description="Rest after each move before the exposure, in milliseconds; `auto`: until the "
+        "image has stopped moving, which takes at least four frames a plane."
+    )
+    settle_limit_ms: Annotated[float, Field(ge=50, le=60_000)] = Field(
+        2000.0,
+        description="For `settle_ms: auto`: the longest that the image may go on moving after a "
+        "move, in milliseconds; a run that meets this bound fails. Searches for the focus and "
+        "calibrations rest for just this time.",
     )
     reference: Literal["home", "confirm"] = Field(
         "home",
         description="How the position becomes known: `home` (the controller's own homing), or "
         "`confirm` (an operator says where it stands).",
     )
+
+    @property
+    def longest_settle_ms(self) -> float:
+        """The rest after a move where nobody looks whether the image is still, in ms."""
+        return self.settle_limit_ms if self.settle_ms == "auto" else self.settle_ms
 
     @field_validator("um_per_unit")
     @classmethod

@@ -131,6 +131,13 @@ class Rig(Settings):
     service: Service = Service()
     api: Api = Api()
 
+    @field_validator("focus")
+    @classmethod
+    def _has_an_image_to_look_at(cls, focus: Focus, info: ValidationInfo) -> Focus:
+        if focus.settle_ms == "auto" and isinstance(info.data.get("camera"), FolderCamera):
+            raise ValueError("settle_ms auto needs a camera; images of a folder are always still")
+        return focus
+
     def relative_to(self, folder: Path) -> Self:
         """Return the rig with its relative paths taken from `folder`."""
         paths = Paths(state=folder / self.paths.state, output=folder / self.paths.output)

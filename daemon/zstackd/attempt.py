@@ -14,6 +14,7 @@ from zstackd.past import Planned
 from zstackd.plan import plan_run
 from zstackd.room import require_memory, require_room
 from zstackd.safety import motor_stops_with
+from zstackd.settling import rest_of
 from zstackd.task import Published, Task
 from zstackd.timing import Timings
 from zstackd.worker import Worker
@@ -125,7 +126,7 @@ class Attempt:
             axis=devices.axis,
             camera=devices.camera,
             clock=devices.clock,
-            settle_ms=task.rig.focus.settle_ms,
+            rest=rest_of(task.rig.focus, devices.camera),
             plan=planned.plan,
             journal=task.journal,
             timings=timings,

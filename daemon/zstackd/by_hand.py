@@ -61,7 +61,7 @@ def auto(rig: Rig, range_um: tuple[float, float], *, at_um: float | None) -> Fou
     Raises NoFocusError where none can be trusted.
     """
     with opened(rig, at_um) as devices:
-        sweep = Sweep(devices, settle_ms=rig.focus.settle_ms)
+        sweep = Sweep(devices, settle_ms=rig.focus.longest_settle_ms)
         return autofocus(sweep, range_um=range_um, depth_um=depth_of_field_um(rig.optics))
 
 

@@ -16,13 +16,13 @@ from zstackd.plan import Plan
 from zstackd.progress import Tell
 from zstackd.pulse import Pulses
 from zstackd.safety import BETWEEN_PLANES
+from zstackd.settling import Rest
 from zstackd.timing import Timings
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.axis import FocusAxis, MoveReport
 from zstackd_drivers.camera import Camera, Frame
 from zstackd_drivers.clock import Clock
 
-_NS_PER_MS = 1e6
 _NS_PER_S = 1e9
 _MS_PER_S = 1e3
 
@@ -104,7 +104,7 @@ class CaptureLoop:
     axis: FocusAxis
     camera: Camera
     clock: Clock
-    settle_ms: float
+    rest: Rest
     plan: Plan
     journal: Journal
     timings: Timings
@@ -145,7 +145,7 @@ class CaptureLoop:
             pulse.rest()
             arrival = mover.arrival()
             mover.begin(turn + 1)
-            pulse.beat(expected_s=self.settle_ms / _MS_PER_S / self.clock.scale)
+            pulse.beat(expected_s=self.rest.longest_ms / _MS_PER_S / self.clock.scale)
             if turn == 0:
                 self._lock(exposure)
             frame = self._expose(arrival, mover.let_go)
@@ -189,23 +189,18 @@ class CaptureLoop:
         )
 
     def _expose(self, arrival: Arrival, move_on: Callable[[], None]) -> Frame:
-        """Return the first frame exposed after the axis has settled.
-
-        The camera waits for the end of settling itself: it refuses every earlier frame, and a
-        stop interrupts it as it does any wait.
-        """
+        """Return a frame exposed after the axis has settled."""
         self.halt.check()
-        settled_ns = arrival.at_ns + round(self.settle_ms * _NS_PER_MS)
         exposed_ns: list[int] = []
 
         def exposed() -> None:
             exposed_ns.append(self.clock.monotonic_ns())
             move_on()
 
-        frame = self.camera.capture(after_ns=settled_ns, exposed=exposed)
+        frame, settled_ns = self.rest.take(arrival.at_ns, exposed)
         exposure_s = frame.exposure.exposure_time_ms / _MS_PER_S
         waited_s = (exposed_ns[0] - settled_ns) / _NS_PER_S - exposure_s
-        self.timings.add("settle", self.settle_ms / _MS_PER_S)
+        self.timings.add("settle", (settled_ns - arrival.at_ns) / _NS_PER_S)
         self.timings.add("exposure", exposure_s)
         self.timings.add("frame_wait", max(0.0, waited_s))
         return frame

@@ -22,7 +22,7 @@ def reference_height_um(task: Task, run: Run, devices: Devices) -> float | None:
 
     task.journal.append("focusing", range_um=run.autofocus.range_um)
     devices.camera.lock_exposure(run.exposure)
-    settle_ms = task.rig.focus.settle_ms
+    settle_ms = task.rig.focus.longest_settle_ms
     sweep = Sweep(devices, settle_ms=settle_ms, check=next_plane)
     depth_um = depth_of_field_um(task.rig.optics)
     found = autofocus(sweep, range_um=run.autofocus.range_um, depth_um=depth_um)

@@ -186,7 +186,7 @@ def _seconds(
     exposure_ms = _USUAL_EXPOSURE_MS
     if isinstance(run.exposure, ManualExposure):
         exposure_ms = run.exposure.exposure_time_ms
-    each_s = (focus.settle_ms + exposure_ms) / _MS_PER_S
+    each_s = (focus.longest_settle_ms + exposure_ms) / _MS_PER_S
     moves_s = sum(move_s(before, after) for before, after in pairwise(planes_um))
     return _USUAL_LOCK_S + moves_s + len(planes_um) * each_s
 

@@ -143,6 +143,12 @@ def test_relative_paths_are_taken_from_the_rig_file(write_rig: WriteRig, tmp_pat
     assert getattr(rig.camera, "path", None) == tmp_path / "frames"
 
 
+def test_images_of_a_folder_are_not_waited_for(write_rig: WriteRig) -> None:
+    path = write_rig(camera={"driver": "folder", "path": "x"}, focus={"settle_ms": "auto"})
+    with pytest.raises(ConfigError, match="focus: settle_ms auto needs a camera; images of a fold"):
+        load_rig(path)
+
+
 @pytest.mark.parametrize(
     ("section", "values", "said"),
     [
@@ -153,6 +159,7 @@ def test_relative_paths_are_taken_from_the_rig_file(write_rig: WriteRig, tmp_pat
         ("focus", {"backlash_um": 80}, "focus.backlash_um: 80 µm: leaves no room to approach"),
         ("focus", {"settle_ms": 100_000}, "100000 ms is out of bounds; it must be at most 60000"),
         ("focus", {"settle_ms": True}, "focus.settle_ms: true is a switch; write a number"),
+        ("focus", {"settle_ms": "atuo"}, "settle_ms: 'atuo' is not possible; did you mean 'auto'?"),
         ("focus", {"backlash": 5}, "focus.backlash: unknown key; did you mean 'backlash_um'?"),
         ("focus", {"driver": "gbrl"}, "focus.driver: 'gbrl' is not possible; did you mean 'grbl'?"),
         ("focus", {"port": ""}, "focus.port: '' is too short; at least 1"),

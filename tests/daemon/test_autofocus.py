@@ -65,7 +65,7 @@ def best_um(devices: Devices) -> float:
 
 
 def sweep(devices: Devices) -> Sweep:
-    return Sweep(devices, settle_ms=RIG.focus.settle_ms, region=region(devices))
+    return Sweep(devices, settle_ms=RIG.focus.longest_settle_ms, region=region(devices))
 
 
 def test_99_of_100_random_starts_end_within_half_a_depth_of_field(

@@ -1,4 +1,4 @@
-"""A run that begins with autofocus: its planes lie around the focus, or it says why not."""
+"""What a run leaves to the rig: where the focus is, and when the image has come to rest."""
 
 from __future__ import annotations
 
@@ -43,3 +43,13 @@ def test_a_search_beyond_the_limits_is_refused_when_checked(site: Site) -> None:
     ended = site.zstackd("check", run, "--rig", site.rig())
     assert ended.returncode == 2
     assert "autofocus.range_um: focus height -200 µm is beyond the limits" in ended.stderr
+
+
+def test_planes_are_taken_when_the_image_is_still(site: Site) -> None:
+    rig = site.rig(focus={"settle_ms": "auto", "settle_limit_ms": 60_000})
+    run = site.run(z_plan={"bottom": 80, "top": 120, "step": 10})
+    ended = site.zstackd("run", run, "--rig", rig)
+    assert ended.returncode == 0, ended.stderr
+    _, manifest = site.published()
+    assert len(manifest["frames"]) == 5
+    assert manifest["timing"]["settle_s"] > 5 * 3 * 0.01

@@ -59,7 +59,10 @@ def backlash(
         step_um = depth_of_field_um(settings.optics) / 3
         heights_um = _heights(low_um, high_um, step_um=step_um)
         measured = measure_backlash(
-            devices, heights_um=heights_um, lead_um=lead_um, settle_ms=settings.focus.settle_ms
+            devices,
+            heights_um=heights_um,
+            lead_um=lead_um,
+            settle_ms=settings.focus.longest_settle_ms,
         )
     _leave(findings.of_backlash(measured), settings)
 
@@ -154,7 +157,7 @@ def magnification(rig: RigFile, low_um: Low, high_um: High, at_um: Standing = No
             devices,
             heights_um=_heights(low_um, high_um, step_um=depth_um / 2),
             depth_um=depth_um,
-            settle_ms=settings.focus.settle_ms,
+            settle_ms=settings.focus.longest_settle_ms,
         )
     _leave(findings.of_breathing(measured), settings)
 
@@ -188,7 +191,7 @@ def steps(
 def _focused(
     devices: Devices, rig: Rig, range_um: tuple[float, float], region: Region | None = None
 ) -> FoundFocus:
-    sweep = Sweep(devices, settle_ms=rig.focus.settle_ms, region=region)
+    sweep = Sweep(devices, settle_ms=rig.focus.longest_settle_ms, region=region)
     return autofocus(sweep, range_um=range_um, depth_um=depth_of_field_um(rig.optics))
 
 
