@@ -1,5 +1,7 @@
 """Rest until the image is still: how motion is measured, and when waiting ends."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -84,6 +86,10 @@ def moved_to_focus(devices: Devices, settings: Rig) -> int:
     return devices.clock.monotonic_ns()
 
 
+def note_now(devices: Devices, moments_ns: list[int]) -> None:
+    moments_ns.append(devices.clock.monotonic_ns())
+
+
 def test_the_frame_is_taken_once_the_shake_is_over() -> None:
     settings = rig()
     left_px: list[float] = []
@@ -92,13 +98,14 @@ def test_the_frame_is_taken_once_the_shake_is_over() -> None:
         for z_um in range(100, 110, 2):
             devices.axis.move_to(z_um)
             arrived_ns = devices.clock.monotonic_ns()
-            moves: list[int] = []
-            frame, settled_ns = StillImage(devices.camera, 5000.0).take(
-                arrived_ns, lambda moves=moves: moves.append(devices.clock.monotonic_ns())
+            moved_on_ns: list[int] = []
+            taken = StillImage(devices.camera, 5000.0).take(
+                arrived_ns, partial(note_now, devices, moved_on_ns)
             )
-            assert settled_ns == frame.sensor_timestamp_ns
-            assert len(moves) == 1
-            assert moves[0] > settled_ns
+            settled_ns = taken.settled_ns
+            assert settled_ns == taken.frame.sensor_timestamp_ns
+            assert len(moved_on_ns) == 1
+            assert moved_on_ns[0] > settled_ns
             since_ms = (settled_ns - arrived_ns) / 1e6
             left_px.append(SHAKE_UM * 3 ** (-since_ms / DECAY_MS))
     assert np.median(left_px) < 2 * STILL_PX
