@@ -48,5 +48,5 @@ def test_a_range_that_cuts_the_specimen_off_is_warned_of(site: "Site") -> None:
     done = site.zstackd("run", run, "--rig", rig)
     assert done.returncode == 0, done.stderr
     _, manifest = site.published()
-    assert any("µm below it, to" in warning for warning in manifest["warnings"])
+    assert any("µm above it, to" in warning for warning in manifest["warnings"])
     assert all(f"warning: {warning}" in done.stdout for warning in manifest["warnings"])
