@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pytest
 import yaml
 
+from zstackd.journal import ENDS, read_journal
 from zstackd_config.load import load_rig
 from zstackd_drivers.clock import SystemClock
 from zstackd_drivers.grbl_setup import GrblSetup
@@ -113,6 +114,22 @@ class Site:
                 if process.poll() is None:
                     process.kill()
 
+    def drop(self, path: Path, name: str) -> None:
+        """Put a file into the inbox as a program does: by rename."""
+        self.inbox.mkdir(parents=True, exist_ok=True)
+        path.rename(self.inbox / name)
+
+    @contextmanager
+    def serving(self, rig: Path, *, ready: bool = False) -> Iterator[subprocess.Popen[str]]:
+        """Run the service; `ready` waits until it has opened the rig."""
+        log = self.folder / "serve.log"
+        log.unlink(missing_ok=True)
+        words = "the rig is ready" if ready else "drop run files into"
+        with self.started("serve", "--rig", rig) as process:
+            self.until(lambda: process.poll() is not None or words in log.read_text(), f"{words!r}")
+            assert process.poll() is None, log.read_text()
+            yield process
+
     def published(self) -> tuple[Path, dict[str, Any]]:
         """Return the only result and its manifest, after checking every promise of it."""
         (result,) = self.results()
@@ -126,8 +143,15 @@ class Site:
     def journals(self) -> list[list[dict[str, Any]]]:
         """Return the journal of each run, oldest run first."""
         paths = self.state.glob("runs/*/journal.jsonl")
-        found = [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
-        return sorted(found, key=lambda journal: str(journal[0]["at"]))
+        found = (read_journal(path) for path in paths)
+        return sorted(filter(None, found), key=lambda journal: str(journal[0]["at"]))
+
+    def ends(self) -> list[str]:
+        """Return the event that ended each run, oldest run first; `open` where none did."""
+        return [
+            next((e["event"] for e in reversed(journal) if e["event"] in ENDS), "open")
+            for journal in self.journals()
+        ]
 
     def journal(self) -> list[dict[str, Any]]:
         """Return the journal of the only run."""
@@ -219,6 +243,34 @@ def consuming(site: Site) -> Iterator[Watcher]:
         yield watcher
     assert watcher.looks > 1
     assert watcher.faults == []
+
+
+Report = Callable[..., None]
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Report:
+    """Take figures for the table that `make soak` ends with."""
+
+    def take(**figures: object) -> None:
+        words = ", ".join(f"{name} {value}" for name, value in figures.items())
+        request.node.user_properties.append(("soak", words))
+
+    return take
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what soak tests measured, one line each."""
+    done = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+    lines = [
+        f"{test.nodeid.rpartition('::')[2]:<60} {test.outcome:<7} {test.duration:7.1f} s  {value}"
+        for test in done
+        for name, value in test.user_properties
+        if name == "soak" and test.when == "call"
+    ]
+    if lines:
+        terminalreporter.section("soak")
+        terminalreporter.write_line("\n".join(lines))
 
 
 @pytest.fixture

@@ -5,39 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from tests.e2e.conftest import Site, Watcher
 
 
 MANY_PLANES = {"bottom": 0, "top": 200, "step": 2.5}
 
 
-def drop(site: Site, path: Path, name: str) -> None:
-    """Put a file into the inbox as a program does: by rename."""
-    site.inbox.mkdir(parents=True, exist_ok=True)
-    path.rename(site.inbox / name)
-
-
-@contextmanager
-def serving(site: Site, rig: Path) -> Iterator[subprocess.Popen[str]]:
-    with site.started("serve", "--rig", rig) as process:
-        site.wait_for_log("drop run files into")
-        yield process
-
-
 def test_runs_are_done_in_order_of_arrival(site: Site, consumer: Watcher) -> None:
     del consumer
     rig = site.rig()
-    drop(site, site.run(name="waiting since before the start"), "z.yaml")
-    with serving(site, rig) as process:
-        drop(site, site.run(name="second"), "a.yaml")
+    site.drop(site.run(name="waiting since before the start"), "z.yaml")
+    with site.serving(rig) as process:
+        site.drop(site.run(name="second"), "a.yaml")
         site.wait_for_event("published", count=2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=5) == 0
@@ -49,7 +31,7 @@ def test_runs_are_done_in_order_of_arrival(site: Site, consumer: Watcher) -> Non
 
 def test_a_file_counts_once_it_is_complete(site: Site) -> None:
     text = site.run().read_text()
-    with serving(site, site.rig()):
+    with site.serving(site.rig()):
         with (site.inbox / "slowly.yaml").open("w") as stream:
             for half in (text[:20], text[20:]):
                 stream.write(half)
@@ -60,14 +42,14 @@ def test_a_file_counts_once_it_is_complete(site: Site) -> None:
 
 
 def test_bad_files_are_answered_and_harm_nothing(site: Site) -> None:
-    with serving(site, site.rig()):
+    with site.serving(site.rig()):
         (site.inbox / "broken.yaml").write_text("name: [unclosed\n")
         (site.inbox / "unknown.yaml").write_text("name: x\nz_plam: 3\n")
-        drop(site, site.run(z_plan={"bottom": 0, "top": 900, "step": 50}), "far.yaml")
+        site.drop(site.run(z_plan={"bottom": 0, "top": 900, "step": 50}), "far.yaml")
         os.mkfifo(site.inbox / "pipe.yaml")
         (site.inbox / "zero.yaml").symlink_to("/dev/zero")
         (site.inbox / "note.txt").write_text("not a run file")
-        drop(site, site.run(), "good.yaml")
+        site.drop(site.run(), "good.yaml")
         site.wait_for_event("published")
         site.wait_for_files("inbox/*.rejected", count=5)
     errors = {path.name: path.read_text() for path in site.inbox.glob("*.error.txt")}
@@ -84,8 +66,8 @@ def test_sigterm_stops_the_motor_and_closes_the_run(site: Site, consumer: Watche
     del consumer
     slow = {"speed_um_per_s": 200, "settle_ms": 0}
     with site.controller(focus=slow) as twin:
-        with serving(site, site.rig(focus={**slow, "port": twin.port})) as process:
-            drop(site, site.run(z_plan={"bottom": 0, "top": 380, "step": 380}), "run.yaml")
+        with site.serving(site.rig(focus={**slow, "port": twin.port})) as process:
+            site.drop(site.run(z_plan={"bottom": 0, "top": 380, "step": 380}), "run.yaml")
             site.wait_for_event("plane", count=2)
             site.until(lambda: twin.motor_position_um() > 5, "motion to the second plane")
             asked_ns = time.monotonic_ns()
@@ -102,14 +84,14 @@ def test_sigterm_stops_the_motor_and_closes_the_run(site: Site, consumer: Watche
 def test_killed_service_goes_on_where_it_was(site: Site, consumer: Watcher) -> None:
     del consumer
     rig = site.rig()
-    with serving(site, rig) as process:
-        drop(site, site.run(name="begun", z_plan=MANY_PLANES), "begun.yaml")
+    with site.serving(rig) as process:
+        site.drop(site.run(name="begun", z_plan=MANY_PLANES), "begun.yaml")
         site.wait_for_event("frame", count=3)
-        drop(site, site.run(name="queued", z_plan={"absolute": [0, 50]}), "queued.yaml")
+        site.drop(site.run(name="queued", z_plan={"absolute": [0, 50]}), "queued.yaml")
         site.wait_for_event("accepted", count=2)
         process.kill()
         process.wait()
-    with serving(site, rig):
+    with site.serving(rig):
         site.wait_for_event("published", count=2)
     begun, queued = site.journals()
     assert [journal[0]["name"] for journal in (begun, queued)] == ["begun", "queued"]
@@ -122,8 +104,8 @@ def test_killed_service_goes_on_where_it_was(site: Site, consumer: Watcher) -> N
 
 def test_missing_hardware_is_waited_for(site: Site) -> None:
     port = site.folder / "controller"
-    drop(site, site.run(z_plan={"absolute": [0, 100]}), "run.yaml")
-    with serving(site, site.rig(focus={"port": str(port)})) as process:
+    site.drop(site.run(z_plan={"absolute": [0, 100]}), "run.yaml")
+    with site.serving(site.rig(focus={"port": str(port)})) as process:
         site.wait_for_log("the rig is not ready")
         assert process.poll() is None
         with site.controller() as twin:
