@@ -1,7 +1,7 @@
 """Writes the configuration reference from the models: `python -m zstackd_config.reference`."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import UnionType
@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from zstackd_config.base import Settings
 from zstackd_config.rig import Rig
 from zstackd_config.run import Run
 
@@ -23,7 +24,8 @@ _INTRODUCTION: Final = """\
 A rig is described once, in `rig.yaml`; every run is a file of its own. Both are YAML. A key that is
 not known, a value out of bounds and anything else that is wrong is refused, all of it at once, each
 with file, line and column; `zstackd check --rig rig.yaml run.yaml` tells before anything moves.
-Scalars are read as in YAML 1.2: `on`, `no` and `1:30` are plain text. Examples are in
+Values are read as in YAML 1.2: `no`, `1:30` and `2026-11-24` stay the text that they are. Where a
+switch is wanted, `yes`, `no`, `on` and `off` do as well as `true` and `false`. Examples are in
 `config/examples/`.
 
 Units are part of the names: `_um` micrometres, `_ms` milliseconds, `_s` seconds, `_px` pixels,
@@ -56,18 +58,19 @@ def reference() -> str:
 
 def _sections(title: str, root: type[BaseModel]) -> Iterator[str]:
     yield f"## {title}\n"
-    yield from _table(root)
-    seen: set[type[BaseModel]] = {root}
-    waiting = [(name, model) for name, model in _inner(root, "")]
+    places = {root: ""}
+    waiting = [*_inner(root, "")]
     while waiting:
         path, model = waiting.pop(0)
-        if model in seen:
+        if model in places:
             continue
-        seen.add(model)
-        yield f"### `{path}`{_chosen_by(model)}\n"
-        yield f"{_summary(model)}\n"
-        yield from _table(model)
+        places[model] = path
         waiting = [*_inner(model, f"{path}."), *waiting]
+    for model, path in places.items():
+        if path:
+            yield f"### `{path}`{_chosen_by(model)}\n"
+            yield f"{_summary(model)}\n"
+        yield from _table(model, places, prefix=f"{path}." if path else "")
 
 
 def _summary(model: type[BaseModel]) -> str:
@@ -75,11 +78,16 @@ def _summary(model: type[BaseModel]) -> str:
 
 
 def _chosen_by(model: type[BaseModel]) -> str:
-    """Return ` with driver: grbl` where a literal key chooses this model among others."""
-    for name, field in model.model_fields.items():
+    """Return what chooses this model among others: ` with driver: grbl`, or its required keys."""
+    fields = model.model_fields.items()
+    for name, field in fields:
         if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
-            return f" with `{name}: {get_args(field.annotation)[0]}`"
-    return ""
+            others = [f"`{key}`" for key, one in fields if one.is_required() and key != name]
+            also = f"{', '.join(others)}, " if name == "step" else ""
+            return f" with {also}`{name}: {get_args(field.annotation)[0]}`"
+    if issubclass(model, Settings):
+        return ""
+    return f" with {', '.join(f'`{key}`' for key, field in fields if field.is_required())}"
 
 
 def _inner(model: type[BaseModel], prefix: str) -> list[tuple[str, type[BaseModel]]]:
@@ -96,18 +104,19 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
-def _table(model: type[BaseModel]) -> Iterator[str]:
+def _table(
+    model: type[BaseModel], places: Mapping[type[BaseModel], str], prefix: str = ""
+) -> Iterator[str]:
     yield "| key | value | default | what it is |"
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
         if field.exclude:
             continue
-        what = (
-            (field.description or _of_section(field) or _of_choice(field))
-            .replace("|", "\\|")
-            .replace("\n", " ")
-        )
-        yield f"| `{name}` | {_value(field)} | {_default(field)} | {what} |"
+        what = field.description or _of_section(field) or _of_choice(field)
+        first = {places[inner] for inner in _models_in(field.annotation)} - {f"{prefix}{name}"}
+        also = f" Keys: as `{first.pop()}`." if first else ""
+        cells = (f"`{name}`", _value(field), _default(field), f"{what}{also}".replace("|", "\\|"))
+        yield f"| {' | '.join(cells)} |"
     yield ""
 
 
