@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from zstackd_config.camera import Picamera2Camera
 from zstackd_config.errors import ConfigError, InputError
 from zstackd_config.focus import StepperFocus
 from zstackd_config.rig import Rig
@@ -30,6 +31,11 @@ _COMPRESSED: Final = {"jpg": 0.5, "png": 1.0, "tif": 1.0}
 
 _MAPS_BYTES_PER_PIXEL: Final = 4 + 3 + 1
 """Published beside the image: depth as float32, its picture, the preview."""
+
+_SMALL_FILES_BYTES: Final = 1 << 18
+_MANIFEST_BYTES_PER_PLANE: Final = 1500
+_MESH_VERTICES: Final = 500_000
+_MESH_BYTES_PER_VERTEX: Final = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +90,12 @@ def plan_run(
         planes_um=planes_um,
         from_current=from_current,
         seconds=_seconds(planes_um, rig.focus, run, move_s or _rough_move_s(rig.focus)),
-        frame_bytes=round(frame_raw_bytes * _COMPRESSED[rig.frames.format]),
-        result_bytes=frame_raw_bytes + _MAPS_BYTES_PER_PIXEL * pixels,
+        frame_bytes=round(frame_raw_bytes * _COMPRESSED[rig.frames.format]) + _dng_bytes(rig),
+        result_bytes=frame_raw_bytes
+        + _MAPS_BYTES_PER_PIXEL * pixels
+        + _extras_bytes(run, pixels)
+        + _SMALL_FILES_BYTES
+        + _MANIFEST_BYTES_PER_PLANE * len(planes_um),
         peak_memory_bytes=_INTERPRETER_BYTES
         + STACKER_BYTES_PER_PIXEL * pixels
         + FRAMES_IN_FLIGHT * frame_raw_bytes,
@@ -178,6 +188,27 @@ def _frame_size(rig: Rig, camera: CameraInfo | None) -> tuple[int, int]:
         return pixels, pixels * camera.channels * (2 if camera.bits > 8 else 1)  # noqa: PLR2004
     width, height = rig.camera.size_px or (0, 0)
     return width * height, width * height * 3
+
+
+def _dng_bytes(rig: Rig) -> int:
+    """Return the bytes of one plane's raw file: 16 bits for each pixel of the sensor."""
+    camera = rig.camera
+    if not (isinstance(camera, Picamera2Camera) and camera.keep_dng):
+        return 0
+    mode = camera.sensor_mode
+    width, height = camera.size_px if mode is None else mode.size_px
+    return 2 * width * height + _SMALL_FILES_BYTES
+
+
+def _extras_bytes(run: Run, pixels: int) -> int:
+    vertices = min(pixels, _MESH_VERTICES)
+    sizes = {
+        "confidence": 4 * pixels,
+        "relief": 3 * pixels,
+        "mesh": _MESH_BYTES_PER_VERTEX * vertices,
+        "focus_curve": _SMALL_FILES_BYTES,
+    }
+    return sum(sizes[extra] for extra in set(run.output.extras))
 
 
 def _seconds(

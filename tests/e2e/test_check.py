@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Site
@@ -29,8 +31,13 @@ def test_json_has_the_planes_and_the_bounds(site: Site) -> None:
     assert run["plan"]["peak_memory_bytes"] > 60 * pixels
 
 
-def test_estimates_bound_what_the_run_needs(site: Site) -> None:
-    rig, run = site.rig(), site.run()
+@pytest.mark.parametrize(
+    "output",
+    [{}, {"extras": ["confidence", "relief", "mesh", "focus_curve"], "format": "png"}],
+    ids=["usual", "everything"],
+)
+def test_estimates_bound_what_the_run_needs(site: Site, output: dict[str, Any]) -> None:
+    rig, run = site.rig(), site.run(output=output)
     plan = json.loads(site.zstackd("check", "--json", run, "--rig", rig).stdout)[1]["plan"]
     assert site.zstackd("run", run, "--rig", rig).returncode == 0
     result, manifest = site.published()
@@ -38,6 +45,18 @@ def test_estimates_bound_what_the_run_needs(site: Site) -> None:
     files = sum(path.stat().st_size for path in result.iterdir())
     assert frames + files <= plan["disk_bytes"] <= 6 * (frames + files)
     assert plan["seconds"] <= manifest["timing"]["wall_s"] * 1.2
+
+
+def test_raw_files_are_counted(site: Site) -> None:
+    camera = {"driver": "picamera2", "size_px": [1024, 768], "keep_dng": True}
+    with_raw = site.rig("raw.yaml", camera=camera)
+    without = site.rig("plain.yaml", camera={**camera, "keep_dng": False})
+    more, less = (
+        json.loads(site.zstackd("check", "--json", site.run(), "--rig", rig).stdout)[1]["plan"]
+        for rig in (with_raw, without)
+    )
+    raw_bytes = 21 * 2 * 1024 * 768
+    assert raw_bytes < more["disk_bytes"] - less["disk_bytes"] < 1.5 * raw_bytes
 
 
 def test_all_that_is_wrong_is_said_at_once(site: Site) -> None:
