@@ -85,6 +85,21 @@ swap_program() {
     done
 }
 
+# Printed by the program itself, which knows its words.
+put_completions() {
+    for shell in bash zsh fish; do
+        script=$work/completion.$shell
+        if ! _ZSTACKD_COMPLETE=source_$shell "$DESTDIR$root/bin/python" -m zstackd \
+            >"$script" 2>"$work/complaint"; then
+            say "no completion for shells: $(tail -n 1 "$work/complaint")"
+            return
+        fi
+    done
+    put "$work/completion.bash" "$share/bash-completion/completions/zstackd"
+    put "$work/completion.zsh" "$share/zsh/site-functions/_zstackd"
+    put "$work/completion.fish" "$share/fish/vendor_completions.d/zstackd.fish"
+}
+
 put_files() {
     put systemd/zstackd.service "$lib/systemd/system/zstackd.service"
     put systemd/zstackd.sysusers "$lib/sysusers.d/zstackd.conf"
@@ -100,13 +115,15 @@ put_files() {
     done
     if [ ! -e "$DESTDIR$config/rig.yaml" ]; then
         put "$(example_rig)" "$config/rig.yaml"
+        # The folders of the simulated rig are meant for a checkout.
+        sed -i "s|\.\./\.\./demo/|$state/|" "$DESTDIR$config/rig.yaml"
         say "$config/rig.yaml is an example: make it yours before the first start"
     fi
 }
 
 example_rig() {
     if [ "$extras" = "[pi]" ]; then
-        echo config/examples/rig.pi.yaml
+        echo config/examples/rig.hq-grbl.yaml
     else
         echo config/examples/rig.simulated.yaml
     fi
@@ -157,6 +174,7 @@ install_all() {
     fi
     swap_program
     put_files
+    put_completions
     if staged; then return; fi
     tell_system
     doctor
@@ -175,6 +193,8 @@ uninstall_all() {
         if [ "$(readlink "$link" || true)" = "$root/bin/$program" ]; then rm "$link"; fi
     done
     for path in "$root" "$root.old" "$root.new" "$share/zstackd" "$share/doc/zstackd" \
+        "$share/bash-completion/completions/zstackd" "$share/zsh/site-functions/_zstackd" \
+        "$share/fish/vendor_completions.d/zstackd.fish" \
         "$lib/systemd/system/zstackd.service" "$lib/systemd/system/zstackd.service.d" \
         "$lib/sysusers.d/zstackd.conf" "$lib/tmpfiles.d/zstackd.conf" \
         "$lib/modules-load.d/zstackd.conf" "$lib/udev/rules.d/60-zstackd.rules"; do

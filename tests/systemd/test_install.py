@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from zstackd_config.load import load_rig
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"zstackd", "zstackd_config", "zstackd_drivers", "zstackd_stacking"}
+DEPENDENCIES = next(path for path in sys.path if path.endswith("site-packages"))
 CONFIG = "etc/zstackd/rig.yaml"
 RUN = "var/lib/zstackd/runs/20261124T101112Z_a/request.yaml"
 
@@ -26,14 +29,26 @@ class Stage:
 
     def make(self, target: str) -> str:
         """Run the Makefile's target on the tree; pip leaves dependencies out."""
-        words = {
-            "DESTDIR": self.tree, "WHEELS": self.wheels,
-            "PYTHON": sys.executable, "PIP": f"{sys.executable} -m pip",
-        }  # fmt: skip
+        words = [f"{name}={value}" for name, value in self._words().items()]
+        return self._run("make", "--silent", target, *words, MAKEFLAGS="")
+
+    def install(self) -> str:
+        """Run what the Makefile runs, with dependencies that the program can be started with."""
+        return self._run("systemd/install.sh", "install", **self._words(), PYTHONPATH=DEPENDENCIES)
+
+    def _words(self) -> dict[str, str]:
+        return {
+            "DESTDIR": str(self.tree),
+            "WHEELS": str(self.wheels),
+            "PYTHON": sys.executable,
+            "PIP": f"{sys.executable} -m pip",
+        }
+
+    @staticmethod
+    def _run(*command: str, **environment: str) -> str:
         ended = subprocess.run(
-            ["make", "--silent", target, *(f"{name}={value}" for name, value in words.items())],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-            env={**os.environ, "PIP_NO_DEPS": "1", "MAKEFLAGS": ""},
+            command, cwd=ROOT, capture_output=True, text=True, check=False,
+            env={**os.environ, "PIP_NO_DEPS": "1", **environment},
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
@@ -67,7 +82,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Stage:
     stage = Stage(tmp_path_factory.mktemp("stage"), wheels)
-    stage.make("install")
+    stage.install()
     return stage
 
 
@@ -96,8 +111,18 @@ def test_every_file_is_where_the_system_looks_for_it(stage: Stage) -> None:
         "usr/local/bin/zstackd",
         "usr/local/bin/focusstack",
         "usr/local/share/doc/zstackd/install.md",
+        "usr/local/share/bash-completion/completions/zstackd",
+        "usr/local/share/zsh/site-functions/_zstackd",
+        "usr/local/share/fish/vendor_completions.d/zstackd.fish",
         CONFIG,
     }
+
+
+def test_the_first_rig_file_is_valid_and_uses_the_service_s_folders(stage: Stage) -> None:
+    rig = load_rig(stage.tree / CONFIG)
+    state = Path("/var/lib/zstackd")
+    assert rig.paths.state == state / "state"
+    assert rig.paths.output == state / "output"
 
 
 def test_the_tree_does_not_know_where_it_was_staged(stage: Stage) -> None:
@@ -115,11 +140,10 @@ def test_the_unit_starts_a_program_that_runs(stage: Stage) -> None:
     assert os.access(program, os.X_OK)
     link = stage.tree / "usr/local/bin/zstackd"
     assert os.readlink(link) == "/opt/zstackd/bin/zstackd"  # noqa: PTH115 - a dangling link
-    dependencies = next(path for path in sys.path if path.endswith("site-packages"))
     python = stage.tree / "opt/zstackd/bin/python"
     ended = subprocess.run(
         [python, "-c", "import zstackd.cli as c; print(c.__file__); c.main(['--help'])"],
-        env={**os.environ, "PYTHONPATH": dependencies},
+        env={**os.environ, "PYTHONPATH": DEPENDENCIES},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     where, *usage = ended.stdout.splitlines()

@@ -123,5 +123,13 @@ def test_tmpfiles_makes_an_inbox_for_the_group(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
     state = tmp_path / "var/lib/zstackd"
-    modes = {path.name: oct(path.stat().st_mode & 0o7777) for path in state.iterdir()}
-    assert modes == {"inbox": "0o2770", "output": "0o2770"}
+    modes = {path.name: oct(path.stat().st_mode & 0o7777) for path in state.rglob("*")}
+    assert modes == {"state": "0o750", "inbox": "0o2770", "output": "0o2770"}
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_the_installer_passes_shellcheck() -> None:
+    ended = subprocess.run(
+        ["shellcheck", str(SYSTEMD / "install.sh")], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "")
