@@ -7,6 +7,7 @@ blending in the pyramid; the weights are those of `zstackd_stacking.focus`.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from zstackd_stacking.focus import Evidence
 from zstackd_stacking.pyramid import band, gaussian
 from zstackd_stacking.types import FloatMap, Image, as_floats
+
+MOST_RESTORED: Final = 1.6
+TINY: Final = np.float32(1e-30)
 
 
 @dataclass(slots=True)
@@ -48,7 +52,8 @@ class PyramidFusion:
             _start(self.sums, evidence)
         _add_weights(self.sums, evidence)
         weights = [part * np.float32(gain) for part in evidence.weights]
-        weights[0] = enlarged_weights(weights[0], channels[0].shape)
+        height, width = channels[0].shape
+        weights[0] = doubled(weights[0])[:height, :width]
         for number, plane in enumerate(channels):
             self._add_channel(number, plane, weights)
 
@@ -63,10 +68,27 @@ class PyramidFusion:
             cv2.accumulateProduct(part, weight, total)
 
 
-def enlarged_weights(weights: FloatMap, shape: tuple[int, ...]) -> FloatMap:
-    """Weights at half size brought to (H, W)."""
-    size = shape[1], shape[0]
-    return as_floats(cv2.resize(weights, size, interpolation=cv2.INTER_LINEAR))
+def doubled(values: FloatMap) -> FloatMap:
+    """Values at twice the size, between which it is interpolated."""
+    size = 2 * values.shape[1], 2 * values.shape[0]
+    return as_floats(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR))
+
+
+def blend(total: FloatMap, weight: FloatMap) -> FloatMap:
+    """The weighted mean of a band whose sums are on one grid."""
+    return as_floats(cv2.divide(total, np.maximum(weight, TINY)))
+
+
+def restoring(sums: Sums, level: int) -> FloatMap:
+    """By how much the blend of a band is weaker than its strongest frame, at least 1."""
+    lost = sums.strongest[level] * sums.weights[level] / np.maximum(sums.damped[level], TINY)
+    return as_floats(np.clip(lost, 1, MOST_RESTORED))
+
+
+def noise_share(sums: Sums, level: int, restored: FloatMap) -> FloatMap:
+    """Variance that noise has in the restored blend, relative to that of one frame."""
+    factor = restored / np.maximum(sums.weights[level], TINY)
+    return as_floats(sums.squares[level] * factor * factor)
 
 
 def _start(sums: Sums, evidence: Evidence) -> None:

@@ -12,6 +12,9 @@ import numpy as np
 from zstackd_stacking.types import FloatMap, as_floats
 
 SHRINK: Final = 0.9
+MOST_NOISE: Final = (1.0, 1.9, 2.7)
+"""Variance that luminance and the differences of red and blue can have, in luminance's."""
+
 _POOL_PX: Final = 1.66
 _QUIET_QUANTILE: Final = 0.2
 _QUIET_TO_MEAN: Final = 1.15

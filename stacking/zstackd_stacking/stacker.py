@@ -7,7 +7,7 @@ import numpy as np
 
 from zstackd_config.errors import StackError
 from zstackd_stacking.depth import DepthMap
-from zstackd_stacking.finish import finished
+from zstackd_stacking.finish import finished, reduced_image
 from zstackd_stacking.focus import energies, evidence, luma_bands
 from zstackd_stacking.fuse import PyramidFusion
 from zstackd_stacking.geometry import Matrix, corner_motion_px, identity, rescale
@@ -84,12 +84,14 @@ class Stacker:
 
     def preview(self, *, max_side_px: int = 1024) -> Image:
         """The image so far, reduced to at most `max_side_px` on its longer side."""
-        image = self._image()
-        factor = max_side_px / max(image.shape[:2])
-        if factor >= 1:
-            return image
-        size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-        return as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        if not self._reports:
+            raise StackError("no frames were added: a stack needs at least 1 frame")
+        factor = min(max_side_px / max(self._shape[:2]), 1.0)
+        level = max(int(-np.log2(factor)) - 1, 0)
+        image = reduced_image(self._fusion.sums, level, self._dtype)
+        height, width = (max(1, round(side * factor)) for side in self._shape[:2])
+        shown = image[: -(-self._shape[0] >> level) or 1, : -(-self._shape[1] >> level) or 1]
+        return as_image(cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA))
 
     def result(self) -> StackResult:
         """The fused image, the height map and what became of each frame, so far."""
