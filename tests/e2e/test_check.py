@@ -94,6 +94,15 @@ def test_an_automatic_step_is_worked_out_from_the_optics(site: Site) -> None:
     assert judged["warnings"] == []
 
 
+def test_a_series_tells_how_many_runs_it_makes(site: Site) -> None:
+    run = site.run("series.yaml", time_plan={"interval": "0:30:00", "loops": 97})
+    ended = site.zstackd("check", run, "--rig", site.rig())
+    assert ended.returncode == 0, ended.stderr
+    assert "97 like this one, the last one done after 2 days, 0:00:" in ended.stdout
+    (_, judged) = json.loads(site.zstackd("check", "--json", run, "--rig", site.rig()).stdout)
+    assert judged["runs"] == 97
+
+
 def test_a_wrong_rig_is_told_beside_wrong_runs(site: Site) -> None:
     rig = site.rig("bad-rig.yaml", focus={"driver": "gbrl"})
     ended = site.zstackd("check", "--json", site.run(repeat=0), "--rig", rig)

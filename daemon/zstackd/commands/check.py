@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from zstackd.plan import Plan, plan_run, sampling_warning
 from zstackd.room import readable
+from zstackd.schedule import Schedule, is_series, schedule_of
 from zstackd_config.errors import ZstackdError
 from zstackd_config.load import load_rig, load_run
 from zstackd_config.rig import Rig
@@ -28,6 +30,7 @@ class _Judged:
     name: str = ""
     facts: str = ""
     plan: Plan | None = None
+    schedule: Schedule | None = None
     warnings: tuple[str, ...] = ()
     error: str = ""
 
@@ -69,13 +72,15 @@ def _judged_rig(path: Path | None) -> tuple[Rig | None, list[_Judged]]:
 def _judged_run(path: Path, rig: Rig | None) -> _Judged:
     try:
         run = load_run(path)
+        schedule = schedule_of(run, datetime.now(UTC), source=str(path)) if is_series(run) else None
         if rig is None:
-            return _Judged(path, name=run.name)
+            return _Judged(path, name=run.name, schedule=schedule)
         plan = plan_run(rig, run, source=str(path))
     except ZstackdError as error:
         return _Judged(path, error=str(error))
     warning = sampling_warning(rig, plan.planes_um)
-    return _Judged(path, name=run.name, plan=plan, warnings=(warning,) if warning else ())
+    warnings = (warning,) if warning else ()
+    return _Judged(path, name=run.name, plan=plan, schedule=schedule, warnings=warnings)
 
 
 def _entry(judged: _Judged) -> dict[str, Any]:
@@ -87,6 +92,7 @@ def _entry(judged: _Judged) -> dict[str, Any]:
         "errors": judged.error.splitlines(),
         "warnings": judged.warnings,
         "plan": plan,
+        "runs": judged.schedule.count if judged.schedule else (1 if plan else None),
     }
 
 
@@ -98,12 +104,12 @@ def _print(judged: list[_Judged]) -> None:
         facts = f"; {each.facts}" if each.facts else ""
         typer.echo(f"{each.file}: {each.name}: valid{facts}")
         if each.plan is not None:
-            Console().print(_table(each.plan))
+            Console().print(_table(each.plan, each.schedule))
         for warning in each.warnings:
             sys.stderr.write(f"{each.file}: warning: {warning}\n")
 
 
-def _table(plan: Plan) -> Table:
+def _table(plan: Plan, schedule: Schedule | None) -> Table:
     table = Table(show_header=False, box=None)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -111,6 +117,9 @@ def _table(plan: Plan) -> Table:
     table.add_row("duration", f"about {plan.seconds:.0f} s of rig time")
     table.add_row("disk", f"up to {readable(plan.disk_bytes)}")
     table.add_row("memory", f"up to {readable(plan.peak_memory_bytes)}")
+    if schedule is not None:
+        lasts = timedelta(seconds=schedule.offsets_s[-1]) + timedelta(seconds=round(plan.seconds))
+        table.add_row("runs", f"{schedule.count} like this one, the last one done after {lasts}")
     return table
 
 
