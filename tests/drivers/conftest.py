@@ -97,13 +97,17 @@ DRIVERS = {
 
 @dataclass(frozen=True)
 class AxisBench:
-    """One driver and what is at the other end of its line; `truth` is None on real hardware."""
+    """One driver and what is at the other end of its line; `truth` is None on real hardware.
+
+    `left_um` is where the test before left real hardware.
+    """
 
     axis: SteppingAxis
     truth: FirmwareTwin | None
     clock: Clock
     focus: StepperFocus
     identity: str
+    left_um: float | None = None
 
     @property
     def twin(self) -> FirmwareTwin:
@@ -129,7 +133,8 @@ class AxisBench:
     def home(self) -> None:
         """Make the position known: on hardware that cannot home, by where it was left."""
         if not self.can_home:
-            self.axis.confirm(_left_at(self.focus))
+            assert self.left_um is not None, "a failed test lost the position: start again"
+            self.axis.confirm(self.left_um)
         else:
             self.axis.home()
 
@@ -214,24 +219,28 @@ def hardware_bench(rig_file: Path) -> OpenBench:
         focus = load_rig(rig_file).focus.model_copy(update=focus_changes or {})
         clock = SystemClock()
         with make_axis(focus, port=port_of(focus), clock=clock) as axis:
-            yield AxisBench(axis, None, clock, focus, "")
+            # A test that fails leaves nobody knows what behind; one that passes and does not know
+            # the position has not moved.
+            left_um, _LEFT[focus.port] = _left_at(focus), None
+            try:
+                yield AxisBench(axis, None, clock, focus, "", left_um)
+            except pytest.skip.Exception:
+                _LEFT[focus.port] = left_um
+                raise
             state = axis.snapshot()
             known = state.reference is Reference.REFERENCED
-            _LEFT[focus.port] = state.position_um if known else None
+            _LEFT[focus.port] = state.position_um if known else left_um
 
     return bench
 
 
 _LEFT: dict[str, float | None] = {}
-"""Where a test left the axis of a port; None where it was not known any more."""
+"""Where a test left the axis of a port; None where nobody knows."""
 
 
-def _left_at(focus: StepperFocus) -> float:
+def _left_at(focus: StepperFocus) -> float | None:
     low, high = focus.limits_um
-    left_um = _LEFT.setdefault(focus.port, round((low + high) / 2))
-    if left_um is None:
-        pytest.fail("an earlier test lost the position, and this rig cannot home: start again")
-    return left_um
+    return _LEFT.get(focus.port, round((low + high) / 2))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
