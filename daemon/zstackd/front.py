@@ -43,12 +43,12 @@ class Reloading:
             self.notifier.reloading()
             try:
                 changes = self.control.reload(load_rig(self.rig_file))
+                _log.info("read %s again: %s", self.rig_file, ", ".join(changes) or "no change")
             except ZstackdError as error:
                 _log.error("%s is not taken, the old settings stay: %s", self.rig_file, error)
                 raise
             finally:
                 self.notifier.ready(status_line(self.control.status()))
-            _log.info("read %s again: %s", self.rig_file, ", ".join(changes) or "no change")
             return changes
 
 
