@@ -26,7 +26,7 @@ def load_rig(path: Path) -> Rig:
         ConfigError: with every problem of the file.
         InputError: the file cannot be read.
     """
-    rig = _parsed(Rig, _content(path), name=str(path))
+    rig = _parsed(Rig, read_document(path), name=str(path))
     return rig.relative_to(path.absolute().parent)
 
 
@@ -37,7 +37,7 @@ def load_run(path: Path) -> Run:
         ConfigError: with every problem of the file.
         InputError: the file cannot be read.
     """
-    return _parsed(Run, _content(path), name=str(path))
+    return _parsed(Run, read_document(path), name=str(path))
 
 
 def parse_run(text: bytes | str, *, name: str) -> Run:
@@ -50,8 +50,12 @@ def parse_run(text: bytes | str, *, name: str) -> Run:
     return _parsed(Run, content, name=name)
 
 
-def _content(path: Path) -> bytes:
-    """Return what a regular file holds, a byte more than is allowed at most."""
+def read_document(path: Path) -> bytes:
+    """Return what a regular file holds, a byte more than is allowed at most.
+
+    Raises:
+        InputError: it cannot be read, or is no regular file.
+    """
     try:
         _refuse_others(path, path.stat())
         # What was a file a moment ago may be a pipe by now, which must not be waited for.

@@ -10,7 +10,7 @@ from zstackd.house import House
 from zstackd.plan import Plan, plan_run
 from zstackd.schedule import is_series, schedule_of
 from zstackd.series import SeriesKeeper
-from zstackd_config.load import parse_run
+from zstackd_config.load import parse_run, read_document
 from zstackd_config.run import Run
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Reception:
 
     def take_file(self, path: Path) -> str:
         """Accept a file of the inbox, which is moved into the spool; raises as `take_text`."""
-        run, _ = self.judged(path.read_bytes(), source=path.name)
+        run, _ = self.judged(read_document(path), source=path.name)
         return self._take(run, path, path.name)
 
     def _take(self, run: Run, request: Path | bytes, source: str) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from zstackd_config.errors import ConfigError, InputError
-from zstackd_config.load import load_rig, load_run, parse_run
+from zstackd_config.load import load_rig, load_run, parse_run, read_document
+from zstackd_config.yaml_text import MAX_BYTES
 
 if TYPE_CHECKING:
     from tests.config.conftest import Problem, Problems
@@ -133,6 +134,15 @@ def test_what_is_no_file_is_refused(load: Any, tmp_path: Path) -> None:
     for other in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(InputError, match="not a regular file; give a YAML file"):
             load(other)
+
+
+def test_no_more_of_a_huge_file_is_read_than_is_allowed(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.yaml"
+    with huge.open("wb") as file:
+        file.truncate(50 << 30)
+    with pytest.raises(ConfigError, match="more than 1048576 bytes are too many"):
+        load_run(huge)
+    assert len(read_document(huge)) == MAX_BYTES + 1
 
 
 def test_relative_paths_are_taken_from_the_rig_file(write_rig: WriteRig, tmp_path: Path) -> None:
