@@ -140,6 +140,30 @@ def test_watch_as_json_is_one_event_a_line(desk: Desk) -> None:
         assert watching.wait(timeout=20) == 130
 
 
+def test_list_and_show(desk: Desk, done: str) -> None:
+    assert done in desk.said("list", "-n", "1000")
+    assert desk.json("list", "--state", "failed") == []
+    assert desk.said("list", "--state", "failed") == "no runs\n"
+    shown = desk.said("show", done, COLUMNS="40")
+    assert "published" in shown
+    assert str(desk.folder / "output" / done) in shown, "nothing is cut off"
+    assert desk.json("show", done)["planes_done"] == 5
+
+
+def test_focus_by_hand(desk: Desk) -> None:
+    assert desk.said("focus", "home").startswith("the axis stands at")
+    assert desk.said("focus", "move", "-50") == "the axis stands at -50.0 µm, referenced\n"
+    assert "-100 to 400 µm" in desk.complaint("focus", "move", "5000", status=2)
+    assert "valid number" in desk.complaint("focus", "move", "up", status=2)
+    assert desk.said("focus", "confirm", "12.5") == "the axis stands at 12.5 µm, referenced\n"
+    assert desk.json("focus", "home")["reference"] == "referenced"
+
+
+def test_the_socket_is_found_by_the_rig_file_too(desk: Desk) -> None:
+    first = desk.said("status", "--rig", "rig.yaml", ZSTACKD_SOCKET="").splitlines()[0]
+    assert " is " in first
+
+
 def test_logs_of_a_run_and_of_the_service(desk: Desk, done: str) -> None:
     journal = desk.said("logs", done)
     assert "accepted" in journal.splitlines()[0]

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from zstackd.client import Words
 from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_json, service
-from zstackd.commands.wording import runs_table
+from zstackd.commands.wording import runs_table, show_markup
 from zstackd.run_state import RunState
 
 States = Annotated[
@@ -29,6 +28,6 @@ def list(  # noqa: A001 - the command's name
     if as_json:
         print_json(runs)
     elif runs:
-        Console(soft_wrap=True).print(runs_table(runs))
+        show_markup(runs_table(runs))
     else:
         typer.echo("no runs")

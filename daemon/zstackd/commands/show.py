@@ -1,8 +1,6 @@
 """`zstackd show`: one run, and what happened to it."""
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from zstackd.client import RunJson
 from zstackd.commands.options import (
@@ -13,7 +11,7 @@ from zstackd.commands.options import (
     print_json,
     service,
 )
-from zstackd.commands.wording import coloured, local_time, planes
+from zstackd.commands.wording import coloured, local_time, named, planes, show_markup
 
 
 def show(
@@ -28,13 +26,12 @@ def show(
     if as_json:
         print_json(answer)
         return
-    Console(soft_wrap=True).print(_table(RunJson(**answer)))  # type: ignore[typeddict-item]  # has more
+    show_markup(_lines(RunJson(**answer)))  # type: ignore[typeddict-item]  # has more
 
 
-def _table(run: RunJson) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+def _lines(run: RunJson) -> str:
     state = coloured(run["state"]) + (" [yellow](partial)[/yellow]" if run["is_partial"] else "")
-    for name, value in (
+    rows = (
         ("run", escape(run["run_id"])),
         ("name", escape(run["name"])),
         ("state", state),
@@ -49,7 +46,5 @@ def _table(run: RunJson) -> Table:
         ("result", escape(run["result"] or "")),
         ("consumed", "yes" if run["consumed"] else ""),
         ("frames", "kept" if run["frames_kept"] else "dropped"),
-    ):
-        if value:
-            table.add_row(f"[bold]{name}[/bold]", value)
-    return table
+    )
+    return named(rows)

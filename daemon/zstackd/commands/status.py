@@ -2,13 +2,19 @@
 
 from typing import Any, Final
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from zstackd.client import RunJson
 from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_json, service
-from zstackd.commands.wording import coloured, gigabytes, planes, runs_table, since
+from zstackd.commands.wording import (
+    coloured,
+    gigabytes,
+    named,
+    planes,
+    runs_table,
+    show_markup,
+    since,
+)
 
 _RECENT: Final = 8
 
@@ -21,24 +27,21 @@ def status(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOpti
     if as_json:
         print_json(answer)
         return
-    console = Console(soft_wrap=True)
-    console.print(_headline(answer))
-    console.print(_screen(answer))
+    parts = [_headline(answer), _screen(answer)]
     if recent:
-        console.print()
-        console.print(runs_table(recent))
+        parts.append(runs_table(recent))
+    show_markup("\n\n".join(parts))
 
 
 def _headline(status: dict[str, Any]) -> str:
     why = f": {escape(status['why'])}" if status["why"] else ""
     return (
         f"[bold]{escape(status['rig'])}[/bold] is {coloured(status['state'])}{why}\n"
-        f"zstackd {status['version']}, up {since(status['started_at'])}\n"
+        f"zstackd {status['version']}, up {since(status['started_at'])}"
     )
 
 
-def _screen(status: dict[str, Any]) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+def _screen(status: dict[str, Any]) -> str:
     rows = (
         ("in work", _work(status["current"])),
         ("queue", f"{status['queue']} waiting"),
@@ -50,10 +53,7 @@ def _screen(status: dict[str, Any]) -> Table:
         ("faults", f"{status['faults']} since the start"),
         ("computer", _temperature(status["temperature_c"])),
     )
-    for name, value in rows:
-        if value:
-            table.add_row(f"[bold]{name}[/bold]", value)
-    return table
+    return named(rows)
 
 
 def _work(run: RunJson | None) -> str:

@@ -1,10 +1,12 @@
 """What the service answers, in words for people."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from zstackd.client import RunJson
 
@@ -68,20 +70,44 @@ def planes(run: RunJson) -> str:
     return "–" if total is None else f"{run['planes_done']}/{total}"
 
 
-def runs_table(runs: list[RunJson]) -> Table:
-    """Return runs as lines of a table."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("run", "state", "planes", "accepted", "why"):
-        table.add_column(title, no_wrap=title != "why", overflow="fold")
-    for run in runs:
-        table.add_row(
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of rich's markup as lines with aligned columns; nothing is ever cut off."""
+    lengths = [[Text.from_markup(cell).cell_len for cell in row] for row in rows]
+    widths = [max(column) for column in zip(*lengths, strict=True)]
+    lines = []
+    for row, lengths_of_row in zip(rows, lengths, strict=True):
+        padded = (
+            cell + " " * (width - length)
+            for cell, length, width in zip(row, lengths_of_row, widths, strict=True)
+        )
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def named(rows: Sequence[tuple[str, str]]) -> str:
+    """Return names and values as lines; those without a value are left out."""
+    return columns([(f"[bold]{name}[/bold]", value) for name, value in rows if value])
+
+
+def runs_table(runs: Sequence[RunJson]) -> str:
+    """Return runs as lines under a title."""
+    titles = [f"[bold]{title}[/bold]" for title in ("run", "state", "planes", "accepted", "why")]
+    rows = [
+        [
             escape(run["run_id"]),
             coloured(run["state"]),
             planes(run),
             local_time(run["accepted_at"]),
             escape(run["reason"] or ""),
-        )
-    return table
+        ]
+        for run in runs
+    ]
+    return columns([titles, *rows])
+
+
+def show_markup(text: str) -> None:
+    """Print rich's markup, in colour on a terminal; long lines are left to it."""
+    Console(soft_wrap=True, highlight=False).print(text)
 
 
 def facts_text(facts: dict[str, Any], most: int = 100) -> str:
