@@ -31,8 +31,9 @@ MIN_CORRELATION: Final = 0.35
 MAX_SCALE_STEP: Final = 0.06
 MAX_ROTATION_STEP_RAD: Final = 0.06
 MAX_MOTION_OF_SIDE: Final = 0.2
-_ITERATIONS: Final = 8
-_CONVERGED_PX: Final = 0.004
+_ITERATIONS: Final = 6
+_CONVERGED_PX: Final = 0.01
+_NEAR_ENOUGH_PX: Final = 0.1
 _FAINT_LEVELS: Final = 1.0
 
 
@@ -119,8 +120,9 @@ def refined(template: Template, reduced: Reduced, start: Matrix) -> Registration
     return _scored(template, reduced, start, _refine(template, reduced, start, 0, SIMILARITY))
 
 
-def correlation(template: Template, reduced: Reduced, matrix: Matrix, *, level: int = 0) -> float:
+def correlation(template: Template, reduced: Reduced, matrix: Matrix, *, level: int = 1) -> float:
     """Correlation of the two images where both are known, -1 to 1."""
+    level = min(level, len(reduced.levels) - 1)
     scaled = rescale(matrix, 1 / reduced.factors[level])
     moved = warp(reduced.levels[level], scaled)
     mask = template.masks[level] * warp(np.ones_like(moved), scaled)
@@ -208,6 +210,6 @@ def _refine(
         moved = compose(from_motion(solution.motion, shape), matrix)
         step_px = corner_motion_px(moved, matrix, width=shape[1], height=shape[0])
         matrix = moved
-        if step_px < _CONVERGED_PX:
+        if step_px < (_NEAR_ENOUGH_PX if level else _CONVERGED_PX):
             break
     return None if solution is None else (rescale(matrix, factor), solution)

@@ -8,16 +8,16 @@ frames are copies of each other.
 from collections.abc import Sequence
 from typing import Final
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from zstackd_stacking.pyramid import BAND_NOISE
-from zstackd_stacking.types import FloatMap
+from zstackd_stacking.types import FloatMap, as_floats
 
 LEVELS: Final = 3
 LEAST_ENERGY: Final = 0.05
 _BLOCK: Final = 8
-_EACH: Final = 4
+_STRIPS: Final = 24
 _QUIET_QUANTILE: Final = 0.2
 _QUANTILE_TO_MEAN: Final = 1.2
 _DEAD: Final = 0.01
@@ -71,23 +71,21 @@ def _held(energies: list[float], level: int) -> float:
 
 
 def _sample(band: FloatMap) -> FloatMap:
-    """Every fourth strip of 8 rows, as whole blocks."""
+    """Some strips of 8 rows, as whole blocks."""
     rows, columns = (max(side // _BLOCK, 1) * _BLOCK for side in band.shape)
-    padded = band[:rows, :columns]
-    strips = [padded[top : top + _BLOCK] for top in range(0, rows, _BLOCK * _EACH)]
-    return np.concatenate(strips)
+    each = max(rows // (_BLOCK * _STRIPS), 1) * _BLOCK
+    strips = [band[top : top + _BLOCK, :columns] for top in range(0, rows, each)]
+    return as_floats(np.concatenate(strips))
 
 
-def _blocks(sample: FloatMap) -> NDArray[np.float32]:
+def _blocks(sample: FloatMap) -> FloatMap:
     """Mean square of blocks of 8 x 8."""
-    height, width = sample.shape
-    tall, wide = min(height, _BLOCK), min(width, _BLOCK)
-    square = np.square(sample[: height // tall * tall, : width // wide * wide])
-    blocks = square.reshape(height // tall, tall, width // wide, wide)
-    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
+    size = max(sample.shape[1] // _BLOCK, 1), max(sample.shape[0] // _BLOCK, 1)
+    square = cv2.multiply(sample, sample)
+    return as_floats(cv2.resize(square, size, interpolation=cv2.INTER_AREA))
 
 
-def _quiet(squares: NDArray[np.float32], scale: float) -> float:
+def _quiet(squares: FloatMap, scale: float) -> float:
     """Mean of the quietest blocks, without those that are dead black or burnt out."""
     energies = squares * np.float32(scale)
     alive = energies[energies > _DEAD]

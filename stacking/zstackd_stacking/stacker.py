@@ -137,17 +137,18 @@ class Stacker:
             image = warped(image, matrix)
             mask = _coverage(matrix, height, width)
             found = found.moved(matrix, mask)
-        gain = self._gain(luma(image), mask)
+        gain = self._gain(image, mask)
         self._fusion.add(split(image), found, gain=gain)
         if self._options.depth:
             height_of = float(index) if z_um is None else z_um
             self._depth.add(as_floats(cv2.log(found.focus)), index=index, height=height_of)
         return float(cv2.mean(found.focus)[0])
 
-    def _gain(self, luminance: Image, mask: FloatMap | None) -> float:
+    def _gain(self, image: Image, mask: FloatMap | None) -> float:
         """Factor from the frame's brightness to the reference's, over the part they share."""
-        size = max(1, luminance.shape[1] // 32), max(1, luminance.shape[0] // 32)
-        small = as_floats(cv2.resize(luminance, size, interpolation=cv2.INTER_AREA))
+        size = max(1, image.shape[1] // 32), max(1, image.shape[0] // 32)
+        reduced = as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        small = as_floats(luma(reduced))
         if self._brightness is None:
             self._brightness = small
             return 1.0

@@ -137,10 +137,8 @@ def _by_anchor(
     anchor: align.Template, reduced: align.Reduced, matrix: Matrix, variance: Motion
 ) -> tuple[Matrix, Motion]:
     """Drawn towards where the reference itself puts the frame, while the two are alike."""
-    if align.correlation(anchor, reduced, matrix) < _ANCHOR_CORRELATION:
-        return matrix, variance
     found = align.refined(anchor, reduced, matrix)
-    if found is None:
+    if found is None or found.correlation < _ANCHOR_CORRELATION:
         return matrix, variance
     doubt = (_ANCHOR_BELIEF * found.spread) ** 2 + _LEAST_ANCHOR_PX**2
     share = variance / (variance + doubt)
