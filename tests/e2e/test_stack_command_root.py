@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -63,6 +64,15 @@ def test_a_wrong_word_is_one_line_and_status_2(word: str, said: str) -> None:
     assert said in line
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let children heed SIGINT, which a shell's background job ignores and hands down."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="watches the process through /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stack_that_is_stopped_says_so_and_leaves_nothing(
