@@ -27,6 +27,9 @@ _DAMAGE = (
     IndexError,
     KeyError,
     TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
     struct.error,
 )
 
