@@ -7,8 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from zstackd.settling import FixedRest
 from zstackd_config.errors import HardwareError
-from zstackd_config.rig import Optics
+from zstackd_config.rig import Optics, Rig
+from zstackd_drivers.camera import Frame, ignore
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.focus_curve import LEAST_PLANES, NoPeak, Peak, find_peak
 from zstackd_stacking.sharpness import Region, sharpness
@@ -18,7 +20,6 @@ MOST_COARSE_PLANES: Final = 200
 FINE_STEPS_PER_DEPTH: Final = 3
 _NOISE_FRAMES: Final = 5
 _CONFIRMED_SHARE: Final = 0.5
-_NS_PER_MS: Final = 1e6
 
 Range = tuple[float, float]
 
@@ -55,6 +56,11 @@ def depth_of_field_um(optics: Optics) -> float:
     return optics.wavelength_nm / 1e3 / aperture**2 + optics.pixel_size_um / aperture
 
 
+def frame_at_rest(devices: Devices, *, settle_ms: float) -> Frame:
+    """Return a frame exposed after the axis, which stands already, has rested for `settle_ms`."""
+    return FixedRest(devices.camera, settle_ms).take(devices.clock.monotonic_ns(), ignore).frame
+
+
 class Sweep:
     """Looks at planes and measures their sharpness; keeps every sample."""
 
@@ -67,7 +73,7 @@ class Sweep:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._devices = devices
-        self._settle_ns = round(settle_ms * _NS_PER_MS)
+        self._settle_ms = settle_ms
         self._region = region
         self._check = check
         self.samples: list[FocusSample] = []
@@ -89,9 +95,21 @@ class Sweep:
         return float(np.std([self._measure() for _ in range(_NOISE_FRAMES)], ddof=1))
 
     def _measure(self) -> float:
-        after_ns = self._devices.clock.monotonic_ns() + self._settle_ns
-        image = self._devices.camera.capture(after_ns=after_ns).image
+        image = frame_at_rest(self._devices, settle_ms=self._settle_ms).image
         return sharpness(image if self._region is None else self._region.of(image))
+
+
+def find_focus(
+    devices: Devices,
+    rig: Rig,
+    range_um: Range,
+    *,
+    region: Region | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> FoundFocus:
+    """Return the best focus of a rig within a range, as `autofocus` does, by the rig's settings."""
+    sweep = Sweep(devices, settle_ms=rig.focus.longest_settle_ms, region=region, check=check)
+    return autofocus(sweep, range_um=range_um, depth_um=depth_of_field_um(rig.optics))
 
 
 def autofocus(sweep: Sweep, *, range_um: Range, depth_um: float) -> FoundFocus:

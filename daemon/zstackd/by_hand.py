@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from zstackd.autofocus import FoundFocus, Sweep, autofocus, depth_of_field_um
+from zstackd.autofocus import FoundFocus, find_focus
 from zstackd.halt import Halt
 from zstackd.safety import motor_stops_with
 from zstackd.signals import StopSignals
@@ -61,8 +61,7 @@ def auto(rig: Rig, range_um: tuple[float, float], *, at_um: float | None) -> Fou
     Raises NoFocusError where none can be trusted.
     """
     with opened(rig, at_um) as devices:
-        sweep = Sweep(devices, settle_ms=rig.focus.longest_settle_ms)
-        return autofocus(sweep, range_um=range_um, depth_um=depth_of_field_um(rig.optics))
+        return find_focus(devices, rig, range_um)
 
 
 @contextmanager

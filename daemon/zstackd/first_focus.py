@@ -1,6 +1,6 @@
 """The height that a run starts from: where the axis stands, or a focus that is looked for."""
 
-from zstackd.autofocus import Sweep, autofocus, depth_of_field_um
+from zstackd.autofocus import find_focus
 from zstackd.task import Task
 from zstackd_config.run import Run
 from zstackd_drivers.factory import Devices
@@ -22,10 +22,7 @@ def reference_height_um(task: Task, run: Run, devices: Devices) -> float | None:
 
     task.journal.append("focusing", range_um=run.autofocus.range_um)
     devices.camera.lock_exposure(run.exposure)
-    settle_ms = task.rig.focus.longest_settle_ms
-    sweep = Sweep(devices, settle_ms=settle_ms, check=next_plane)
-    depth_um = depth_of_field_um(task.rig.optics)
-    found = autofocus(sweep, range_um=run.autofocus.range_um, depth_um=depth_um)
+    found = find_focus(devices, task.rig, run.autofocus.range_um, check=next_plane)
     pulse.rest()
     task.journal.append("focused", z_um=round(found.z_um, 3), contrast=round(found.contrast, 3))
     return found.z_um

@@ -14,6 +14,7 @@ import numpy as np
 
 from zstackd_config.errors import InputError, StackError
 from zstackd_stacking.homography import Found, HomographyFinder, Matrix3, affine_part
+from zstackd_stacking.planes import luma
 from zstackd_stacking.types import (
     FloatMap,
     FrameReport,
@@ -93,7 +94,7 @@ class LaplacianStacker:
             StackError: size or dtype differ from those of the first frame.
         """
         self._require_same_kind(image, name)
-        found = self._place(_grey(image))
+        found = self._place(luma(image))
         used = isinstance(found, Found)
         matrix = found.matrix if isinstance(found, Found) else np.eye(3)
         sharpness = self._fuse(image, matrix, index, z_um, name) if used else 0.0
@@ -154,7 +155,7 @@ class LaplacianStacker:
 
     def _measure(self, image: Image) -> FloatMap:
         size = self._kernels.gaussian_px
-        blurred = cv2.GaussianBlur(_grey(image), (size, size), 0)
+        blurred = cv2.GaussianBlur(luma(image), (size, size), 0)
         edges = cv2.Laplacian(blurred, cv2.CV_32F, ksize=self._kernels.laplacian_px)
         return np.abs(edges, out=edges)
 
@@ -200,7 +201,3 @@ def _warp(image: Image, matrix: Matrix3, border_px: int) -> tuple[Image, FloatMa
     kernel = np.ones((2 * border_px + 1, 2 * border_px + 1), np.uint8)
     eroded = cv2.erode(covered, kernel, borderValue=255)
     return as_image(aligned), (eroded > 0).astype(np.float32)
-
-
-def _grey(image: Image) -> Image:
-    return image if image.ndim == 2 else as_image(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))  # noqa: PLR2004

@@ -1,12 +1,13 @@
 """How sharp one frame is as a whole: the measure behind autofocus and calibration."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zstackd_stacking.types import FloatMap, Image
+from zstackd_stacking.planes import luma
+from zstackd_stacking.types import FloatMap, Image, as_image
 
 LEAST_SIDE_PX: Final = 16
 _BIN_PX: Final = 2
@@ -64,8 +65,7 @@ def sharpness(image: Image) -> float:
 
 def _halved_grey(image: Image) -> FloatMap:
     height, width = (side // _BIN_PX * _BIN_PX for side in image.shape[:2])
-    even = image[:height, :width]
-    grey: NDArray[Any] = cv2.cvtColor(even, cv2.COLOR_BGR2GRAY) if even.ndim > 2 else even  # noqa: PLR2004
+    grey = luma(as_image(image[:height, :width]))
     size = (width // _BIN_PX, height // _BIN_PX)
     return np.asarray(cv2.resize(grey.astype(np.float32), size, interpolation=cv2.INTER_AREA))
 

@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from zstackd.autofocus import frame_at_rest
+from zstackd.calibration.spread import robust_sigma
 from zstackd_config.errors import HardwareError
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.focus_curve import NoPeak, find_peak, shift_between
@@ -14,8 +16,6 @@ from zstackd_stacking.types import Image
 
 TILES: Final = (4, 3)
 _LEAST_TILES: Final = 3
-_SIGMA_PER_MAD: Final = 1.4826
-_NS_PER_MS: Final = 1e6
 
 Curves = NDArray[np.float64]
 """Sharpness of each plane (rows) and tile of the frame (columns)."""
@@ -63,7 +63,7 @@ def measure_backlash(
             "fine detail all over"
         )
     middle = float(np.median(shifts_um))
-    spread = _SIGMA_PER_MAD * float(np.median(np.abs(np.subtract(shifts_um, middle))))
+    spread = robust_sigma(np.subtract(shifts_um, middle))
     return Backlash(
         backlash_um=-middle,
         error_um=spread / len(shifts_um) ** 0.5,
@@ -81,8 +81,7 @@ def _sweep(
     rows = []
     for z_um in heights_um:
         devices.axis.move_to(z_um)
-        after_ns = devices.clock.monotonic_ns() + round(settle_ms * _NS_PER_MS)
-        rows.append(_tile_sharpness(devices.camera.capture(after_ns=after_ns).image))
+        rows.append(_tile_sharpness(frame_at_rest(devices, settle_ms=settle_ms).image))
     return np.array(rows)
 
 

@@ -11,7 +11,8 @@ from zstackd.calibration.exposure import FoundExposure
 from zstackd.calibration.fragment import Finding
 from zstackd.calibration.magnification import Breathing
 from zstackd.calibration.pixel_size import Rulings
-from zstackd.calibration.settle import STILL_PX, Settling
+from zstackd.calibration.settle import Settling
+from zstackd.settling import STILL_PX
 from zstackd_stacking.chart import Series, chart
 
 SETTLE_MARGIN: Final = 1.25

@@ -9,9 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zstackd.autofocus import frame_at_rest
+from zstackd.calibration.spread import robust_sigma
 from zstackd_config.errors import StackError
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.focus_curve import NoPeak, find_peak
+from zstackd_stacking.planes import luma
 from zstackd_stacking.sharpness import sharpness
 from zstackd_stacking.types import FloatMap, Image, as_floats
 
@@ -23,9 +26,8 @@ _ROUNDS: Final = 6
 _MOST_SHIFT_PX: Final = 8.0
 _LEAST_DETAIL: Final = 0.02
 _TUKEY: Final = 4.685
-_SIGMA_PER_MAD: Final = 1.4826
+_LEAST_SPREAD: Final = 1.5e-9
 _UM_PER_MM: Final = 1e3
-_NS_PER_MS: Final = 1e6
 
 Numbers = NDArray[np.float64]
 
@@ -62,8 +64,7 @@ def measure_breathing(
     frames: list[FloatMap] = []
     for z_um in heights_um:
         devices.axis.move_to(z_um)
-        after_ns = devices.clock.monotonic_ns() + round(settle_ms * _NS_PER_MS)
-        frames.append(_grey(devices.camera.capture(after_ns=after_ns).image))
+        frames.append(_grey(frame_at_rest(devices, settle_ms=settle_ms).image))
     return breathing_of(frames, heights_um, depth_um=depth_um)
 
 
@@ -177,7 +178,7 @@ def _fitted(parts: list[Moved], *, centre: tuple[float, float]) -> Breathing:
     for _ in range(_ROUNDS):
         scale, drift, error = _weighted(places, motions, weights)
         off = np.hypot(*(motions - drift - scale * places).T)
-        bound = _TUKEY * _SIGMA_PER_MAD * max(float(np.median(off)), 1e-9)
+        bound = _TUKEY * max(robust_sigma(off), _LEAST_SPREAD)
         weights = np.where(off < bound, (1 - (off / bound) ** 2) ** 2, 0.0)
     radius = np.hypot(*places.T)
     outward = np.sum((motions - drift) * places, axis=1) / np.maximum(radius, 1.0)
@@ -202,6 +203,5 @@ def _weighted(places: Numbers, motions: Numbers, weights: Numbers) -> tuple[floa
 
 def _grey(image: Image) -> FloatMap:
     """Return brightness on a scale of 0 to 255."""
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # noqa: PLR2004
     full = float(np.iinfo(image.dtype).max)
-    return np.asarray(np.asarray(grey, np.float32) * np.float32(255 / full), np.float32)
+    return as_floats(luma(image) * np.float32(255 / full))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zstackd_config.errors import StackError
+from zstackd_stacking.planes import luma
 from zstackd_stacking.types import FloatMap, Image
 
 LEAST_RULINGS: Final = 4
@@ -77,8 +78,7 @@ def length_px(start_px: tuple[float, float], end_px: tuple[float, float]) -> flo
 
 def _flattened(image: Image) -> FloatMap:
     """Return brightness without what changes slowly over the frame, at zero mean."""
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # noqa: PLR2004
-    grey = np.asarray(grey, np.float32)
+    grey = luma(image).astype(np.float32)
     slow = cv2.GaussianBlur(grey, (0, 0), min(grey.shape) / 8)
     return np.asarray(grey - slow, np.float32)
 

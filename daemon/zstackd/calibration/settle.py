@@ -8,15 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zstackd.calibration.spread import robust_sigma
+from zstackd.settling import STILL_PX
 from zstackd_drivers.factory import Devices
-from zstackd_stacking.types import FloatMap, Image
+from zstackd_stacking.planes import luma
+from zstackd_stacking.types import FloatMap
 
-STILL_PX: Final = 0.25
 QUIET_FRAMES: Final = 5
 _LN_3: Final = math.log(3)
 _NS_PER_MS: Final = 1e6
 _LEAST_STILL_PX: Final = 0.02
-_SIGMA_PER_MAD: Final = 1.4826
 _OUTLIER: Final = 12.0
 
 
@@ -68,14 +69,9 @@ def _watched(devices: Devices, watch_ms: float) -> tuple[list[float], list[Float
         after_ns = frame.sensor_timestamp_ns
         middle_ms = (after_ns - start_ns) / _NS_PER_MS + frame.exposure.exposure_time_ms / 2
         times_ms.append(middle_ms)
-        frames.append(_grey(frame.image))
+        frames.append(luma(frame.image).astype(np.float32))
         late += middle_ms > watch_ms
     return times_ms, frames
-
-
-def _grey(image: Image) -> FloatMap:
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # noqa: PLR2004
-    return np.asarray(grey, np.float32)
 
 
 def _shifts_px(frames: list[FloatMap]) -> list[tuple[float, float]]:
@@ -95,7 +91,7 @@ def _fitted(since_ms: NDArray[np.float64], moved_px: NDArray[np.float64]) -> Set
     knock on the table counts no more than a bounded amount.
     """
     quiet = since_ms > np.quantile(since_ms, 0.8)
-    noise_px = max(float(np.median(np.abs(moved_px[quiet]))) * _SIGMA_PER_MAD, _LEAST_STILL_PX)
+    noise_px = max(robust_sigma(moved_px[quiet]), _LEAST_STILL_PX)
     squares = np.mean(moved_px**2, axis=1)
     centre = (math.log(max(1.0, float(np.sqrt(squares.max())))), math.log(50.0))
     reach = math.log(60.0)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from zstackd.autofocus import FoundFocus, Sweep, autofocus, depth_of_field_um
+from zstackd.autofocus import depth_of_field_um, find_focus
 from zstackd.by_hand import opened
 from zstackd.calibration import findings
 from zstackd.calibration.backlash import measure_backlash
@@ -20,7 +20,6 @@ from zstackd_config.errors import InputError
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Rig
 from zstackd_config.run import LockedAutoExposure
-from zstackd_drivers.factory import Devices
 from zstackd_stacking.images import read_image
 from zstackd_stacking.sharpness import Region
 from zstackd_stacking.types import Image
@@ -82,7 +81,7 @@ def settle(
     """Find the focus, then watch the image come to rest after moves onto it."""
     settings = load_rig(rig)
     with opened(settings, at_um) as devices:
-        focus = _focused(devices, settings, (low_um, high_um))
+        focus = find_focus(devices, settings, (low_um, high_um))
         depth_um = depth_of_field_um(settings.optics)
         far_um = focus.z_um - 2 * depth_um
         measured = measure_settling(
@@ -179,20 +178,13 @@ def steps(
     settings = load_rig(rig)
     with opened(settings, at_um) as devices:
         focuses = [
-            _focused(devices, settings, (low_um, high_um), _region(words))
+            find_focus(devices, settings, (low_um, high_um), region=_region(words))
             for words in (lower, upper)
         ]
     if math.isclose(focuses[0].z_um, focuses[1].z_um, abs_tol=1e-6):
         raise InputError("calibrate steps: both regions are in focus at the same height")
     unit = settings.focus.um_per_unit
     _leave(findings.of_step(*focuses, height_um=height_um, um_per_unit=unit), settings)
-
-
-def _focused(
-    devices: Devices, rig: Rig, range_um: tuple[float, float], region: Region | None = None
-) -> FoundFocus:
-    sweep = Sweep(devices, settle_ms=rig.focus.longest_settle_ms, region=region)
-    return autofocus(sweep, range_um=range_um, depth_um=depth_of_field_um(rig.optics))
 
 
 def _look(rig: Rig) -> Image:
