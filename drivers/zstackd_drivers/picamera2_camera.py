@@ -1,28 +1,25 @@
 """A camera through picamera2: configured once, locked, and opened anew when it stalls."""
 
 import logging
-import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import zstackd_config.camera as settings_of
 from zstackd_config.run import LockedAutoExposure, ManualExposure
-from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, ignore
+from zstackd_drivers.camera import CameraInfo, ExposureValues
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.deadline import within
 from zstackd_drivers.errors import CameraError
 from zstackd_drivers.exposure_lock import ExposureLimits, explicit, metered
 from zstackd_drivers.frame_source import LockTolerance
 from zstackd_drivers.locked_capture import LockedCapture
+from zstackd_drivers.mended_camera import MendedCamera
 from zstackd_drivers.picamera2_library import Camera, Library, load_library
 from zstackd_drivers.picamera2_pixels import check_format
 from zstackd_drivers.picamera2_source import US_PER_MS, Picamera2Source
 from zstackd_drivers.picamera2_streams import still_configuration, streams_of
-from zstackd_drivers.recovery import despite_a_stall
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 NAME = "picamera2"
 TIMEOUT_S = 3.0
@@ -32,13 +29,17 @@ TOLERANCE = LockTolerance(exposure_time_ms=0.1, analogue_gain=0.1, colour_gain=0
 KEPT = LockTolerance(exposure_time_ms=0.002, analogue_gain=0.002, colour_gain=0.002, ratio=0.001)
 
 
-class Picamera2Camera:
+class Picamera2Camera(MendedCamera):
     """A camera module at one configuration for as long as it is open.
 
     A stall is answered in this order: cancel all jobs, stop, close, open a new object; where that
     does not help either, CameraHung asks for a new process. `cancel()` holds until it is opened
     again.
     """
+
+    name = NAME
+    timeout_s = TIMEOUT_S
+    timeout_frames = TIMEOUT_FRAMES
 
     def __init__(
         self,
@@ -47,27 +48,12 @@ class Picamera2Camera:
         clock: Clock,
         library: Callable[[], Library] = load_library,
     ) -> None:
+        super().__init__()
         self._settings = settings
         self._clock = clock
         self._load_library = library
-        self._cancelled = threading.Event()
         self._source: Picamera2Source | None = None
         self._model = ""
-        self._lock: ExposureValues | None = None
-
-    def __enter__(self) -> Self:
-        self._cancelled.clear()
-        self._lock = None
-        self._open()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()
 
     def info(self) -> CameraInfo:
         """Return the model and the size that frames really have."""
@@ -79,40 +65,6 @@ class Picamera2Camera:
             channels=1 if streams.mono else 3,
             bits=8,
         )
-
-    def lock_exposure(self, exposure: LockedAutoExposure | ManualExposure) -> ExposureValues:
-        """Converge or check, set explicit values, and return them as frames report them.
-
-        Raises CameraError where a value is beyond the sensor, CameraTimeout, Interrupted.
-        """
-        self._lock = None
-        self._lock = self._despite_a_stall(lambda: self._locked_to(exposure))
-        return self._lock
-
-    def capture(self, *, after_ns: int, exposed: Callable[[], None] = ignore) -> Frame:
-        """Return a frame whose exposure began after `after_ns` with the lock's values."""
-        lock = self._locked()
-        return self._despite_a_stall(
-            lambda: self._capture().fresh(
-                lock, after_ns=after_ns, timeout_s=self._timeout_s(lock), exposed=exposed
-            )
-        )
-
-    def preview(self, *, after_ns: int) -> Frame:
-        """Return a fresh, locked frame of the lores stream, grey."""
-        lock = self._locked()
-        return self._despite_a_stall(
-            lambda: self._capture().small(lock, after_ns=after_ns, timeout_s=self._timeout_s(lock))
-        )
-
-    def frame_duration_s(self) -> float:
-        """Return the seconds between two frames at the locked exposure."""
-        exposure_s = self._locked().exposure_time_ms / 1e3
-        return max(exposure_s, self._opened().frame_duration_s())
-
-    def cancel(self) -> None:
-        """Make waits in progress, and all later ones until reopened, raise Interrupted."""
-        self._cancelled.set()
 
     def _locked_to(self, exposure: LockedAutoExposure | ManualExposure) -> ExposureValues:
         source, capture = self._opened(), self._capture()
@@ -126,16 +78,6 @@ class Picamera2Camera:
             neutral = capture.converge(timeout_s=self._timeout_s(None)).colour_gains
         values = explicit(exposure, limits, neutral=neutral)
         return capture.hold(values, timeout_s=self._timeout_s(values))
-
-    def _despite_a_stall(self, action: Callable[[], T]) -> T:
-        return despite_a_stall(action, reopen=self._reopen)
-
-    def _reopen(self) -> None:
-        lock = self._lock
-        self._close()
-        self._open()
-        if lock is not None:
-            self._opened().set_values(lock)
 
     def _open(self) -> None:
         library = self._load_library()
@@ -195,15 +137,11 @@ class Picamera2Camera:
             raise CameraError(f"{NAME}: it is not open; open it before taking frames")
         return self._source
 
-    def _locked(self) -> ExposureValues:
-        if self._lock is None:
-            raise CameraError(f"{NAME}: no exposure is locked; call lock_exposure first")
-        return self._lock
+    def _hold(self, values: ExposureValues) -> None:
+        self._opened().set_values(values)
 
-    def _timeout_s(self, values: ExposureValues | None) -> float:
-        exposure_s = 0.0 if values is None else values.exposure_time_ms / 1e3
-        frame_s = max(exposure_s, self._opened().frame_duration_s())
-        return TIMEOUT_S + TIMEOUT_FRAMES * frame_s
+    def _free_frame_s(self) -> float:
+        return self._opened().frame_duration_s()
 
 
 def _model(library: Library, index: int) -> str:

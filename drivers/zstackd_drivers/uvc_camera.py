@@ -1,23 +1,20 @@
 """A USB microscope or webcam through Video4Linux: exposure locked where it can be, frames fresh."""
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
 
 import zstackd_config.camera as settings_of
 from zstackd_config.run import LockedAutoExposure, ManualExposure
-from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, ignore
+from zstackd_drivers.camera import CameraInfo, ExposureValues
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.deadline import within
 from zstackd_drivers.errors import CameraError, CameraStalled, CameraTimeout
 from zstackd_drivers.exposure_lock import ExposureLimits, brightness, explicit, metered
 from zstackd_drivers.frame_source import LockTolerance
 from zstackd_drivers.locked_capture import LockedCapture
-from zstackd_drivers.recovery import despite_a_stall
+from zstackd_drivers.mended_camera import MendedCamera
 from zstackd_drivers.uvc_device import configure, open_v4l, video_index
 from zstackd_drivers.uvc_reader import UvcReader, VideoCapture
 from zstackd_drivers.uvc_source import (
@@ -28,7 +25,6 @@ from zstackd_drivers.uvc_source import (
 )
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 NAME = "uvc"
 OPEN_S = 20.0
@@ -43,11 +39,15 @@ TOLERANCE = LockTolerance(exposure_time_ms=0.051, analogue_gain=0.51, colour_gai
 KEPT = LockTolerance(exposure_time_ms=0.001, analogue_gain=0.001, colour_gain=0.0)
 
 
-class UvcCamera:
+class UvcCamera(MendedCamera):
     """A UVC camera; `cancel()` holds until it is opened again.
 
     Its gain is the camera's own number. Where it lets nobody set its exposure, frames report 0 ms.
     """
+
+    name = NAME
+    timeout_s = TIMEOUT_S
+    timeout_frames = TIMEOUT_FRAMES
 
     def __init__(
         self,
@@ -57,27 +57,12 @@ class UvcCamera:
         find: Callable[[Path], int] = video_index,
         open_capture: Callable[[int], VideoCapture] = open_v4l,
     ) -> None:
+        super().__init__()
         self._settings = settings
         self._clock = clock
         self._find = find
         self._open_capture = open_capture
-        self._cancelled = threading.Event()
         self._source: UvcSource | None = None
-        self._lock: ExposureValues | None = None
-
-    def __enter__(self) -> Self:
-        self._cancelled.clear()
-        self._lock = None
-        self._open()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()
 
     def info(self) -> CameraInfo:
         """Return the device and what it delivers: 8 bits, in colour where not asked otherwise."""
@@ -88,40 +73,6 @@ class UvcCamera:
             channels=1 if self._opened().mono else 3,
             bits=8,
         )
-
-    def lock_exposure(self, exposure: LockedAutoExposure | ManualExposure) -> ExposureValues:
-        """Let the automatic exposure settle, or check; set explicit values and return them.
-
-        Raises CameraError where the camera takes other values, CameraTimeout, Interrupted.
-        """
-        self._lock = None
-        self._lock = self._despite_a_stall(lambda: self._locked_to(exposure))
-        return self._lock
-
-    def capture(self, *, after_ns: int, exposed: Callable[[], None] = ignore) -> Frame:
-        """Return a frame whose exposure began after `after_ns` with the lock's values."""
-        lock = self._locked()
-        return self._despite_a_stall(
-            lambda: self._capture().fresh(
-                lock, after_ns=after_ns, timeout_s=self._timeout_s(lock), exposed=exposed
-            )
-        )
-
-    def preview(self, *, after_ns: int) -> Frame:
-        """Return a fresh, locked frame, small and grey."""
-        lock = self._locked()
-        return self._despite_a_stall(
-            lambda: self._capture().small(lock, after_ns=after_ns, timeout_s=self._timeout_s(lock))
-        )
-
-    def frame_duration_s(self) -> float:
-        """Return the seconds between two frames at the locked exposure."""
-        exposure_s = self._locked().exposure_time_ms / 1e3
-        return max(exposure_s, self._opened().frame_duration_s())
-
-    def cancel(self) -> None:
-        """Make waits in progress, and all later ones until reopened, raise Interrupted."""
-        self._cancelled.set()
 
     def _locked_to(self, exposure: LockedAutoExposure | ManualExposure) -> ExposureValues:
         source, capture = self._opened(), self._capture()
@@ -180,15 +131,6 @@ class UvcCamera:
             "mode manual"
         )
 
-    def _despite_a_stall(self, action: Callable[[], T]) -> T:
-        return despite_a_stall(action, reopen=self._reopen)
-
-    def _reopen(self) -> None:
-        self._close()
-        self._open()
-        if self._lock is not None:
-            self._opened().set_values(self._lock)
-
     def _open(self) -> None:
         index = self._find(self._settings.device)
         capture = within(OPEN_S, lambda: self._open_capture(index), what=f"{NAME}: opening")
@@ -231,15 +173,11 @@ class UvcCamera:
             raise CameraError(f"{NAME}: it is not open; open it before taking frames")
         return self._source
 
-    def _locked(self) -> ExposureValues:
-        if self._lock is None:
-            raise CameraError(f"{NAME}: no exposure is locked; call lock_exposure first")
-        return self._lock
+    def _hold(self, values: ExposureValues) -> None:
+        self._opened().set_values(values)
 
-    def _timeout_s(self, values: ExposureValues | None) -> float:
-        exposure_s = 0.0 if values is None else values.exposure_time_ms / 1e3
-        frame_s = max(exposure_s, self._opened().frame_duration_s())
-        return TIMEOUT_S + TIMEOUT_FRAMES * frame_s
+    def _free_frame_s(self) -> float:
+        return self._opened().frame_duration_s()
 
 
 def _limits(gain: tuple[float, float]) -> ExposureLimits:
