@@ -4,24 +4,17 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
-from zstackd_stacking.footer import INK, PAPER, Picture
-from zstackd_stacking.lettering import Pen
+from zstackd_stacking.footer import PAPER, Picture
+from zstackd_stacking.plot_sheet import FINER, PlotSheet, plot_sheet
 from zstackd_stacking.report import CutOff, height_of, unit_of
-from zstackd_stacking.scales import decimals_of, round_ticks
+from zstackd_stacking.scales import round_ticks
 from zstackd_stacking.types import StackReport
 
-_SIZE_PX: Final = (960, 540)
-_FINER: Final = 3
-"""Drawn so many times larger and then reduced: Pillow's own lines are jagged."""
-
-_TEXT_PX: Final = 18
 _GRID_STEP: Final = 0.25
 _MARGINS_PX: Final = (70, 56, 40, 66)
-_GRID, _FAINT, _CURVE, _WARN = (225, 225, 225), (160, 160, 160), (33, 98, 170), (252, 232, 205)
+_FAINT, _CURVE, _WARN = (160, 160, 160), (33, 98, 170), (252, 232, 205)
 
 Point = tuple[float, float]
 
@@ -51,19 +44,14 @@ def focus_plot(report: StackReport, cut_offs: tuple[CutOff, ...] = ()) -> Pictur
     Sharpness is a share of the sharpest frame's. Frames left out are marked on the height axis, and
     ends at which the subject seems cut off are shaded.
     """
-    size = _SIZE_PX[0] * _FINER, _SIZE_PX[1] * _FINER
-    sheet = PillowImage.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(sheet)
-    left, top, right, bottom = (margin * _FINER for margin in _MARGINS_PX)
+    sheet = plot_sheet(_MARGINS_PX)
     heights = [height_of(frame) for frame in report.frames]
-    box = (left, top, size[0] - right, size[1] - bottom)
-    axes = _Axes(box, min(heights), max(heights), least=_lowest_line(report))
+    axes = _Axes(sheet.box, min(heights), max(heights), least=_lowest_line(report))
     for found in cut_offs:
-        _shade(draw, axes, found)
-    _draw_axes(draw, axes, report)
-    _draw_curve(draw, axes, report)
-    small = sheet.resize(_SIZE_PX, PillowImage.Resampling.BOX)
-    return np.ascontiguousarray(np.asarray(small, np.uint8)[..., ::-1])
+        _shade(sheet.draw, axes, found)
+    _draw_axes(sheet, axes, report)
+    _draw_curve(sheet.draw, axes, report)
+    return sheet.picture()
 
 
 def _shares(report: StackReport) -> list[tuple[float, float]]:
@@ -86,34 +74,22 @@ def _shade(draw: ImageDraw.ImageDraw, axes: _Axes, found: CutOff) -> None:
     draw.rectangle((ends[0], axes.y(1), ends[1], axes.y(axes.least)), fill=_WARN)
 
 
-def _draw_axes(draw: ImageDraw.ImageDraw, axes: _Axes, report: StackReport) -> None:
-    pen = Pen(draw, ImageFont.load_default(_TEXT_PX * _FINER), INK)
-    left, top, right, bottom = axes.box
-    gap = _TEXT_PX * _FINER / 2
+def _draw_axes(sheet: PlotSheet, axes: _Axes, report: StackReport) -> None:
     for line in range(round(axes.least / _GRID_STEP), round(1 / _GRID_STEP) + 1):
-        y = axes.y(line * _GRID_STEP)
-        draw.line((left, y, right, y), fill=_GRID, width=_FINER)
         label = f"{line * _GRID_STEP:.0%}".replace("%", " %")
-        pen.write(label, middle=left - pen.length(label) / 2 - gap, top=y - gap)
+        sheet.grid_line(axes.y(line * _GRID_STEP), label)
     planes = unit_of(report) == "planes"
     ticks = round_ticks(axes.low, axes.high)
     if planes:
         ticks = [tick for tick in ticks if tick == round(tick)]
-    for tick in ticks:
-        x = axes.x(tick)
-        draw.line((x, bottom, x, bottom + gap / 2), fill=INK, width=_FINER)
-        pen.write(f"{tick:.{decimals_of(ticks)}f}", middle=x, top=bottom + gap)
-    draw.line((left, bottom, right, bottom), fill=INK, width=_FINER)
-    name = "frame, counted from 0" if planes else "height of focus, µm"
-    pen.write(name, middle=(left + right) / 2, top=bottom + 4 * gap)
-    title = "sharpness, relative to the sharpest frame"
-    pen.write(title, middle=left + pen.length(title) / 2, top=top - 4 * gap)
+    sheet.x_axis(ticks, axes.x, "frame, counted from 0" if planes else "height of focus, µm")
+    sheet.title("sharpness, relative to the sharpest frame", lines_above=4)
 
 
 def _draw_curve(draw: ImageDraw.ImageDraw, axes: _Axes, report: StackReport) -> None:
     points = [(axes.x(height), axes.y(share)) for height, share in _shares(report)]
     if points:
-        draw.line(points, fill=_CURVE, width=2 * _FINER, joint="curve")
+        draw.line(points, fill=_CURVE, width=2 * FINER, joint="curve")
     for point in points:
         _dot(draw, point, fill=_CURVE)
     for frame in report.frames:
@@ -122,8 +98,8 @@ def _draw_curve(draw: ImageDraw.ImageDraw, axes: _Axes, report: StackReport) -> 
 
 
 def _dot(draw: ImageDraw.ImageDraw, point: Point, *, fill: tuple[int, int, int]) -> None:
-    radius = 4.5 * _FINER
+    radius = 4.5 * FINER
     x, y = point
     outline = _CURVE if fill == _CURVE else _FAINT
     box = (x - radius, y - radius, x + radius, y + radius)
-    draw.ellipse(box, fill=fill, outline=outline, width=2 * _FINER)
+    draw.ellipse(box, fill=fill, outline=outline, width=2 * FINER)
