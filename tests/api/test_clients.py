@@ -161,6 +161,7 @@ def test_hanging_up_at_any_moment_leaves_nothing_open(impatient: Running) -> Non
             link.recv(10)
     until(lambda: open_files() <= before, "files that stay open")
     until(lambda: _try(impatient), "no answer after the flood")
+    assert is_well(impatient)
 
 
 def test_a_flood_of_connections_is_bounded_and_passes(impatient: Running) -> None:
@@ -174,6 +175,7 @@ def test_a_flood_of_connections_is_bounded_and_passes(impatient: Running) -> Non
             "more connections than allowed",
         )
     until(lambda: _try(impatient), "no answer after the flood")
+    assert is_well(impatient)
 
 
 def test_a_flood_of_listeners_leaves_room_for_others(impatient: Running) -> None:

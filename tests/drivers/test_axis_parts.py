@@ -75,6 +75,8 @@ def test_a_line_that_never_comes_back_does_not_keep_it_from_ending() -> None:
     reconnector.wake()
     reconnector.stop()
     reconnector.stop()
+    assert port.lost
+    assert "reconnect" not in {thread.name for thread in threading.enumerate()}
 
 
 def watch(stopped: Callable[[], bool] = lambda: False) -> RestWatch:

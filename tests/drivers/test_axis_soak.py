@@ -78,7 +78,8 @@ def test_a_thousand_moves_with_random_faults(
     open_bench: OpenBench, tmp_path: Path, seed: int
 ) -> None:
     with open_bench(scale=TIME_SCALE, timeouts=TIMEOUTS, link=tmp_path / "port") as bench:
-        soak(bench, LONG_MOVES, seed)
+        costs = soak(bench, LONG_MOVES, seed)
+        assert sum(costs.values()) > 0
 
 
 PLANS = st.lists(
