@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
+from tests.rigs import simulated_rig
 
 from zstackd.api.app import Application, create_app
 from zstackd.api.limits import Limits
@@ -39,21 +40,7 @@ LONG_RUN = {"name": "A long run", "z_plan": {"bottom": 0, "top": 200, "step": 0.
 QUICK = Limits(head_s=0.3, body_s=0.3, unread_s=0.3, connections=24, at_once=16)
 """Bounds that a test can wait for."""
 
-RIG: dict[str, Any] = {
-    "name": "bench",
-    "camera": {"driver": "simulated", "size_px": [160, 120]},
-    "optics": {"pixel_size_um": 1.2, "numerical_aperture": 0.12, "magnification": 4},
-    "focus": {
-        "driver": "grbl",
-        "port": "simulated",
-        "limits_um": [-100, 400],
-        "backlash_um": 10,
-        "speed_um_per_s": 1000,
-        "settle_ms": 10,
-    },
-    "paths": {"state": "state", "output": "output"},
-    "simulation": {"time_scale": 20},
-}
+RIG = simulated_rig()
 
 
 @dataclass(frozen=True)

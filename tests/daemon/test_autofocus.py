@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from tests.rigs import simulated_rig
 
 from zstackd.autofocus import NoFocusError, Sweep, autofocus, depth_of_field_um
 from zstackd_config.rig import Rig
@@ -13,21 +14,12 @@ from zstackd_drivers.factory import Devices, open_devices, reference_axis
 from zstackd_stacking.sharpness import Region, sharpness
 
 STARTS = 100
-SETTINGS = {
-    "name": "bench",
-    "camera": {"driver": "simulated", "size_px": [320, 240]},
-    "optics": {"pixel_size_um": 1.6, "numerical_aperture": 0.2, "magnification": 10},
-    "focus": {
-        "driver": "grbl",
-        "port": "simulated",
-        "limits_um": [-400, 700],
-        "backlash_um": 10,
-        "speed_um_per_s": 5000,
-        "settle_ms": 150,
-    },
-    "paths": {"state": "s", "output": "o"},
-    "simulation": {"specimen": "board", "time_scale": 200},
-}
+SETTINGS = simulated_rig(
+    camera={"size_px": [320, 240]},
+    optics={"pixel_size_um": 1.6, "numerical_aperture": 0.2, "magnification": 10},
+    focus={"limits_um": [-400, 700], "speed_um_per_s": 5000, "settle_ms": 150},
+    simulation={"specimen": "board", "time_scale": 200},
+)
 RIG = Rig.model_validate(SETTINGS)
 DEPTH_UM = depth_of_field_um(RIG.optics)
 SIDE_PX = 64

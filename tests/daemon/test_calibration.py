@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
+from tests.rigs import simulated_rig
 
 from zstackd.autofocus import Sweep, autofocus, depth_of_field_um
 from zstackd.calibration import findings
@@ -30,21 +31,13 @@ DEPTH_UM = 12.0
 
 def rig(tmp_path: Path, *, size_px: tuple[int, int] = (640, 480), **simulation: Any) -> Rig:
     return Rig.model_validate(
-        {
-            "name": "bench",
-            "camera": {"driver": "simulated", "size_px": size_px},
-            "optics": {"pixel_size_um": 0.8, "numerical_aperture": 0.25, "magnification": 10},
-            "focus": {
-                "driver": "grbl",
-                "port": "simulated",
-                "limits_um": [-200, 400],
-                "backlash_um": 0,
-                "speed_um_per_s": 1000,
-                "settle_ms": 200,
-            },
-            "paths": {"state": tmp_path / "state", "output": tmp_path / "output"},
-            "simulation": {"specimen": "board", "time_scale": 20, **simulation},
-        }
+        simulated_rig(
+            camera={"size_px": size_px},
+            optics={"pixel_size_um": 0.8, "numerical_aperture": 0.25, "magnification": 10},
+            focus={"limits_um": [-200, 400], "backlash_um": 0, "settle_ms": 200},
+            paths={"state": tmp_path / "state", "output": tmp_path / "output"},
+            simulation={"specimen": "board", **simulation},
+        )
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.rigs import simulated_rig
 
 from zstackd.commands.doctor import doctor
 from zstackd.doctor.devices import devices
@@ -74,22 +75,11 @@ def test_folders_are_judged_by_writing(tmp_path: Path) -> None:
 
 
 def rig_file(tmp_path: Path, **focus: Any) -> Path:
-    rig = {
-        "name": "bench",
-        "camera": {"driver": "simulated", "size_px": [64, 48]},
-        "optics": {"pixel_size_um": 1.6, "numerical_aperture": 0.2, "magnification": 10},
-        "focus": {
-            "driver": "grbl",
-            "port": "simulated",
-            "limits_um": [-400, 700],
-            "backlash_um": 10,
-            "speed_um_per_s": 5000,
-            "settle_ms": 150,
-            **focus,
-        },
-        "paths": {"state": "state", "output": "output"},
-        "simulation": {"time_scale": 50},
-    }
+    rig = simulated_rig(
+        camera={"size_px": [64, 48]},
+        focus={"limits_um": [-400, 700], "speed_um_per_s": 5000, "settle_ms": 150, **focus},
+        simulation={"time_scale": 50},
+    )
     path = tmp_path / "rig.yaml"
     path.write_text(yaml.safe_dump(rig))
     return path

@@ -6,24 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.rigs import simulated_rig
 
 from zstackd.cli import main
 
-RIG: dict[str, Any] = {
-    "name": "bench",
-    "camera": {"driver": "simulated", "size_px": [160, 120]},
-    "optics": {"pixel_size_um": 1.2, "numerical_aperture": 0.12, "magnification": 4},
-    "focus": {
-        "driver": "grbl",
-        "port": "simulated",
-        "limits_um": [-100, 400],
-        "backlash_um": 10,
-        "speed_um_per_s": 1000,
-        "settle_ms": 10,
-    },
-    "paths": {"state": "state", "output": "output"},
-    "simulation": {"time_scale": 100},
-}
+RIG = simulated_rig(simulation={"time_scale": 100})
 
 
 class Hand:

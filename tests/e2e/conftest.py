@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml
+from tests.rigs import merged, simulated_rig
 
 from zstackd.journal import ENDS, read_journal
 from zstackd_config.load import load_rig
@@ -46,25 +47,8 @@ class Site:
 
     def rig(self, file: str = "rig.yaml", **changes: Any) -> Path:
         """Write a rig file; a change such as `focus={"port": …}` is merged into its section."""
-        rig: dict[str, Any] = {
-            "name": "bench",
-            "camera": {"driver": "simulated", "size_px": [512, 384]},
-            "optics": {"pixel_size_um": 1.2, "numerical_aperture": 0.12, "magnification": 4},
-            "focus": {
-                "driver": "grbl",
-                "port": "simulated",
-                "limits_um": [-100, 400],
-                "backlash_um": 10,
-                "speed_um_per_s": 1000,
-                "settle_ms": 100,
-            },
-            "paths": {"state": "state", "output": "output"},
-            "simulation": {"time_scale": 20},
-        }
-        for section, values in changes.items():
-            merge = isinstance(values, dict) and section in rig
-            rig[section] = {**rig[section], **values} if merge else values
-        return self._write(file, rig)
+        rig = simulated_rig(camera={"size_px": [512, 384]}, focus={"settle_ms": 100})
+        return self._write(file, merged(rig, changes))
 
     def run(self, file: str = "run.yaml", **changes: Any) -> Path:
         """Write a run file of 21 planes over the depth of the specimen."""
