@@ -1,0 +1,188 @@
+"""What every streaming method does with a frame before it fuses it.
+
+A frame is checked against those before it, placed on the reference's grid and measured for
+brightness; what became of it is kept for the report.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from zstackd_config.errors import StackError
+from zstackd_stacking.geometry import Matrix, corner_motion_px, identity, rescale
+from zstackd_stacking.planes import luma, warped
+from zstackd_stacking.track import Placement, Track
+from zstackd_stacking.types import (
+    FloatMap,
+    FrameReport,
+    Image,
+    Method,
+    StackReport,
+    as_floats,
+    as_image,
+)
+
+LEAST_SIDE_PX: Final = 32
+_STILL_PX: Final = 0.12
+_WHOLE: Final = 0.999
+_COLOUR: Final = 3
+_LEAST_FLICKER: Final = 0.002
+_MOST_GAIN: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A frame on the reference's grid, at least 32 px high and wide.
+
+    `luminance` is that of the frame as it came, before it was moved by `placement.matrix`.
+    `coverage` (half size, 0 to 1) tells where the moved frame has pixels; None where it was not
+    moved. `gain` brings it to the reference's brightness. A frame not used is not moved.
+    """
+
+    index: int
+    name: str
+    z_um: float | None
+    image: Image
+    luminance: Image
+    placement: Placement
+    coverage: FloatMap | None
+    gain: float
+
+    @property
+    def height(self) -> float:
+        """Its height in µm, or in planes where it has none."""
+        return float(self.index) if self.z_um is None else self.z_um
+
+
+class Intake:
+    """Takes the frames of one stack; the first sets geometry, brightness, size and dtype."""
+
+    def __init__(self, *, align: bool) -> None:
+        self._align = align
+        self._track = Track()
+        self._reports: list[FrameReport] = []
+        self._brightness: FloatMap | None = None
+        self.shape: tuple[int, ...] = ()
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8)
+
+    def take(self, image: Image, *, index: int, z_um: float | None, name: str) -> Placed:
+        """Check, place and move one frame.
+
+        Raises StackError where size, dtype, index or height do not fit the frames so far.
+        """
+        self._check(image, index, z_um, name)
+        image = _padded(image)
+        luminance = luma(image)
+        placement = Placement(identity(), used=True, residual_px=None)
+        if self._align:
+            placement = self._track.place(luminance, index)
+        coverage, gain = None, 1.0
+        if placement.used:
+            image, coverage = moved(image, placement.matrix)
+            gain = self._gain(image, coverage)
+        return Placed(index, name, z_um, image, luminance, placement, coverage, gain)
+
+    def note(self, placed: Placed, sharpness: float) -> FrameReport:
+        """Keep what became of a frame; `sharpness` is 0 where it was not used."""
+        report = FrameReport(
+            index=placed.index,
+            name=placed.name,
+            z_um=placed.z_um,
+            sharpness=sharpness,
+            transform=_as_tuples(placed.placement.matrix),
+            residual_px=placed.placement.residual_px,
+            used=placed.placement.used,
+            note=placed.placement.note,
+        )
+        self._reports.append(report)
+        return report
+
+    def report(self, method: Method) -> StackReport:
+        """What became of every frame so far."""
+        self.require_frames()
+        frames = tuple(sorted(self._reports, key=lambda report: report.index))
+        return StackReport(method, self._reports[0].index, frames)
+
+    def require_frames(self) -> None:
+        """Raise StackError where no frame was taken."""
+        if not self._reports:
+            raise StackError("no frames were added: a stack needs at least 1 frame")
+
+    def _check(self, image: Image, index: int, z_um: float | None, name: str) -> None:
+        what = f"frame {index}" + (f" ({name})" if name else "")
+        if image.dtype not in (np.uint8, np.uint16):
+            raise StackError(f"{what} is {image.dtype}: frames must be 8 or 16 bit")
+        if image.ndim not in (2, _COLOUR) or image.size == 0 or image.shape[2:] not in ((), (3,)):
+            raise StackError(f"{what} has shape {image.shape}: give (H, W) or (H, W, 3)")
+        if not self._reports:
+            self.shape, self.dtype = image.shape, image.dtype
+            return
+        first = self._reports[0]
+        if image.shape != self.shape:
+            raise StackError(
+                f"{what} is {_size(image.shape)}, the reference {_size(self.shape)}: "
+                "frames of one stack must have one size"
+            )
+        if image.dtype != self.dtype:
+            raise StackError(f"{what} is {image.dtype}, the reference {self.dtype}: use one depth")
+        if index in {report.index for report in self._reports}:
+            raise StackError(f"{what} was added before: each index belongs to one frame")
+        if (z_um is None) != (first.z_um is None):
+            raise StackError(f"{what}: give z_um for every frame of a stack or for none")
+
+    def _gain(self, image: Image, coverage: FloatMap | None) -> float:
+        """Factor from the frame's brightness to the reference's, over the part they share."""
+        size = max(1, image.shape[1] // 32), max(1, image.shape[0] // 32)
+        reduced = as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        small = as_floats(luma(reduced))
+        if self._brightness is None:
+            self._brightness = small
+            return 1.0
+        shared = np.ones_like(small)
+        if coverage is not None:
+            shared = as_floats(cv2.resize(coverage, size, interpolation=cv2.INTER_AREA))
+        own = float(np.sum(small * shared))
+        gain = float(np.sum(self._brightness * shared)) / own if own > 0 else 1.0
+        if abs(gain - 1) < _LEAST_FLICKER:
+            return 1.0
+        return float(np.clip(gain, 1 / _MOST_GAIN, _MOST_GAIN))
+
+
+def moved(image: Image, matrix: Matrix) -> tuple[Image, FloatMap | None]:
+    """A frame on the reference's grid and its coverage, which is None where it need not move."""
+    height, width = image.shape[:2]
+    if corner_motion_px(matrix, identity(), width=width, height=height) <= _STILL_PX:
+        return image, None
+    return warped(image, matrix), _coverage(matrix, height, width)
+
+
+def _padded(image: Image) -> Image:
+    """The image, repeated at right and bottom up to the least size a pyramid needs."""
+    down = max(0, LEAST_SIDE_PX - image.shape[0])
+    right = max(0, LEAST_SIDE_PX - image.shape[1])
+    if not down and not right:
+        return image
+    return as_image(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
+
+
+def _coverage(matrix: Matrix, height: int, width: int) -> FloatMap:
+    """Where the warped frame has pixels, at half size: 1 inside, 0 outside and at its edge."""
+    ones = np.ones(((height + 1) // 2, (width + 1) // 2), np.float32)
+    size = ones.shape[1], ones.shape[0]
+    inside = cv2.warpAffine(ones, rescale(matrix, 0.5), size, flags=cv2.INTER_LINEAR)
+    whole = as_floats(as_floats(inside) > _WHOLE)
+    return as_floats(cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=1))
+
+
+def _as_tuples(
+    matrix: Matrix,
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    (a, b, c), (d, e, f) = matrix.tolist()
+    return (a, b, c), (d, e, f)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    kind = "colour" if len(shape) == _COLOUR else "mono"
+    return f"{shape[1]} x {shape[0]} px {kind}"
