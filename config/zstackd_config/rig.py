@@ -42,6 +42,11 @@ class Optics(Settings):
     wavelength_nm: Annotated[float, Field(ge=200, le=2000)] = Field(
         550.0, description="Wavelength of the light, in nanometres."
     )
+    breathing_per_mm: Annotated[float, Field(ge=-0.2, le=0.2)] = Field(
+        0.0,
+        description="Relative change of magnification per millimetre of focus, as `zstackd "
+        "calibrate magnification` measures it; the alignment of a stack starts from it.",
+    )
 
     @field_validator("numerical_aperture")
     @classmethod

@@ -100,6 +100,7 @@ class Attempt:
             planes_um=planned.plan.planes_um,
             frames=frames,
             options=self._run.stacking,
+            breathing_per_mm=self._task.rig.optics.breathing_per_mm,
             timings=timings,
             halt=self._task.halt,
             pulse=self._task.pulses.of("stacking"),

@@ -27,6 +27,7 @@ class Fusing:
     planes_um: Sequence[float]
     frames: Sequence[int]
     options: Stacking
+    breathing_per_mm: float
     timings: Timings
     halt: Halt
     pulse: Pulse
@@ -34,7 +35,13 @@ class Fusing:
 
     def run(self) -> StackResult:
         """Return the finished stack; raises StackError, or what stopped the run."""
-        stacker = make_stacker(StackOptions(method=self.options.method, align=self.options.align))
+        stacker = make_stacker(
+            StackOptions(
+                method=self.options.method,
+                align=self.options.align,
+                breathing_per_um=self.breathing_per_mm / 1000,
+            )
+        )
         for done, index in enumerate(self._order(), start=1):
             image = self.store.read(index)
             self.pulse.beat()

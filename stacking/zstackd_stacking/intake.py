@@ -19,6 +19,7 @@ from zstackd_stacking.types import (
     FrameReport,
     Image,
     Method,
+    StackOptions,
     StackReport,
     as_floats,
     as_image,
@@ -59,9 +60,9 @@ class Placed:
 class Intake:
     """Takes the frames of one stack; the first sets geometry, brightness, size and dtype."""
 
-    def __init__(self, *, align: bool) -> None:
-        self._align = align
-        self._track = Track()
+    def __init__(self, options: StackOptions) -> None:
+        self._align = options.align
+        self._track = Track(breathing_per_um=options.breathing_per_um)
         self._reports: list[FrameReport] = []
         self._brightness: FloatMap | None = None
         self.shape: tuple[int, ...] = ()
@@ -77,7 +78,7 @@ class Intake:
         luminance = luma(image)
         placement = Placement(identity(), used=True, residual_px=None)
         if self._align:
-            placement = self._track.place(luminance, index)
+            placement = self._track.place(luminance, index, z_um)
         coverage, gain = None, 1.0
         if placement.used:
             image, coverage = moved(image, placement.matrix)

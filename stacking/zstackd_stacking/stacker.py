@@ -34,7 +34,7 @@ class Stacker:
 
     def __init__(self, options: StackOptions = _DEFAULTS) -> None:
         self._options = options
-        self._intake = Intake(align=options.align)
+        self._intake = Intake(options)
         self._fusion = PyramidFusion()
         self._depth = DepthMap()
         self._noise = NoiseLevel()

@@ -3,9 +3,11 @@
 Each frame is registered to its neighbour, which is the most like it, and then to the reference,
 which does not drift. The two are joined by how sure each is, with the knowledge that most rigs
 move evenly or not at all: the scheme of R. Kalman (1960) with the frame's place and pace as state.
+What the rig is known to do by itself (its breathing) is expected of it, and only the rest is
+learnt as its pace.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -47,14 +49,24 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The frames on one side of the reference so far: the last one, its pace and its variance."""
+    """The frames on one side of the reference so far: the last one, its pace and its variance.
+
+    `pace` is what the last step had beyond the breathing.
+    """
 
     template: align.Template
     pace: Motion
     variance: Motion
+    z_um: float | None = None
 
-    def predicted(self, shape: tuple[int, int]) -> Matrix:
-        return compose(from_motion(self.pace, shape), self.template.matrix)
+    def breathed(
+        self, z_um: float | None, breathing_per_um: float, shape: tuple[int, int]
+    ) -> Motion:
+        """What the lens by itself does on the way to a frame at that height."""
+        if z_um is None or self.z_um is None:
+            return np.zeros(4)
+        outward = np.expm1(-breathing_per_um * (z_um - self.z_um)) * max(shape) / 2
+        return np.array([0.0, 0.0, outward, 0.0])
 
 
 @dataclass(slots=True)
@@ -78,32 +90,36 @@ class _Habit:
 class Track:
     """Places each frame by its nearest neighbour on the way out from the reference."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, breathing_per_um: float = 0.0) -> None:
+        self._breathing_per_um = breathing_per_um
         self._reference_index: int | None = None
         self._anchor: align.Template | None = None
         self._sides: dict[bool, _Side] = {}
         self._habit = _Habit(np.zeros(4))
 
-    def place(self, luminance: Image, index: int) -> Placement:
+    def place(self, luminance: Image, index: int, z_um: float | None = None) -> Placement:
         """Place a frame by its luminance (H, W); the first one is the reference."""
         reduced = align.reduce_luma(luminance)
         if self._reference_index is None or self._anchor is None:
             self._anchor = align.first_template(reduced)
             self._sides = dict.fromkeys(
-                (True, False), _Side(self._anchor, np.zeros(4), np.zeros(4))
+                (True, False), _Side(self._anchor, np.zeros(4), np.zeros(4), z_um)
             )
             self._reference_index = index
             return Placement(identity(), used=True, residual_px=0.0)
         above = index > self._reference_index
-        placement, side = _followed(self._sides[above], self._anchor, self._habit, reduced)
-        self._sides[above] = side
+        side = self._sides[above]
+        breathed = side.breathed(z_um, self._breathing_per_um, reduced.shape)
+        placement, followed = _followed(side, self._anchor, self._habit, reduced, breathed)
+        self._sides[above] = replace(followed, z_um=z_um if placement.used else side.z_um)
         return placement
 
 
 def _followed(
-    side: _Side, anchor: align.Template, habit: _Habit, reduced: align.Reduced
+    side: _Side, anchor: align.Template, habit: _Habit, reduced: align.Reduced, breathed: Motion
 ) -> tuple[Placement, _Side]:
-    predicted = side.predicted(reduced.shape)
+    shape = reduced.shape
+    predicted = compose(from_motion(side.pace + breathed, shape), side.template.matrix)
     found = align.register(side.template, reduced, predicted)
     if found is None:
         placement = _unregistered(side, reduced, predicted)
@@ -111,26 +127,31 @@ def _followed(
         if placement.used:
             template = align.template_at(reduced, placement.matrix)
         return placement, _Side(template, side.pace, side.variance + 1.0)
-    matrix, variance = _by_neighbour(side, habit, found, reduced.shape)
+    matrix, variance = _by_neighbour(side, habit, found, breathed, shape)
     matrix, variance = _by_anchor(anchor, reduced, matrix, variance)
-    pace = motion_between(side.template.matrix, matrix, reduced.shape)
+    pace = motion_between(side.template.matrix, matrix, shape) - breathed
     template = align.template_at(reduced, matrix)
     placement = Placement(matrix, used=True, residual_px=found.residual_px)
     return placement, _Side(template, pace, variance)
 
 
 def _by_neighbour(
-    side: _Side, habit: _Habit, found: align.Registration, shape: tuple[int, int]
+    side: _Side,
+    habit: _Habit,
+    found: align.Registration,
+    breathed: Motion,
+    shape: tuple[int, int],
 ) -> tuple[Matrix, Motion]:
     """The step from the neighbour, between the one measured and the one before."""
-    news = motion_between(side.template.matrix, found.matrix, shape) - side.pace
+    news = motion_between(side.template.matrix, found.matrix, shape) - side.pace - breathed
     doubt = (_NEIGHBOUR_BELIEF * found.spread) ** 2 + _LEAST_NEIGHBOUR_PX**2
     freedom = habit.freedom()
     surprising = np.abs(news) > _SURPRISE * np.sqrt(freedom + doubt)
     share = np.where(surprising, 1.0, freedom / (freedom + doubt))
     step = side.pace + share * news
     habit.learn(step)
-    return compose(from_motion(step, shape), side.template.matrix), side.variance + share * doubt
+    matrix = compose(from_motion(step + breathed, shape), side.template.matrix)
+    return matrix, side.variance + share * doubt
 
 
 def _by_anchor(

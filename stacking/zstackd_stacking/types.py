@@ -33,11 +33,16 @@ Method = Literal["pyramid", "laplacian"]
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """How to stack; the defaults are meant to be right for every stack."""
+    """How to stack; the defaults are meant to be right for every stack.
+
+    `breathing_per_um`: relative change of magnification per µm of height, where it is known; the
+    alignment of frames with `z_um` starts from it (pyramid).
+    """
 
     method: Method = "pyramid"
     align: bool = True
     depth: bool = True
+    breathing_per_um: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

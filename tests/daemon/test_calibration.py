@@ -22,7 +22,7 @@ from zstackd.calibration.magnification import measure_breathing
 from zstackd.calibration.pixel_size import measure_rulings
 from zstackd.calibration.settle import measure_settling
 from zstackd_config.errors import HardwareError, StackError
-from zstackd_config.rig import Rig
+from zstackd_config.rig import Optics, Rig
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.factory import Devices, open_devices, reference_axis
 
@@ -89,6 +89,9 @@ def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:
             devices, heights_um=heights(-20, 220, 6), depth_um=DEPTH_UM, settle_ms=300
         )
     assert measured.per_mm == pytest.approx(0.03, rel=0.1)
+    copied = findings.of_breathing(measured).settings["optics"]
+    optics = Optics.model_validate({**settings.optics.model_dump(), **copied})
+    assert optics.breathing_per_mm == pytest.approx(0.03, rel=0.1)
 
 
 def test_exposure_keeps_the_headroom(tmp_path: Path) -> None:

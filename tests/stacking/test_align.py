@@ -72,6 +72,46 @@ def test_a_bump_in_the_middle_is_followed(rendered: Render) -> None:
         assert rms_px(found, np.array([[1, 0, 12], [0, 1, -7.0]]), (300, 400)) < 0.3
 
 
+def breathed(scene: Any, scale_per_plane: float) -> list[tuple[NDArray[Any], Matrix]]:
+    """Frames magnified about their middle, plane by plane, with their true places."""
+    height, width = scene.frames[0].shape[:2]
+    centre, half = np.array([width / 2, height / 2]), max(width, height) / 2
+    frames = []
+    for plane, frame in enumerate(scene.frames):
+        scale = np.exp(scale_per_plane * (plane - len(scene.frames) // 2))
+        outward = np.column_stack([np.eye(2) * scale, centre * (1 - scale)])
+        moved = cv2.warpAffine(frame, outward, (width, height), flags=cv2.INTER_LANCZOS4)
+        place = from_motion(np.array([0, 0, (1 / scale - 1) * half, 0]), (height, width))
+        frames.append((moved, place))
+    return frames
+
+
+def test_alignment_starts_from_the_breathing_that_is_known(rendered: Render) -> None:
+    """The reference shows nothing, so that what places the next frame is the prediction."""
+    scene = rendered(planes=3, shape=(240, 320), colour=False)
+    (_, _), (below, _), (above, true) = breathed(scene, 0.02)
+    track = Track(breathing_per_um=0.02 / 50)
+    track.place(np.full_like(below, 90), 1, z_um=50.0)
+    placed = track.place(above, 2, z_um=100.0)
+    assert "prediction" in placed.note
+    assert rms_px(placed.matrix, true, (240, 320)) < 0.01
+
+
+def test_known_breathing_makes_noisy_stacks_lie_better(rendered: Render) -> None:
+    scene = rendered(planes=9, shape=(320, 400), noise=35.0, slope_px=1.5, colour=False)
+    frames, errors_px = breathed(scene, 0.005), {}
+    for breathing_per_um in (0.0, 0.005 / 10):
+        track = Track(breathing_per_um=breathing_per_um)
+        places = {
+            index: track.place(frames[index][0], index, z_um=10.0 * index).matrix
+            for index in stacking_order(9, "middle")
+        }
+        errors_px[breathing_per_um] = max(
+            rms_px(places[index], frames[index][1], (320, 400)) for index in places
+        )
+    assert errors_px[0.005 / 10] < 0.7 * errors_px[0.0]
+
+
 @pytest.mark.parametrize("kind", ["blank", "unrelated", "moved"])
 def test_what_cannot_be_aligned_is_left_out_and_named(rendered: Render, kind: str) -> None:
     scene = rendered(planes=7, shape=(240, 320))
