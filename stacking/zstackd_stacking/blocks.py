@@ -1,9 +1,11 @@
 """One step of registration: image differences, summed into blocks, become a small motion.
 
-Source: forward-additive Gauss-Newton on image differences (Lucas and Kanade 1981) with the mean
-of both images' gradients (Malis 2004). Blocks are weighted by how well they fit, so that a part
-which went out of focus or behind something else has little say; the spread of the solution is
-the sandwich estimate (Huber 1967), which believes the blocks' disagreement and nothing else.
+Source: Gauss-Newton on image differences (Lucas and Kanade 1981) with gradients of the template
+alone, which are taken once (Hager and Belhumeur 1998). Blocks are weighted by how well they fit,
+so that a part which went behind something else has little say. A change of focus is no motion:
+how much more or less each block is blurred is solved for beside it, so that the growing blur of a
+bright object's edge does not pull. The spread of the solution is the sandwich estimate (Huber
+1967), which believes the blocks' disagreement and nothing else.
 """
 
 from dataclasses import dataclass
@@ -13,18 +15,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zstackd_stacking.geometry import Matrix, Motion
+from zstackd_stacking.geometry import Matrix, Motion, invert
 from zstackd_stacking.types import FloatMap, as_floats
 
 SIMILARITY: Final = 4
 TRANSLATION: Final = 2
 BLOCK_PX: Final = 16
-_WHOLE: Final = 0.999
+_LEAST_BLOCK_PX: Final = 2
+_LEAST_BLOCKS: Final = 8
 _WORST_CONDITION: Final = 1e6
 _REWEIGHTINGS: Final = 3
+_LEAST_ALIKE: Final = 0.5
 _TEXTURED: Final = 0.05
+_EDGE_PX: Final = 0.05
 
 _Sums = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +38,39 @@ class Solution:
     """A small motion of the image towards the template, and how sure it is, in pixels.
 
     `spread` is the standard deviation of each component, `residual_px` the blocks' rms
-    disagreement.
+    disagreement. `correlation` is that of the two images before the motion, -1 to 1.
     """
 
     motion: Motion
     spread: Motion
     residual_px: float
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A template (H, W) with its gradients and what can be summed before any image is known.
+
+    `blur` is what a little blur adds to it, up to a factor. `sums` are, for each block, the means
+    of the products named in `fixed`; `centres` their x and y.
+    """
+
+    image: FloatMap
+    gx: FloatMap
+    gy: FloatMap
+    blur: FloatMap
+    block_px: int
+    sums: _Array
+    centres: _Array
+    basis: _Array
 
 
 @dataclass(frozen=True, slots=True)
 class _Equations:
-    """Sums of each block: gradients and the difference that is left, (blocks,) each."""
+    """Sums of each block: gradients and the difference that is left, (blocks,) each.
+
+    What a change of blur explains is taken out of them.
+    """
 
     gxx: _Sums
     gxy: _Sums
@@ -50,11 +78,28 @@ class _Equations:
     gxr: _Sums
     gyr: _Sums
     rr: _Sums
-    basis: NDArray[np.float64]
+    basis: _Array
+    correlation: float
 
     @property
     def texture(self) -> _Sums:
         return self.gxx + self.gyy
+
+
+def fixed(image: FloatMap) -> Fixed:
+    """Prepare a template."""
+    gx = as_floats(cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=1 / 8))
+    gy = as_floats(cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=1 / 8))
+    block_px = _block_px(image.shape)
+    blur = as_floats(cv2.Laplacian(image, cv2.CV_32F, ksize=3))
+    products = (
+        *((gx, gx), (gx, gy), (gy, gy), (gx, image), (gy, image), (image, image)),
+        *((gx, blur), (gy, blur), (blur, image), (blur, blur)),
+    )
+    sums = np.array([_summed(a, b, block_px) for a, b in products])
+    rows, columns = _grid(image.shape, block_px)
+    y, x = np.mgrid[:rows, :columns].reshape(2, -1) * block_px + block_px - 0.5
+    return Fixed(image, gx, gy, blur, block_px, sums, np.array([x, y]), _basis(image.shape, x, y))
 
 
 def warp(image: FloatMap, matrix: Matrix) -> FloatMap:
@@ -63,98 +108,141 @@ def warp(image: FloatMap, matrix: Matrix) -> FloatMap:
     return as_floats(cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR))
 
 
-def solve(
-    template: FloatMap, mask: FloatMap, image: FloatMap, matrix: Matrix, parameters: int
-) -> Solution | None:
+def solve(template: Fixed, image: FloatMap, matrix: Matrix, parameters: int) -> Solution | None:
     """The motion that, after `matrix`, brings `image` onto `template`; None without texture."""
-    equations = _equations(template, mask, image, matrix, parameters)
-    if not equations.texture.max() > 0:
+    equations = _equations(template, image, matrix, parameters)
+    if equations is None or not equations.texture.max() > 0:
         return None
     trust = 1.0 / (equations.rr + 0.05 * np.mean(equations.rr) + 1e-9)
+    textured = equations.texture > _TEXTURED * equations.texture.max()
     weight = trust
-    motion: NDArray[np.float64] = np.zeros(parameters)
+    motion: Motion = np.zeros(parameters)
     for _ in range(_REWEIGHTINGS):
         normal, right = _normal(equations, weight)
-        if np.linalg.cond(normal) > _WORST_CONDITION:
+        if not _well_posed(normal):
             return None
         motion = np.asarray(np.linalg.solve(normal, right), np.float64)
         misfit = _misfit(equations, motion)
-        scale = float(np.median(misfit[_textured(equations)]))
+        scale = float(np.median(misfit[textured]))
         weight = trust / (1.0 + misfit / max(3 * scale, 1e-9))
     spread = _spread(equations, weight, normal, motion)
     by_texture = weight * equations.texture
     residual = float(np.sqrt(np.sum(by_texture * misfit) / np.sum(by_texture)))
-    missing = SIMILARITY - parameters
-    return Solution(np.pad(motion, (0, missing)), np.pad(spread, (0, missing)), residual)
+    # Noise in the template's gradients and the gain each make the step too short by as much as
+    # the images are unlike.
+    short = max(equations.correlation, _LEAST_ALIKE) ** 2
+    motion, spread = (
+        np.pad(part / short, (0, SIMILARITY - parameters)) for part in (motion, spread)
+    )
+    return Solution(motion, spread, residual, equations.correlation)
+
+
+def correlation(template: Fixed, image: FloatMap, matrix: Matrix) -> float:
+    """Correlation of the two where both are known, -1 to 1; 0 where they do not overlap."""
+    equations = _equations(template, image, matrix, TRANSLATION)
+    return 0.0 if equations is None else equations.correlation
+
+
+def _block_px(shape: tuple[int, ...]) -> int:
+    """So that even a small image has some blocks that lie wholly inside."""
+    block_px = BLOCK_PX
+    while block_px > _LEAST_BLOCK_PX and min(shape) < _LEAST_BLOCKS * block_px:
+        block_px //= 2
+    return block_px
+
+
+def _grid(shape: tuple[int, ...], block_px: int) -> tuple[int, int]:
+    """Rows and columns of blocks; half a block is left at each edge, which filters reach over."""
+    return shape[0] // block_px - 1, shape[1] // block_px - 1
 
 
 def _equations(
-    template: FloatMap, mask: FloatMap, image: FloatMap, matrix: Matrix, parameters: int
-) -> _Equations:
+    template: Fixed, image: FloatMap, matrix: Matrix, parameters: int
+) -> _Equations | None:
+    inside = _inside(template, matrix)
+    if not inside.any():
+        return None
     warped = warp(image, matrix)
-    known = as_floats(mask * warp(np.ones_like(image), matrix) > _WHOLE)
-    valid = as_floats(cv2.erode(known, np.ones((3, 3), np.uint8), borderValue=0))
-    both = cv2.add(template, warped)
-    gx = as_floats(cv2.multiply(cv2.Sobel(both, cv2.CV_32F, 1, 0, scale=1 / 16), valid))
-    gy = as_floats(cv2.multiply(cv2.Sobel(both, cv2.CV_32F, 0, 1, scale=1 / 16), valid))
-    rest = as_floats(cv2.scaleAdd(warped, -_gain(template, warped, valid), template))
-    products = [(gx, gx), (gx, gy), (gy, gy), (gx, rest), (gy, rest), (rest, rest)]
-    sums = [_blocks(as_floats(cv2.multiply(a, b))) for a, b in products]
-    basis = _basis(template.shape, sums[0].shape, parameters)
-    xx, xy, yy, xr, yr, rr = (part.astype(np.float64).ravel() for part in sums)
-    return _Equations(xx, xy, yy, xr, yr, rr, basis)
+    parts = template.gx, template.gy, template.blur, template.image, warped
+    with_image = np.array([_summed(part, warped, template.block_px) for part in parts])
+    gxw, gyw, bw, tw, ww = with_image[:, inside]
+    gxx, gxy, gyy, gxt, gyt, tt, gxb, gyb, bt, bb = template.sums[:, inside]
+    total_tw, total_tt, total_ww = (float(np.sum(part)) for part in (tw, tt, ww))
+    alike = total_tw / np.sqrt(max(total_tt * total_ww, 1e-18))
+    gain = float(np.clip(total_tw / max(total_ww, 1e-9), 0.5, 2.0))
+    br = bt - gain * bw
+    xb, yb, rb = np.array([gxb, gyb, br]) / (bb + 1e-9)
+    return _Equations(
+        gxx - xb * gxb,
+        gxy - xb * gyb,
+        gyy - yb * gyb,
+        gxr=gxt - gain * gxw - gxb * rb,
+        gyr=gyt - gain * gyw - gyb * rb,
+        rr=np.maximum(tt - 2 * gain * tw + gain * gain * ww - br * rb, 0.0),
+        basis=template.basis[:parameters, :, inside],
+        correlation=float(alike),
+    )
 
 
-def _gain(template: FloatMap, warped: FloatMap, valid: FloatMap) -> float:
-    known = cv2.multiply(warped, valid)
-    power = max(float(np.sum(known * warped)), 1e-9)
-    return float(np.clip(np.sum(known * template) / power, 0.5, 2.0))
+def _inside(template: Fixed, matrix: Matrix) -> NDArray[np.bool_]:
+    """Blocks that the warped image fills."""
+    back = invert(matrix)
+    height, width = template.image.shape
+    centres = back[:, :2] @ template.centres + back[:, 2:]
+    reach = np.abs(back[:, :2]).sum(axis=1, keepdims=True) * (template.block_px - 1) / 2
+    last = np.array([[width - 1], [height - 1]]) + _EDGE_PX
+    return np.asarray(((centres - reach > -_EDGE_PX) & (centres + reach < last)).all(axis=0))
 
 
-def _blocks(image: FloatMap) -> FloatMap:
-    rows, columns = max(image.shape[0] // BLOCK_PX, 1), max(image.shape[1] // BLOCK_PX, 1)
-    whole = image[: rows * BLOCK_PX, : columns * BLOCK_PX]
-    return as_floats(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
+def _summed(a: FloatMap, b: FloatMap, block_px: int) -> _Array:
+    """Mean product of each block, (blocks,)."""
+    rows, columns = _grid(a.shape, block_px)
+    edge = block_px // 2
+    inner = slice(edge, edge + rows * block_px), slice(edge, edge + columns * block_px)
+    whole = cv2.multiply(a[inner], b[inner])
+    means = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(means, np.float64).ravel()
 
 
-def _basis(shape: tuple[int, ...], grid: tuple[int, ...], parameters: int) -> NDArray[np.float64]:
+def _basis(shape: tuple[int, ...], x: _Array, y: _Array) -> _Array:
     """(parameters, 2, blocks): displacement of each block's centre for each parameter."""
-    y, x = np.mgrid[: grid[0], : grid[1]].reshape(2, -1) * BLOCK_PX + (BLOCK_PX - 1) / 2
     half = max(shape) / 2
     x, y = (x - shape[1] / 2) / half, (y - shape[0] / 2) / half
     one, zero = np.ones_like(x), np.zeros_like(x)
-    return np.array([[one, zero], [zero, one], [x, y], [-y, x]][:parameters])
+    return np.array([[one, zero], [zero, one], [x, y], [-y, x]])
 
 
-def _normal(
-    equations: _Equations, weight: _Sums
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _normal(equations: _Equations, weight: _Sums) -> tuple[_Array, _Array]:
     u, v = equations.basis[:, 0], equations.basis[:, 1]
     along_x = (u * equations.gxx + v * equations.gxy) * weight
     along_y = (u * equations.gxy + v * equations.gyy) * weight
-    normal = along_x @ u.T + along_y @ v.T
-    return normal, -(u @ (equations.gxr * weight) + v @ (equations.gyr * weight))
+    pull = u * (equations.gxr * weight) + v * (equations.gyr * weight)
+    return _inner(along_x, u) + _inner(along_y, v), -pull.sum(axis=1)
+
+
+def _inner(a: _Array, b: _Array) -> _Array:
+    """(p, q) sums over the blocks, always added in one order; matrix products are not."""
+    return np.asarray(np.einsum("pn,qn->pq", a, b), np.float64)
+
+
+def _well_posed(normal: _Array) -> bool:
+    values = np.linalg.eigvalsh(normal)
+    return bool(values[0] > 0 and values[-1] < _WORST_CONDITION * values[0])
 
 
 def _misfit(equations: _Equations, motion: Motion) -> _Sums:
     """Squared disagreement of each block after `motion`, in squared pixels."""
-    dx, dy = np.einsum("pkn,p->kn", equations.basis, motion)
+    dx, dy = np.einsum("p,pkn->kn", motion, equations.basis)
     curve = equations.gxx * dx * dx + 2 * equations.gxy * dx * dy + equations.gyy * dy * dy
     slope = 2 * (equations.gxr * dx + equations.gyr * dy)
     misfit = (curve + slope + equations.rr) / np.maximum(equations.texture, 1e-9)
     return np.asarray(np.maximum(misfit, 0.0), np.float64)
 
 
-def _textured(equations: _Equations) -> NDArray[np.bool_]:
-    return np.asarray(equations.texture > _TEXTURED * equations.texture.max())
-
-
-def _spread(
-    equations: _Equations, weight: _Sums, normal: NDArray[np.float64], motion: Motion
-) -> Motion:
-    dx, dy = np.einsum("pkn,p->kn", equations.basis, motion)
+def _spread(equations: _Equations, weight: _Sums, normal: _Array, motion: Motion) -> Motion:
+    dx, dy = np.einsum("p,pkn->kn", motion, equations.basis)
     pull_x = weight * (equations.gxx * dx + equations.gxy * dy + equations.gxr)
     pull_y = weight * (equations.gxy * dx + equations.gyy * dy + equations.gyr)
     scores = equations.basis[:, 0] * pull_x + equations.basis[:, 1] * pull_y
     inverse = np.linalg.inv(normal)
-    return np.asarray(np.sqrt(np.diag(inverse @ (scores @ scores.T) @ inverse)), np.float64)
+    return np.asarray(np.sqrt(np.diag(inverse @ _inner(scores, scores) @ inverse)), np.float64)

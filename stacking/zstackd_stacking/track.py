@@ -21,20 +21,23 @@ from zstackd_stacking.geometry import (
     identity,
     motion_between,
 )
+from zstackd_stacking.rest import FROM_REFERENCE_PX, Rest
 from zstackd_stacking.types import Image
 
 _BLANK_SHARE: Final = 0.25
 _BLANK_LEVELS: Final = 0.2
 _ANCHOR_CORRELATION: Final = 0.5
-_NEIGHBOUR_BELIEF: Final = 6.0
-_ANCHOR_BELIEF: Final = 3.0
+_NEIGHBOUR_BELIEF: Final = 2.0
+_ANCHOR_BELIEF: Final = 1.5
 """By how much the formal spread of a registration is too small."""
-_LEAST_NEIGHBOUR_PX: Final = 0.01
-_LEAST_ANCHOR_PX: Final = 0.04
+_LEAST_NEIGHBOUR_PX: Final = 0.03
+_LEAST_ANCHOR_PX: Final = 0.02
 _CHANGE_PX: Final = np.array([0.1, 0.1, 0.015, 0.015])
 _CHANGE_OF_HABIT: Final = np.array([1.0, 1.0, 0.12, 0.12])
 """How much a step may differ from the one before: so much, and so much of the usual step."""
 _SURPRISE: Final = 5.0
+_UNSEEN: Final = np.full(4, (FROM_REFERENCE_PX / 2) ** 2)
+"""Variance of the place of a frame that seems to rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,16 @@ class Placement:
 class _Side:
     """The frames on one side of the reference so far: the last one, its pace and its variance.
 
-    `pace` is what the last step had beyond the breathing.
+    `pace` is what the last step had beyond the breathing. `rest` is None from the first frame on
+    that has moved.
     """
 
-    template: align.Template
+    reduced: align.Reduced
+    matrix: Matrix
     pace: Motion
     variance: Motion
+    habit: "_Habit"
+    rest: Rest | None
     z_um: float | None = None
 
     def breathed(
@@ -69,22 +76,26 @@ class _Side:
         return np.array([0.0, 0.0, outward, 0.0])
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Habit:
-    """The usual step from frame to frame; a rig that has stood still is believed to stand still."""
+    """The usual step from frame to frame; a rig that moved little is believed to go on so.
+
+    Nothing is believed before the first step.
+    """
 
     squares: Motion
     steps: int = 0
 
     def freedom(self) -> Motion:
         """Variance that the change from one step to the next is expected to have."""
+        if not self.steps:
+            return np.full(4, np.inf)
         usual = np.sqrt(self.squares / max(self.steps, 1))
         return np.asarray((_CHANGE_PX + _CHANGE_OF_HABIT * usual) ** 2, np.float64)
 
-    def learn(self, step: Motion) -> None:
-        """Take in one more step."""
-        self.squares = self.squares + step**2
-        self.steps += 1
+    def after(self, step: Motion) -> "_Habit":
+        """With one more step."""
+        return _Habit(self.squares + step**2, self.steps + 1)
 
 
 class Track:
@@ -93,86 +104,107 @@ class Track:
     def __init__(self, *, breathing_per_um: float = 0.0) -> None:
         self._breathing_per_um = breathing_per_um
         self._reference_index: int | None = None
-        self._anchor: align.Template | None = None
+        self._anchor: align.Reduced | None = None
         self._sides: dict[bool, _Side] = {}
-        self._habit = _Habit(np.zeros(4))
 
     def place(self, luminance: Image, index: int, z_um: float | None = None) -> Placement:
         """Place a frame by its luminance (H, W); the first one is the reference."""
         reduced = align.reduce_luma(luminance)
         if self._reference_index is None or self._anchor is None:
-            self._anchor = align.first_template(reduced)
-            self._sides = dict.fromkeys(
-                (True, False), _Side(self._anchor, np.zeros(4), np.zeros(4), z_um)
-            )
+            self._anchor = reduced
+            nothing = np.zeros(4)
+            known = self._breathing_per_um != 0
+            rest = None if known else Rest(nothing, nothing, 0.0)
+            habit = _Habit(nothing, steps=int(known))
+            start = _Side(reduced, identity(), nothing, nothing, habit, rest, z_um)
+            self._sides = dict.fromkeys((True, False), start)
             self._reference_index = index
             return Placement(identity(), used=True, residual_px=0.0)
         above = index > self._reference_index
         side = self._sides[above]
         breathed = side.breathed(z_um, self._breathing_per_um, reduced.shape)
-        placement, followed = _followed(side, self._anchor, self._habit, reduced, breathed)
+        placement, followed = _followed(side, self._anchor, reduced, breathed)
         self._sides[above] = replace(followed, z_um=z_um if placement.used else side.z_um)
         return placement
 
 
 def _followed(
-    side: _Side, anchor: align.Template, habit: _Habit, reduced: align.Reduced, breathed: Motion
+    side: _Side, anchor: align.Reduced, reduced: align.Reduced, breathed: Motion
 ) -> tuple[Placement, _Side]:
-    shape = reduced.shape
-    predicted = compose(from_motion(side.pace + breathed, shape), side.template.matrix)
-    found = align.register(side.template, reduced, predicted)
+    """The frame's place, and its side with it as the last frame."""
+    rest = _at_rest(side, anchor, reduced)
+    if rest is not None:
+        placement = Placement(identity(), used=True, residual_px=rest.residual_px)
+        return placement, replace(side, reduced=reduced, variance=_UNSEEN, rest=rest)
+    predicted = from_motion(side.pace + breathed, reduced.shape)
+    found = align.register(side.reduced, reduced, predicted)
     if found is None:
         placement = _unregistered(side, reduced, predicted)
-        template = side.template
-        if placement.used:
-            template = align.template_at(reduced, placement.matrix)
-        return placement, _Side(template, side.pace, side.variance + 1.0)
-    matrix, variance = _by_neighbour(side, habit, found, breathed, shape)
-    matrix, variance = _by_anchor(anchor, reduced, matrix, variance)
-    pace = motion_between(side.template.matrix, matrix, shape) - breathed
-    template = align.template_at(reduced, matrix)
-    placement = Placement(matrix, used=True, residual_px=found.residual_px)
-    return placement, _Side(template, pace, variance)
+        variance = side.variance + 1.0
+        if not placement.used:
+            return placement, replace(side, variance=variance)
+        matrix = compose(side.matrix, predicted)
+        return placement, replace(side, reduced=reduced, matrix=matrix, variance=variance)
+    side = _by_neighbour(side, reduced, found, breathed)
+    side = _by_anchor(side, anchor)
+    return Placement(side.matrix, used=True, residual_px=found.residual_px), side
+
+
+def _at_rest(side: _Side, anchor: align.Reduced, reduced: align.Reduced) -> Rest | None:
+    """What is known of the side's rest with one more frame, None where that one does not rest."""
+    step = align.glance(side.reduced, reduced) if side.rest else None
+    if side.rest is None or step is None:
+        return None
+    rest = side.rest.after(step, reduced.shape)
+    if rest is None or anchor is side.reduced:
+        return rest
+    return rest.confirmed(align.glance(anchor, reduced), reduced.shape)
 
 
 def _by_neighbour(
-    side: _Side,
-    habit: _Habit,
-    found: align.Registration,
-    breathed: Motion,
-    shape: tuple[int, int],
-) -> tuple[Matrix, Motion]:
+    side: _Side, reduced: align.Reduced, found: align.Registration, breathed: Motion
+) -> _Side:
     """The step from the neighbour, between the one measured and the one before."""
-    news = motion_between(side.template.matrix, found.matrix, shape) - side.pace - breathed
+    news = motion_between(identity(), found.matrix, reduced.shape) - side.pace - breathed
     doubt = (_NEIGHBOUR_BELIEF * found.spread) ** 2 + _LEAST_NEIGHBOUR_PX**2
-    freedom = habit.freedom()
+    freedom = side.habit.freedom()
     surprising = np.abs(news) > _SURPRISE * np.sqrt(freedom + doubt)
-    share = np.where(surprising, 1.0, freedom / (freedom + doubt))
+    share = np.where(surprising, 1.0, 1.0 / (1.0 + doubt / freedom))
     step = side.pace + share * news
-    habit.learn(step)
-    matrix = compose(from_motion(step + breathed, shape), side.template.matrix)
-    return matrix, side.variance + share * doubt
+    return _Side(
+        reduced=reduced,
+        matrix=compose(side.matrix, from_motion(step + breathed, reduced.shape)),
+        pace=step,
+        variance=side.variance + share * doubt,
+        habit=side.habit.after(step),
+        rest=None,
+    )
 
 
-def _by_anchor(
-    anchor: align.Template, reduced: align.Reduced, matrix: Matrix, variance: Motion
-) -> tuple[Matrix, Motion]:
+def _by_anchor(side: _Side, anchor: align.Reduced) -> _Side:
     """Drawn towards where the reference itself puts the frame, while the two are alike."""
-    found = align.refined(anchor, reduced, matrix)
+    found = align.refined(anchor, side.reduced, side.matrix)
     if found is None or found.correlation < _ANCHOR_CORRELATION:
-        return matrix, variance
+        return side
+    shape = side.reduced.shape
     doubt = (_ANCHOR_BELIEF * found.spread) ** 2 + _LEAST_ANCHOR_PX**2
-    share = variance / (variance + doubt)
-    correction = share * motion_between(matrix, found.matrix, reduced.shape)
-    return compose(from_motion(correction, reduced.shape), matrix), (1 - share) * variance
+    share = side.variance / (side.variance + doubt)
+    correction = share * motion_between(side.matrix, found.matrix, shape)
+    return replace(
+        side,
+        matrix=compose(from_motion(correction, shape), side.matrix),
+        pace=side.pace + correction,
+        variance=(1 - share) * side.variance,
+    )
 
 
 def _unregistered(side: _Side, reduced: align.Reduced, predicted: Matrix) -> Placement:
-    before, now = side.template.reduced.contrast, reduced.contrast
+    before, now = side.reduced.contrast, reduced.contrast
+    matrix = compose(side.matrix, predicted)
     if before <= max(_BLANK_SHARE * now, _BLANK_LEVELS):
-        return Placement(predicted, True, None, "placed by prediction: its neighbour shows nothing")
+        return Placement(matrix, True, None, "placed by prediction: its neighbour shows nothing")
     if now <= max(_BLANK_SHARE * before, _BLANK_LEVELS):
-        return Placement(predicted, False, None, "left out: it shows nothing to align by")
-    if align.correlation(side.template, reduced, predicted) >= align.MIN_CORRELATION:
-        return Placement(predicted, True, None, "placed by prediction: alignment found no better")
-    return Placement(predicted, False, None, "left out: it does not match its neighbour")
+        return Placement(matrix, False, None, "left out: it shows nothing to align by")
+    if align.alike(side.reduced, reduced, predicted) >= align.MIN_CORRELATION:
+        return Placement(matrix, True, None, "placed by prediction: alignment found no better")
+    return Placement(matrix, False, None, "left out: it does not match its neighbour")
