@@ -48,6 +48,13 @@ class Optics(Settings):
         "calibrate magnification` measures it; the alignment of a stack starts from it.",
     )
 
+    viewed_from: Literal["above", "below"] = Field(
+        "above",
+        description="Side from which the objective looks: greater heights are nearer to one above "
+        "the specimen, farther from one below it, as in an inverted microscope. The stacking "
+        "methods near and far go by it.",
+    )
+
     @field_validator("numerical_aperture")
     @classmethod
     def _fits_the_medium(cls, aperture: float, info: ValidationInfo) -> float:

@@ -29,6 +29,8 @@ def _written(moment: Any) -> Any:
 
 
 Planes = tuple[float, ...]
+_WITHOUT_HEIGHTS = ("average", "maximum")
+_OF_HEIGHTS = ("confidence", "relief", "mesh")
 Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 
 
@@ -84,8 +86,8 @@ class Autofocus(Settings):
 class Stacking(Settings):
     """How the frames become one image."""
 
-    method: Literal["pyramid", "laplacian"] = Field(
-        "pyramid", description="Fusion method; see docs/stacking.md."
+    method: Literal["pyramid", "depthmap", "near", "far", "average", "maximum", "laplacian"] = (
+        Field("pyramid", description="Fusion method; see docs/stacking.md.")
     )
     align: bool = Field(True, description="Align the planes; off for a rigid, telecentric rig.")
     reference: Literal["first", "middle", "last"] | Annotated[int, Field(ge=0)] = Field(
@@ -160,6 +162,19 @@ class Run(Settings):
         if reference != "current" and plan is not None and not plan.is_relative:
             raise ValueError("a z_plan of absolute heights has no reference; remove this key")
         return reference
+
+    @field_validator("output")
+    @classmethod
+    def _can_be_made(cls, output: Output, info: ValidationInfo) -> Output:
+        stacking = info.data.get("stacking")
+        asked = output.extras if "extras" in output.model_fields_set else ()
+        of_heights = [extra for extra in asked if extra in _OF_HEIGHTS]
+        if of_heights and stacking is not None and stacking.method in _WITHOUT_HEIGHTS:
+            raise ValueError(
+                f"the extra {of_heights[0]} is made of heights, which stacking.method "
+                f"{stacking.method} does not measure; leave it out or choose another method"
+            )
+        return output
 
     @field_validator("time_plan")
     @classmethod

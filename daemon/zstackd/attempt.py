@@ -101,6 +101,7 @@ class Attempt:
             frames=frames,
             options=self._run.stacking,
             breathing_per_mm=self._task.rig.optics.breathing_per_mm,
+            high_is_near=self._task.rig.optics.viewed_from == "above",
             timings=timings,
             halt=self._task.halt,
             pulse=self._task.pulses.of("stacking"),

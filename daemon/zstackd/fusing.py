@@ -10,8 +10,8 @@ from zstackd.progress import Tell
 from zstackd.pulse import Pulse
 from zstackd.timing import Timings
 from zstackd_config.run import Stacking
-from zstackd_stacking import StackOptions, StackResult, stacking_order
-from zstackd_stacking.files import make_stacker
+from zstackd_stacking import Image, StackOptions, StackResult, stacking_order
+from zstackd_stacking.methods import Rereader, make_stacker, passes
 from zstackd_stacking.order import Reference
 
 
@@ -28,6 +28,7 @@ class Fusing:
     frames: Sequence[int]
     options: Stacking
     breathing_per_mm: float
+    high_is_near: bool
     timings: Timings
     halt: Halt
     pulse: Pulse
@@ -35,23 +36,46 @@ class Fusing:
 
     def run(self) -> StackResult:
         """Return the finished stack; raises StackError, or what stopped the run."""
-        stacker = make_stacker(
+        sink = make_stacker(
             StackOptions(
                 method=self.options.method,
                 align=self.options.align,
                 breathing_per_um=self.breathing_per_mm / 1000,
+                high_is_near=self.high_is_near,
             )
         )
         for done, index in enumerate(self._order(), start=1):
-            image = self.store.read(index)
-            self.pulse.beat()
-            self.halt.check_between()
+            image = self._read(index)
             with self.timings.measured("stacking"):
-                stacker.add(image, index=index, z_um=self.planes_um[index], name=f"plane {index}")
-            self.tell("stack", done, len(self.frames))
+                sink.add(image, index=index, z_um=self.planes_um[index], name=f"plane {index}")
+            self.tell("stack", done, self._looks)
+        if isinstance(sink, Rereader):
+            self._show_again(sink)
         self.pulse.beat()
         with self.timings.measured("stacking"):
-            return stacker.result()
+            return sink.result()
+
+    @property
+    def _looks(self) -> int:
+        """How many frames are looked at, those looked at again included."""
+        return len(self.frames) * passes(self.options.method)
+
+    def _show_again(self, sink: Rereader) -> None:
+        """Show the stored frames again as often as the method needs to see them."""
+        done = len(self.frames)
+        for indices in sink.rounds():
+            for index in indices:
+                image = self._read(index)
+                with self.timings.measured("stacking"):
+                    sink.again(image, index=index)
+                done += 1
+                self.tell("stack", done, self._looks)
+
+    def _read(self, index: int) -> Image:
+        image = self.store.read(index)
+        self.pulse.beat()
+        self.halt.check_between()
+        return image
 
     def _order(self) -> Iterator[int]:
         """Yield the frames' planes outward from the reference, on either side as they come.

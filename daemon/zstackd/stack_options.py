@@ -4,6 +4,11 @@ from zstackd.arguments import Parser, file_path
 
 METHODS = {
     "pyramid": "the best image (default)",
+    "depthmap": "each pixel from the planes around its height",
+    "near": "as depthmap, the nearest of several surfaces wins",
+    "far": "the farthest wins",
+    "average": "mean of all frames",
+    "maximum": "brightest of all frames",
     "laplacian": "the classic of older tools",
 }
 
@@ -69,6 +74,9 @@ def _add_settings(parser: Parser) -> None:
     add("--reference", metavar="WHICH", help="the frame that all others are aligned to: first, "
         "middle, last, or its number counted from 1 (default: middle; for laplacian "
         "first)")  # fmt: skip
+    add("--near", choices=["first", "last"], metavar="END", help="for the methods near and far: "
+        "which frame is focused nearest to the lens, first or last (default: the higher one by "
+        "--z-step-um, without it the first)")  # fmt: skip
     add("--no-align", action="store_true", help="take the frames as they lie, as from a rigid rig")
     add("--quality", type=int, default=95, metavar="N", help="of .jpg files, 1 to 100 "
         "(default: %(default)s)")  # fmt: skip

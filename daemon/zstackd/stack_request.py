@@ -2,6 +2,7 @@
 
 import math
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -11,7 +12,9 @@ from zstackd.stack_job import StackJob, gather
 from zstackd.stack_outputs import Role, Settings, Wanted, check_kinds, needs_heights
 from zstackd_config.errors import InputError
 from zstackd_stacking import StackOptions
+from zstackd_stacking.methods import measures_heights
 from zstackd_stacking.output import MAX_QUALITY
+from zstackd_stacking.types import Method
 
 _LEAST_VERTICES, _MOST_VERTICES = 4, 20_000_000
 
@@ -46,8 +49,12 @@ def pattern_from(wanted: Namespace) -> StackJob:
     )
     outputs = _outputs(wanted)
     check_kinds(outputs, settings)
+    _require_heights(wanted.method, outputs)
     options = StackOptions(
-        method=wanted.method, align=not wanted.no_align, depth=needs_heights(outputs)
+        method=wanted.method,
+        align=not wanted.no_align,
+        depth=needs_heights(outputs),
+        high_is_near=_high_is_near(wanted.near, wanted.method, settings.z_step_um),
     )
     return StackJob(
         frames=(), outputs=outputs, settings=settings, options=options, reference=wanted.reference
@@ -63,6 +70,27 @@ def _outputs(wanted: Namespace) -> tuple[Wanted, ...]:
         for path in getattr(wanted, role)
     )
     return Wanted("image", image), *others
+
+
+def _require_heights(method: Method, outputs: Sequence[Wanted]) -> None:
+    if measures_heights(method):
+        return
+    for wanted in outputs:
+        if needs_heights([wanted]):
+            raise InputError(
+                f"{wanted.path}: the method {method} measures no heights; choose another one, "
+                f"or leave --{wanted.role} out"
+            )
+
+
+def _high_is_near(end: str | None, method: Method, z_step_um: float | None) -> bool | None:
+    """Whether greater heights are nearer to the lens; None where the user did not say."""
+    if end is None:
+        return None
+    if method not in ("near", "far"):
+        raise InputError(f"--near {end}: only the methods near and far go by it, not {method}")
+    rising = z_step_um is None or z_step_um > 0
+    return rising == (end == "last")
 
 
 def _pixel_size(value_um: float | None) -> float | None:

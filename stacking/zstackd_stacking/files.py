@@ -6,35 +6,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from zstackd_config.errors import InputError
 from zstackd_stacking.containers import Header
 from zstackd_stacking.images import Loaded, load_image, probe_image, upright_size
+from zstackd_stacking.methods import FrameSink, Rereader, make_stacker
 from zstackd_stacking.order import Reference, stacking_order
 from zstackd_stacking.output import FORMATS, Metadata
-from zstackd_stacking.stacker import Stacker
-from zstackd_stacking.types import FrameReport, Image, Method, StackOptions, StackResult
+from zstackd_stacking.types import FrameReport, Method, StackOptions, StackResult
 
 _LOG = logging.getLogger(__name__)
 _DEFAULTS: Final = StackOptions()
 _NUMBERS = re.compile(r"(\d+)")
 
 OnFrame = Callable[[FrameReport], None]
-
-
-class FrameSink(Protocol):
-    """What takes frames one by one: a `Stacker`, or another method's."""
-
-    def add(
-        self, image: Image, *, index: int, z_um: float | None = None, name: str = ""
-    ) -> FrameReport:
-        """Take one frame and say what became of it."""
-        ...
-
-    def result(self) -> StackResult:
-        """The fused image of all frames so far."""
-        ...
 
 
 def find_frames(folder: Path) -> list[Path]:
@@ -92,7 +78,7 @@ def stack_files(
             by default the middle one, or for the classic method the first.
         z_step_um: distance between planes; heights are then in µm from the first frame on,
             otherwise in planes.
-        on_frame: called after each frame with what became of it.
+        on_frame: called after each frame, each time it was looked at, with what became of it.
 
     Raises:
         InputError: no frames, one that cannot be read, or frames that do not match.
@@ -105,15 +91,6 @@ def stack_files(
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
         return replace(result, image=load_image(paths[0]).image)
     return result
-
-
-def make_stacker(options: StackOptions) -> FrameSink:
-    """What stacks frames by the method of `options`, one by one, the reference first."""
-    if options.method == "laplacian":
-        from zstackd_stacking.laplacian import LaplacianStacker  # noqa: PLC0415 - rarely needed
-
-        return LaplacianStacker(options)
-    return Stacker(options)
 
 
 def frame_order(
@@ -162,9 +139,12 @@ def feed(
     z_step_um: float | None = None,
     on_frame: OnFrame | None = None,
 ) -> None:
-    """Give each frame to `sink` in `order`, reading the next one meanwhile."""
-    frames = read_ahead([paths[index] for index in order])
-    for index, loaded in zip(order, frames, strict=True):
+    """Give each frame to `sink` in `order`, and again where it asks for it, reading ahead."""
+    warned = False
+    for index, loaded in zip(order, _read_ahead(paths, order), strict=True):
+        if loaded.header.alpha and not warned:
+            _LOG.warning("%s: transparency is left out, here and in all frames", paths[index])
+            warned = True
         report = sink.add(
             loaded.image,
             index=index,
@@ -173,20 +153,30 @@ def feed(
         )
         if on_frame is not None:
             on_frame(report)
+    if isinstance(sink, Rereader):
+        _feed_again(sink, paths, on_frame)
+
+
+def _feed_again(sink: Rereader, paths: Sequence[Path], on_frame: OnFrame | None) -> None:
+    for indices in sink.rounds():
+        for index, loaded in zip(indices, _read_ahead(paths, indices), strict=True):
+            report = sink.again(loaded.image, index=index)
+            if on_frame is not None:
+                on_frame(report)
+
+
+def _read_ahead(paths: Sequence[Path], indices: Sequence[int]) -> Iterator[Loaded]:
+    return read_ahead([paths[index] for index in indices])
 
 
 def read_ahead(paths: Sequence[Path]) -> Iterator[Loaded]:
     """Yield each image in turn while the next one, never more, is read in a thread."""
-    warned = False
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
         coming = reader.submit(load_image, paths[0])
-        for number, path in enumerate(paths, start=1):
+        for number in range(1, len(paths) + 1):
             loaded = coming.result()
             if number < len(paths):
                 coming = reader.submit(load_image, paths[number])
-            if loaded.header.alpha and not warned:
-                _LOG.warning("%s: transparency is left out, here and in all frames", path)
-                warned = True
             yield loaded
 
 

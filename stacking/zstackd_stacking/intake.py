@@ -63,7 +63,8 @@ class Intake:
     def __init__(self, options: StackOptions) -> None:
         self._align = options.align
         self._track = Track(breathing_per_um=options.breathing_per_um)
-        self._reports: list[FrameReport] = []
+        self._reports: dict[int, FrameReport] = {}
+        self._gains: dict[int, float] = {}
         self._brightness: FloatMap | None = None
         self.shape: tuple[int, ...] = ()
         self.dtype: np.dtype[Any] = np.dtype(np.uint8)
@@ -83,7 +84,24 @@ class Intake:
         if placement.used:
             image, coverage = moved(image, placement.matrix)
             gain = self._gain(image, coverage)
+        self._gains[index] = gain
         return Placed(index, name, z_um, image, luminance, placement, coverage, gain)
+
+    def again(self, image: Image, *, index: int) -> Placed:
+        """A frame that was taken and used before, placed as it was then.
+
+        Raises StackError where it is another one.
+        """
+        report = self._reports.get(index)
+        if report is None or image.shape != self.shape or image.dtype != self.dtype:
+            raise StackError(f"frame {index} is not the one that was added before")
+        image = _padded(image)
+        luminance = luma(image)
+        matrix = np.array(report.transform)
+        placement = Placement(matrix, report.used, report.residual_px, report.note)
+        image, coverage = moved(image, matrix)
+        gain = self._gains[index]
+        return Placed(index, report.name, report.z_um, image, luminance, placement, coverage, gain)
 
     def note(self, placed: Placed, sharpness: float) -> FrameReport:
         """Keep what became of a frame; `sharpness` is 0 where it was not used."""
@@ -97,14 +115,26 @@ class Intake:
             used=placed.placement.used,
             note=placed.placement.note,
         )
-        self._reports.append(report)
+        self._reports[report.index] = report
         return report
+
+    def reports(self) -> tuple[FrameReport, ...]:
+        """What became of every frame so far, in order of their index."""
+        return tuple(self._reports[index] for index in sorted(self._reports))
+
+    def report_of(self, index: int) -> FrameReport:
+        """What became of the frame of an index."""
+        return self._reports[index]
+
+    @property
+    def reference_index(self) -> int:
+        """The index of the first frame."""
+        return next(iter(self._reports))
 
     def report(self, method: Method) -> StackReport:
         """What became of every frame so far."""
         self.require_frames()
-        frames = tuple(sorted(self._reports, key=lambda report: report.index))
-        return StackReport(method, self._reports[0].index, frames)
+        return StackReport(method, self.reference_index, self.reports())
 
     def require_frames(self) -> None:
         """Raise StackError where no frame was taken."""
@@ -120,7 +150,7 @@ class Intake:
         if not self._reports:
             self.shape, self.dtype = image.shape, image.dtype
             return
-        first = self._reports[0]
+        first = next(iter(self._reports.values()))
         if image.shape != self.shape:
             raise StackError(
                 f"{what} is {_size(image.shape)}, the reference {_size(self.shape)}: "
@@ -128,7 +158,7 @@ class Intake:
             )
         if image.dtype != self.dtype:
             raise StackError(f"{what} is {image.dtype}, the reference {self.dtype}: use one depth")
-        if index in {report.index for report in self._reports}:
+        if index in self._reports:
             raise StackError(f"{what} was added before: each index belongs to one frame")
         if (z_um is None) != (first.z_um is None):
             raise StackError(f"{what}: give z_um for every frame of a stack or for none")

@@ -28,7 +28,7 @@ def as_floats(values: NDArray[Any]) -> FloatMap:
     return np.asarray(values, np.float32)
 
 
-Method = Literal["pyramid", "laplacian"]
+Method = Literal["pyramid", "depthmap", "near", "far", "average", "maximum", "laplacian"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,17 @@ class StackOptions:
     """How to stack; the defaults are meant to be right for every stack.
 
     `breathing_per_um`: relative change of magnification per µm of height, where it is known; the
-    alignment of frames with `z_um` starts from it (pyramid).
+    alignment of frames with `z_um` starts from it (all but laplacian).
+    `high_is_near` tells the methods `near` and `far` at which end the lens is: whether greater
+    heights are nearer to it. None: they are, where frames have heights in µm; of frames that have
+    none the first is the nearest.
     """
 
     method: Method = "pyramid"
     align: bool = True
     depth: bool = True
     breathing_per_um: float = 0.0
+    high_is_near: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from zstackd.stack_options import METHODS
+
 PROGRAM = Path(sys.executable).with_name("zstackd")
 DEADLINE_S = 60.0
 
@@ -79,7 +81,7 @@ def test_frames_become_one_sharp_image_and_the_last_line_names_it(
     assert np.mean((fused - truth) ** 2) < 0.25 * min(errors)
 
 
-@pytest.mark.parametrize("method", ["pyramid", "laplacian"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_folder_s_frames_are_sorted_by_number_and_reported_as_json(
     stack: Stack, frames: Path, method: str
 ) -> None:

@@ -164,6 +164,11 @@ def test_a_range_that_is_too_short_is_warned_of(stack: Stack, frames: Path) -> N
         (["--report", "r.txt"], "r.txt: the report is written as .json or .png"),
         (["--relief", "r.tif"], "r.tif: the relief is written as .png, .jpg or .jpeg"),
         (["--confidence", "c.jpg"], "c.jpg: the confidence is written as .tif, .tiff or .png"),
+        (
+            ["--relief", "r.png", "--method", "average"],
+            "r.png: the method average measures no heights; choose another one, or leave --relief",
+        ),
+        (["--near", "last"], "--near last: only the methods near and far go by it, not pyramid"),
         (["--mesh-vertices", "1"], "--mesh-vertices 1: must be 4 to 20000000"),
         (["--relief", "gone/r.png"], "does not exist; create it first"),
         (["--report", "r.png", "--relief", "r.png"], "r.png: named for two outputs"),

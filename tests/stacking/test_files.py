@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -137,7 +138,7 @@ def test_an_error_while_reading_ahead_reaches_the_caller_and_no_thread_stays(
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("method", ["pyramid", "laplacian"])
+@pytest.mark.parametrize("method", get_args(Method))
 def test_one_frame_is_its_own_result(frames: list[Path], method: Method) -> None:
     result = stack_files(frames[:1], StackOptions(method=method))
     np.testing.assert_array_equal(result.image, load_image(frames[0]).image)

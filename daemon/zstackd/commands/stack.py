@@ -35,9 +35,11 @@ def stack(words: Sequence[str]) -> int:
 
 def _stack_one(wanted: Namespace, job: "StackJob") -> "StackDone":
     from zstackd.stack_job import run_job  # noqa: PLC0415 - start-up
+    from zstackd_stacking.methods import passes  # noqa: PLC0415
 
     terminal = sys.stderr.isatty() and not (wanted.quiet or wanted.json)
-    with _progress(len(job.frames), shown=terminal) as on_frame:
+    looks = len(job.frames) * passes(job.options.method)
+    with _progress(looks, shown=terminal) as on_frame:
         done = run_job(job, on_frame)
     _warn(done, notes=not wanted.quiet)
     return done

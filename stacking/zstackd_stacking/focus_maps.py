@@ -1,0 +1,74 @@
+"""Log focus evidence of placed frames on the reference's grid, and the picture of what is best."""
+
+import cv2
+import numpy as np
+
+from zstackd_stacking.focus import NOISE_MARGIN, energies, evidence, luma_bands
+from zstackd_stacking.geometry import rescale
+from zstackd_stacking.intake import Placed
+from zstackd_stacking.noise import NoiseLevel
+from zstackd_stacking.planes import luma
+from zstackd_stacking.types import FloatMap, Image, as_floats
+
+
+class FocusMaps:
+    """The focus evidence of frames above the least noise that any of them has shown."""
+
+    def __init__(self) -> None:
+        self._noise = NoiseLevel()
+        self._least: FloatMap = np.zeros(0, np.float32)
+
+    def of(self, placed: Placed) -> tuple[FloatMap, float]:
+        """Logarithm of the evidence at half size, and its mean before that.
+
+        Where a frame has no pixels it neither adds nor takes away: its evidence is the least that
+        the frames so far have there. The first frame has pixels everywhere.
+        """
+        unit = _unit(placed.luminance)
+        bands = luma_bands(placed.luminance)
+        self._noise.observe(bands, unit)
+        noise = self._noise.energy()
+        focus = evidence(energies(bands, unit), noise, levels=0).focus
+        mean = float(cv2.mean(focus)[0])
+        if placed.coverage is not None:
+            size = focus.shape[1], focus.shape[0]
+            matrix = rescale(placed.placement.matrix, 0.5)
+            focus = as_floats(cv2.warpAffine(focus, matrix, size, flags=cv2.INTER_LINEAR))
+        found = as_floats(cv2.log(np.maximum(focus, np.float32(NOISE_MARGIN * noise))))
+        if not self._least.size:
+            self._least = found.copy()
+        if placed.coverage is not None:
+            np.copyto(found, self._least, where=placed.coverage == 0)
+        np.minimum(self._least, found, out=self._least)
+        return found, mean
+
+
+class BestSoFar:
+    """The strongest evidence of each place, and luminance at half size where that was."""
+
+    def __init__(self) -> None:
+        self.focus: FloatMap = np.zeros(0, np.float32)
+        self.picture: FloatMap = np.zeros(0, np.float32)
+
+    def add(self, focus: FloatMap, placed: Placed) -> None:
+        """Take in one frame by its log evidence."""
+        picture = _half_luminance(placed)
+        if not self.focus.size:
+            self.focus, self.picture = focus.copy(), picture
+            return
+        better = focus > self.focus
+        np.copyto(self.focus, focus, where=better)
+        np.copyto(self.picture, picture, where=better)
+
+
+def _half_luminance(placed: Placed) -> FloatMap:
+    """Luminance of a placed frame in 8-bit levels of the reference's brightness, half size."""
+    grey = luma(placed.image)
+    half = (grey.shape[1] + 1) // 2, (grey.shape[0] + 1) // 2
+    small = as_floats(cv2.resize(grey, half, interpolation=cv2.INTER_AREA))
+    return small * np.float32(placed.gain / _unit(grey))
+
+
+def _unit(grey: Image) -> float:
+    """One 8-bit level in the image's own levels."""
+    return 257.0 if grey.dtype == np.uint16 else 1.0
