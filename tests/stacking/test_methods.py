@@ -1,5 +1,6 @@
 """What holds of every method that sees its frames as the default does."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -105,7 +106,19 @@ def test_thread_count_changes_no_byte(rendered: Render, method: Method) -> None:
             results.append(stacked(frames, StackOptions(method=method)).image)
     finally:
         cv2.setNumThreads(before)
-    np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(results[0], results[1])
+
+
+@each_method
+def test_memory_does_not_grow_with_the_planes(rendered: Render, method: Method) -> None:
+    frames, peaks = rendered(planes=2, shape=(300, 400)).frames, []
+    for count in (6, 30):
+        tracemalloc.start()
+        stacked([frames[index % 2] for index in range(count)], still(method))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 60 * 300 * 400
 
 
 @each_method

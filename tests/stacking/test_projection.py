@@ -1,6 +1,5 @@
 """Average and maximum are what microscopists know by these names, to the last bit."""
 
-import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -59,14 +58,3 @@ def test_frames_given_are_not_changed() -> None:
     for method in ("average", "maximum"):
         stacked(frames, StackOptions(method=method, align=False))
     np.testing.assert_array_equal(frames, before)
-
-
-@pytest.mark.parametrize("method", ["average", "maximum"])
-def test_memory_does_not_grow_with_the_planes(method: Any) -> None:
-    frames, peaks = noise(2, np.uint8, shape=(400, 500, 3)), []
-    for count in (4, 24):
-        tracemalloc.start()
-        stacked([frames[index % 2] for index in range(count)], still(method))
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < 1.1 * peaks[0]
