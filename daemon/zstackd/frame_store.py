@@ -1,5 +1,6 @@
 """The frames of one run on disk: written whole, hashed, and announced to who waits for them."""
 
+import hashlib
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,15 @@ class CapturedFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class RawFile:
+    """The sensor's own data of one frame on disk."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFrame:
     """A frame on disk, with all that was known when it was taken; heights in micrometres."""
 
@@ -44,6 +54,7 @@ class StoredFrame:
     sensor_timestamp_ns: int
     exposure: ExposureValues
     extra: Mapping[str, Any]
+    raw: RawFile | None = None
 
 
 class FrameStore:
@@ -84,10 +95,9 @@ class FrameStore:
             pixel_size_um=self._pixel_size_um,
             quality=self._settings.jpeg_quality,
         )
-        if captured.frame.raw is not None:
-            write_bytes(path.with_suffix(".dng"), captured.frame.raw)
+        raw = _write_raw(path.with_suffix(".dng"), captured.frame.raw)
         try:
-            return _stored(captured, name, path.stat().st_size, sha256_of(path))
+            return _stored(captured, name, path.stat().st_size, sha256_of(path), raw)
         except OSError as error:
             raise storage_error(error, path) from error
 
@@ -139,7 +149,16 @@ def drop_frames(folder: Path) -> None:
         raise storage_error(error, folder) from error
 
 
-def _stored(captured: CapturedFrame, name: str, size: int, digest: str) -> StoredFrame:
+def _write_raw(path: Path, data: bytes | None) -> RawFile | None:
+    if data is None:
+        return None
+    write_bytes(path, data)
+    return RawFile(path.name, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _stored(
+    captured: CapturedFrame, name: str, size: int, digest: str, raw: RawFile | None
+) -> StoredFrame:
     move, frame = captured.move, captured.frame
     return StoredFrame(
         index=captured.index,
@@ -152,4 +171,5 @@ def _stored(captured: CapturedFrame, name: str, size: int, digest: str) -> Store
         sensor_timestamp_ns=frame.sensor_timestamp_ns,
         exposure=frame.exposure,
         extra=frame.extra,
+        raw=raw,
     )

@@ -1,6 +1,7 @@
 """`manifest.json`: everything a published result consists of and how it came about."""
 
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -45,6 +46,14 @@ class Exposure(_Entry):
         )
 
 
+class RawEntry(_Entry):
+    """The sensor's own data of one frame, beside it in the spool."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
 class FrameEntry(_Entry):
     """One frame: how it was taken, what was stored, what the stacking made of it."""
 
@@ -52,6 +61,7 @@ class FrameEntry(_Entry):
     file: str = Field(description="Name in the run's frames folder of the spool.")
     bytes: int
     sha256: str
+    raw: RawEntry | None = Field(description="Its DNG, where the camera keeps them.")
     commanded_um: float
     reported_um: float
     approach: Literal["up", "down"]
@@ -74,6 +84,7 @@ class FrameEntry(_Entry):
             file=stored.file,
             bytes=stored.bytes,
             sha256=stored.sha256,
+            raw=None if stored.raw is None else RawEntry(**asdict(stored.raw)),
             commanded_um=stored.commanded_um,
             reported_um=stored.reported_um,
             approach=stored.approach,

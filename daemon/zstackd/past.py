@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zstackd.durable import sha256_of
-from zstackd.frame_store import StoredFrame
+from zstackd.frame_store import RawFile, StoredFrame
 from zstackd.plan import Plan
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import CameraInfo, ExposureValues
@@ -106,12 +106,19 @@ def past_of(entries: Sequence[Mapping[str, Any]]) -> Past:
 
 def damaged(frames: Sequence[StoredFrame], folder: Path) -> list[StoredFrame]:
     """Return the frames whose files are gone or no longer have the hash that was journaled."""
-    return [frame for frame in frames if not _verifies(frame, folder / frame.file)]
+    return [frame for frame in frames if not _is_whole(frame, folder)]
 
 
-def _verifies(frame: StoredFrame, path: Path) -> bool:
+def _is_whole(frame: StoredFrame, folder: Path) -> bool:
+    raw = frame.raw
+    return _verifies(folder / frame.file, frame.sha256) and (
+        raw is None or _verifies(folder / raw.file, raw.sha256)
+    )
+
+
+def _verifies(path: Path, sha256: str) -> bool:
     try:
-        return sha256_of(path) == frame.sha256
+        return sha256_of(path) == sha256
     except OSError as error:
         _log.warning("%s: %s", path, error.strerror)
         return False
@@ -164,4 +171,5 @@ def _stored(entry: Mapping[str, Any]) -> StoredFrame:
         sensor_timestamp_ns=entry["sensor_timestamp_ns"],
         exposure=_exposure(entry["exposure"]),
         extra=entry["extra"],
+        raw=None if entry.get("raw") is None else RawFile(**entry["raw"]),
     )

@@ -1,12 +1,16 @@
 """The sensor's own data lie beside the frame."""
 
+import hashlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from zstackd.frame_store import CapturedFrame, FrameStore
+from zstackd.frame_store import CapturedFrame, FrameStore, RawFile
 from zstackd.halt import Halt
+from zstackd.past import damaged, past_of
 from zstackd_config.rig import Frames
 from zstackd_drivers.axis import MoveReport
 from zstackd_drivers.camera import ExposureValues, Frame
@@ -30,3 +34,12 @@ def test_a_dng_is_written_beside_its_frame_where_there_is_one(
     dng = tmp_path / "frames" / "z_0003.dng"
     assert stored.file == "z_0003.jpg"
     assert (dng.read_bytes() if dng.exists() else None) == raw
+    entry = json.loads(json.dumps({"event": "frame", **asdict(stored)}))
+    assert past_of([entry]).frames == (stored,)
+    if raw is None:
+        assert stored.raw is None
+        return
+    assert stored.raw == RawFile("z_0003.dng", len(raw), hashlib.sha256(raw).hexdigest())
+    assert damaged([stored], store.folder) == []
+    dng.write_bytes(raw[:-1])
+    assert damaged([stored], store.folder) == [stored]
