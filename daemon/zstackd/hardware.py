@@ -12,6 +12,7 @@ from zstackd_config.errors import HardwareError, InputError, ZstackdError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.camera import CameraInfo
+from zstackd_drivers.errors import CameraError, CameraHung
 from zstackd_drivers.factory import Devices, open_devices
 
 RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -40,6 +41,7 @@ class Hardware:
         self._failures = 0
         self._retry_at_s = 0.0
         self._trouble: str | None = "not opened yet"
+        self._hung: CameraHung | None = None
         self.faults = 0
 
     @property
@@ -65,7 +67,10 @@ class Hardware:
     def camera(self) -> CameraInfo | None:
         """Return what the open camera delivers; None where it is not open."""
         devices = self._devices
-        return None if devices is None else devices.camera.info()
+        try:
+            return None if devices is None else devices.camera.info()
+        except CameraError:
+            return None  # it is being closed just now
 
     @contextmanager
     def lent(self) -> Iterator[Devices]:
@@ -94,7 +99,10 @@ class Hardware:
         """Open the devices where they are not open and it is time; return whether they are.
 
         Returns at once while they are lent. Devices that lost their link are closed and opened.
+        Raises CameraHung for good where only a new process may help.
         """
+        if self._hung is not None:
+            raise self._hung
         if not self._lease.acquire(blocking=False):
             return self._devices is not None
         try:
@@ -130,6 +138,8 @@ class Hardware:
 
     def _mend(self, devices: Devices, error: BaseException) -> None:
         """Make the devices usable again: a stop leaves the camera cancelled, a fault more."""
+        if isinstance(error, CameraHung):
+            self._hung = error
         if isinstance(error, HardwareError) or self._fault() != self._fault_when_opened:
             self.faults += 1
             self._close("opening the rig again after an error")
@@ -153,6 +163,9 @@ class Hardware:
     def _open(self) -> None:
         try:
             self._devices = self._stack.enter_context(open_devices(self._rig))
+        except CameraHung as error:
+            self._hung = error
+            raise
         except ZstackdError as error:
             if str(error) != self._trouble:
                 self.faults += 1

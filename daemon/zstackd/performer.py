@@ -22,9 +22,13 @@ from zstackd.task import Task
 from zstackd.thrift import give_back
 from zstackd_config.errors import Interrupted, StorageError, ZstackdError
 from zstackd_config.load import load_run
+from zstackd_drivers.errors import CameraHung
 
 RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses before a run is tried again that found no room; the last one is kept."""
+
+MOST_ATTEMPTS_OF_A_HUNG_CAMERA: Final = 3
+"""How often a run is begun before a camera that hangs ends it."""
 
 _AFTER_CAPTURE: Final = frozenset({RunState.STACKING, RunState.PUBLISHING})
 _log = logging.getLogger(__name__)
@@ -55,6 +59,8 @@ class Performer:
                 _log.error("%s: failed: %s", job.run_id, error)
             else:
                 self._put_back(job, str(error))
+        except CameraHung as error:
+            _log.error("%s: the camera hangs: %s", job.run_id, error)
         except ZstackdError as error:
             _log.error("%s: failed: %s", job.run_id, error)
         except Exception:  # noqa: BLE001 - one run must not end the service
@@ -99,7 +105,7 @@ class Performer:
             return
         self._require_storage(job, task)
         if task.past.captured:
-            run_from_frames(task, judge=self._judge(job))
+            run_from_frames(task, judge=self._judge(job, task.past.attempts + 1))
             _log.info("%s: finished from its frames", job.run_id)
             return
         if task.past.frames:
@@ -110,7 +116,7 @@ class Performer:
                 self._by_policy(job, task, why)
                 return
         with self._house.hardware.lent() as devices:
-            published = run_with_rig(task, devices, judge=self._judge(job))
+            published = run_with_rig(task, devices, judge=self._judge(job, task.past.attempts + 1))
         _log.info("%s: published %s", job.run_id, published.folder)
 
     def _is_skipped(self, job: Job, task: Task) -> bool:
@@ -138,7 +144,7 @@ class Performer:
         if self._house.rig.service.when_not_resumable == "wait":
             job.gate.shut(why)
             raise NeedsOperator(why)
-        run_from_frames(task, partial_because=why, judge=self._judge(job))
+        run_from_frames(task, partial_because=why, judge=self._judge(job, task.past.attempts + 1))
         _log.warning("%s: ended with part of its planes: %s", job.run_id, why)
 
     def _require_storage(self, job: Job, task: Task) -> None:
@@ -160,10 +166,12 @@ class Performer:
             reserve_bytes=task.reserve_bytes,
         )
 
-    def _judge(self, job: Job) -> Judge:
+    def _judge(self, job: Job, attempt: int) -> Judge:
         def judge(error: BaseException) -> Event | None:
             if isinstance(error, StorageError) and not isinstance(error, NoMemory):
                 return None
+            if isinstance(error, CameraHung) and attempt < MOST_ATTEMPTS_OF_A_HUNG_CAMERA:
+                return None  # a new process goes on with it
             summary = self._house.catalogue.get(job.run_id)
             captured = summary is not None and summary.state in _AFTER_CAPTURE
             if captured and isinstance(error, Interrupted) and not isinstance(error, Cancelled):

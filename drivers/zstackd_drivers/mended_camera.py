@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
 from zstackd_config.run import LockedAutoExposure, ManualExposure
-from zstackd_drivers.camera import ExposureValues, Frame, ignore
+from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, ignore
 from zstackd_drivers.errors import CameraError
 from zstackd_drivers.locked_capture import LockedCapture
 from zstackd_drivers.recovery import despite_a_stall
@@ -29,11 +29,13 @@ class MendedCamera(ABC):
     def __init__(self) -> None:
         self._cancelled = threading.Event()
         self._lock: ExposureValues | None = None
+        self._info: CameraInfo | None = None
 
     def __enter__(self) -> Self:
         self._cancelled.clear()
         self._lock = None
         self._open()
+        self._info = self._described()
         return self
 
     def __exit__(
@@ -42,7 +44,19 @@ class MendedCamera(ABC):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._info = None
         self._close()
+
+    def info(self) -> CameraInfo:
+        """Return what the camera delivers, also while it is opened anew; from any thread."""
+        info = self._info
+        if info is None:
+            raise self._not_open()
+        return info
+
+    @abstractmethod
+    def _described(self) -> CameraInfo:
+        """Return what the open device delivers."""
 
     @abstractmethod
     def _open(self) -> None:
@@ -108,8 +122,12 @@ class MendedCamera(ABC):
         lock = self._lock
         self._close()
         self._open()
+        self._info = self._described()
         if lock is not None:
             self._hold(lock)
+
+    def _not_open(self) -> CameraError:
+        return CameraError(f"{self.name}: it is not open; open it before taking frames")
 
     def _locked(self) -> ExposureValues:
         if self._lock is None:

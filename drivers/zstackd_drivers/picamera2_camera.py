@@ -55,7 +55,7 @@ class Picamera2Camera(MendedCamera):
         self._source: Picamera2Source | None = None
         self._model = ""
 
-    def info(self) -> CameraInfo:
+    def _described(self) -> CameraInfo:
         """Return the model and the size that frames really have."""
         streams = self._opened().streams
         return CameraInfo(
@@ -134,7 +134,7 @@ class Picamera2Camera(MendedCamera):
 
     def _opened(self) -> Picamera2Source:
         if self._source is None:
-            raise CameraError(f"{NAME}: it is not open; open it before taking frames")
+            raise self._not_open()
         return self._source
 
     def _hold(self, values: ExposureValues) -> None:

@@ -64,7 +64,7 @@ class UvcCamera(MendedCamera):
         self._open_capture = open_capture
         self._source: UvcSource | None = None
 
-    def info(self) -> CameraInfo:
+    def _described(self) -> CameraInfo:
         """Return the device and what it delivers: 8 bits, in colour where not asked otherwise."""
         return CameraInfo(
             driver="uvc",
@@ -170,7 +170,7 @@ class UvcCamera(MendedCamera):
 
     def _opened(self) -> UvcSource:
         if self._source is None:
-            raise CameraError(f"{NAME}: it is not open; open it before taking frames")
+            raise self._not_open()
         return self._source
 
     def _hold(self, values: ExposureValues) -> None:

@@ -214,6 +214,24 @@ def test_a_stall_while_locking_is_mended_too(open_picamera2: OpenPicamera2, tmp_
         assert bench.cable.opened == 2
 
 
+def test_a_camera_says_what_it_is_while_it_is_opened_anew(
+    open_picamera2: OpenPicamera2, tmp_path: Path
+) -> None:
+    """The service's status asks at any time, from another thread."""
+    with open_picamera2(tmp_path) as bench:
+        bench.camera.lock_exposure(AUTO)
+        known, load, told = bench.camera.info(), bench.camera._load_library, []
+
+        def asked_meanwhile() -> Any:
+            told.append(bench.camera.info())
+            return load()
+
+        bench.camera._load_library = asked_meanwhile
+        bench.cable.stall()
+        bench.fresh()
+        assert told == [known]
+
+
 def test_a_call_that_never_ends_is_given_up() -> None:
     end = threading.Event()
     with pytest.raises(CameraHung, match=r"closing it did not end within 0\.05 s"):
