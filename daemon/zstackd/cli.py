@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from zstackd.completing import word_in_completion
+from zstackd.leaving import leave
 from zstackd.logs import configure_logging
 from zstackd.streams import give_up_output, prepare_streams
 from zstackd_config.errors import ZstackdError
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     configure_logging(debug=debug)
-    return guarded(lambda: _dispatch(words), program="zstackd", debug=debug)
+    return leave(guarded(lambda: _dispatch(words), program="zstackd", debug=debug))
 
 
 def _dispatch(words: list[str]) -> object:

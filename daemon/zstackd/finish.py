@@ -1,8 +1,10 @@
 """The end of a run: the result and its manifest, put together and made to appear."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from zstackd.frame_store import StoredFrame
 from zstackd.manifest import (
@@ -16,9 +18,14 @@ from zstackd.manifest import (
 from zstackd.past import Planned
 from zstackd.task import Published, Task
 from zstackd.timing import Timings
+from zstackd.worker import Worker
+from zstackd_config.errors import ZstackdError
 from zstackd_config.run import Run
 from zstackd_stacking import StackResult
 from zstackd_stacking.report import cut_offs
+
+_PATIENCE_S: Final = 1.0
+"""How long a stop waits for the file in work, so that what is half-written can be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +46,7 @@ class Finish:
         pulse.beat()
         task.tell("publish", 0, 1)
         timing = TimingEntry.of(timings)
-        files = task.publisher.prepare(
-            result,
-            self.run.output,
-            pixel_size_um=task.rig.optics.pixel_size_um,
-            exposures_s={frame.index: frame.exposure.exposure_time_ms / 1000 for frame in frames},
-        )
+        files = self._written(result, frames)
         manifest = self._manifest(result, frames, files, timing)
         pulse.beat()
         task.publisher.complete(manifest)
@@ -59,6 +61,29 @@ class Finish:
         appeared = task.publisher.appear(name)
         task.tell("publish", 1, 1)
         return Published(appeared, manifest)
+
+    def _written(
+        self, result: StackResult, frames: Sequence[StoredFrame]
+    ) -> tuple[PublishedFile, ...]:
+        """Write the files of the result; a stop does not wait for the one that is in work."""
+        task = self.task
+        exposures_s = {frame.index: frame.exposure.exposure_time_ms / 1000 for frame in frames}
+        writer = Worker(
+            "publishing",
+            lambda: task.publisher.prepare(
+                result,
+                self.run.output,
+                pixel_size_um=task.rig.optics.pixel_size_um,
+                exposures_s=exposures_s,
+            ),
+            task.halt,
+        )
+        writer.start()
+        try:
+            return writer.result()
+        except ZstackdError:
+            writer.join(time.monotonic() + _PATIENCE_S)
+            raise
 
     def _manifest(
         self,

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from zstackd_config.errors import HardwareError, Interrupted
 
@@ -66,6 +67,19 @@ class Halt:
         """Forget `tell`; harmless where it never joined."""
         with self._lock:
             self._listeners = [known for known in self._listeners if known != tell]
+
+    @contextmanager
+    def following(self, other: "Halt") -> Iterator[None]:
+        """Inside, a stop of the other one is a stop of this one, too."""
+
+        def pass_on() -> None:
+            self.request(str(other.cause))
+
+        other.listen(pass_on)
+        try:
+            yield
+        finally:
+            other.unlisten(pass_on)
 
     def check(self) -> None:
         """Raise the cause of the stop, if there is one."""

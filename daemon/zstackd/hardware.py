@@ -3,12 +3,14 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
+from zstackd.halt import Halt
 from zstackd.safety import BETWEEN_PLANES
-from zstackd_config.errors import HardwareError, InputError, ZstackdError
+from zstackd.worker import Worker
+from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.camera import CameraInfo
@@ -19,6 +21,7 @@ RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between attempts to open what is not there; the last one is kept."""
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class RigBusy(InputError):
@@ -32,15 +35,17 @@ class Hardware:
     counts how often they failed since the start.
     """
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, stop: Halt | None = None) -> None:
         self._rig = self._next_rig = rig
+        self._stop = stop or Halt()
         self._lease = threading.Lock()
         self._stack = ExitStack()
         self._devices: Devices | None = None
         self._fault_when_opened: str | None = None
+        self._camera_cancelled = False
         self._failures = 0
         self._retry_at_s = 0.0
-        self._trouble: str | None = "not opened yet"
+        self._trouble: str | None = "opening the rig"
         self._hung: CameraHung | None = None
         self.faults = 0
 
@@ -82,6 +87,7 @@ class Hardware:
         if not self._lease.acquire(blocking=False):
             raise RigBusy("the rig is busy with a run or a move; wait for its end, or cancel it")
         try:
+            self._open_cancelled_camera()
             devices = self._devices
             if devices is None:
                 raise HardwareError(f"the rig is not ready: {self._trouble}")
@@ -90,7 +96,7 @@ class Hardware:
             except BETWEEN_PLANES:
                 raise
             except BaseException as error:
-                self._mend(devices, error)
+                self._note(error)
                 raise
         finally:
             self._lease.release()
@@ -108,9 +114,12 @@ class Hardware:
         try:
             self._take_settings()
             self._notice_fault()
+            self._open_cancelled_camera()
             if self._devices is None and time.monotonic() >= self._retry_at_s:
                 self._open()
             return self._devices is not None
+        except Interrupted:
+            return False
         finally:
             self._lease.release()
 
@@ -136,19 +145,48 @@ class Hardware:
         self._rig, self._retry_at_s = self._next_rig, 0.0
         _log.info("new settings of %s are in force", self._rig.name)
 
-    def _mend(self, devices: Devices, error: BaseException) -> None:
-        """Make the devices usable again: a stop leaves the camera cancelled, a fault more."""
+    def _note(self, error: BaseException) -> None:
+        """Note what has to be opened again: a stop leaves the camera cancelled, a fault more.
+
+        It is opened before its next use, not now: a service that stops must not wait for that.
+        """
         if isinstance(error, CameraHung):
             self._hung = error
         if isinstance(error, HardwareError) or self._fault() != self._fault_when_opened:
             self.faults += 1
             self._close("opening the rig again after an error")
+        else:
+            self._camera_cancelled = True
+
+    def _open_cancelled_camera(self) -> None:
+        if self._devices is None or not self._camera_cancelled:
             return
+        camera = self._devices.camera
+
+        def open_again() -> None:
+            camera.__exit__(None, None, None)
+            camera.__enter__()
+
         try:
-            devices.camera.__exit__(None, None, None)
-            devices.camera.__enter__()
+            self._unless_stopped(open_again)
+            self._camera_cancelled = False
+        except Interrupted:
+            # Its thread still has the camera: the end of the process closes it.
+            self._stack.pop_all()
+            raise
+        except CameraHung as error:
+            self._hung = error
+            raise
         except ZstackdError as trouble:
             self._close(str(trouble))
+
+    def _unless_stopped(self, act: Callable[[], T]) -> T:
+        """Return what `act` returns; it may wait long for a device, so a stop leaves it behind."""
+        halt = Halt()
+        worker = Worker("opening the rig", act, halt)
+        with halt.following(self._stop):
+            worker.start()
+            return worker.result()
 
     def _fault(self) -> str | None:
         return None if self._devices is None else self._devices.axis.snapshot().fault
@@ -162,7 +200,9 @@ class Hardware:
 
     def _open(self) -> None:
         try:
-            self._devices = self._stack.enter_context(open_devices(self._rig))
+            self._devices = self._unless_stopped(self._opened)
+        except Interrupted:
+            raise
         except CameraHung as error:
             self._hung = error
             raise
@@ -178,8 +218,12 @@ class Hardware:
         self._failures, self._trouble = 0, None
         self._fault_when_opened = self._fault()
 
+    def _opened(self) -> Devices:
+        return self._stack.enter_context(open_devices(self._rig))
+
     def _close(self, why: str) -> None:
         self._devices = None
+        self._camera_cancelled = False
         self._trouble = why
         try:
             self._stack.close()

@@ -72,29 +72,22 @@ class Performer:
     def _run(self, job: Job) -> None:
         house = self._house
 
-        def pass_on() -> None:
-            job.halt.request(str(house.stop.cause))
-
         def tell(stage: Stage, done: int, total: int) -> None:
             house.events.tell("progress", job.run_id, stage=stage, done=done, total=total)
 
-        house.stop.listen(pass_on)
-        try:
-            with house.spool.journal(job.folder) as journal:
-                task = Task(
-                    rig=house.rig,
-                    folder=job.folder,
-                    journal=journal,
-                    publisher=Publisher(house.output, job.run_id),
-                    halt=job.halt,
-                    past=past_of(read_journal(job.folder.journal)),
-                    tell=tell,
-                    gates=(house.gate, job.gate),
-                    pulses=house.pulses,
-                )
-                self._go_on(job, task)
-        finally:
-            house.stop.unlisten(pass_on)
+        with job.halt.following(house.stop), house.spool.journal(job.folder) as journal:
+            task = Task(
+                rig=house.rig,
+                folder=job.folder,
+                journal=journal,
+                publisher=Publisher(house.output, job.run_id),
+                halt=job.halt,
+                past=past_of(read_journal(job.folder.journal)),
+                tell=tell,
+                gates=(house.gate, job.gate),
+                pulses=house.pulses,
+            )
+            self._go_on(job, task)
 
     def _go_on(self, job: Job, task: Task) -> None:
         """Begin the run, or go on where its journal ends."""
@@ -109,7 +102,7 @@ class Performer:
             _log.info("%s: finished from its frames", job.run_id)
             return
         if task.past.frames:
-            bad = damaged(task.past.frames, task.folder.frames)
+            bad = _damaged(task)
             why = self._why_not_resumed(job, bad)
             task = replace(task, past=_without(task.past, bad))
             if why is not None:
@@ -215,6 +208,15 @@ def job_again(job: Job, past: Past) -> Job:
     if job.halt.cancelled:
         again.halt.cancel(f"{job.run_id} was cancelled")
     return again
+
+
+def _damaged(task: Task) -> list[StoredFrame]:
+    """Return the frames that do not verify; a stop does not wait for all of them to be read."""
+    bad: list[StoredFrame] = []
+    for frame in task.past.frames:
+        task.halt.check()
+        bad += damaged([frame], task.folder.frames)
+    return bad
 
 
 def _without(past: Past, bad: list[StoredFrame]) -> Past:

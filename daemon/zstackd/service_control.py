@@ -10,11 +10,13 @@ from zstackd.backlog import Job
 from zstackd.catalogue import summary_of
 from zstackd.control import NoSuchRun, ServiceStatus, Space, WrongState
 from zstackd.events import QUEUE, Subscription
+from zstackd.halt import Halt
 from zstackd.house import House
 from zstackd.journal import read_journal
 from zstackd.plan import Plan
 from zstackd.reception import Reception
 from zstackd.run_state import RunState, RunSummary
+from zstackd.safety import motor_stops_with
 from zstackd.series import SeriesKeeper, SeriesSummary
 from zstackd.spool import RunFolder, is_run_id
 from zstackd_config.errors import InputError
@@ -201,7 +203,12 @@ class ServiceControl:
     def _moved(self, act: Callable[[Devices], None]) -> AxisSnapshot:
         """Act on the lent devices; a refusal before any motion leaves them as they are."""
         refused: LimitError | UnreferencedError | None = None
-        with self._house.hardware.lent() as devices:
+        halt = Halt()
+        with (
+            self._house.hardware.lent() as devices,
+            halt.following(self._house.stop),
+            motor_stops_with(halt, devices),
+        ):
             try:
                 act(devices)
             except (LimitError, UnreferencedError) as error:
@@ -222,6 +229,8 @@ class ServiceControl:
 
     def _open_job(self, run_id: str) -> Job:
         job = self._house.backlog.find(run_id)
+        if self._series.find(run_id) is not None:
+            raise WrongState(f"{run_id} is a series: pause its run in work or the whole service")
         if job is None:
             state = self.run(run_id).state
             raise WrongState(f"run {run_id} is {state}: only a run that is not ended can be paused")

@@ -5,11 +5,13 @@ import gc
 from typing import Final
 
 _M_ARENA_MAX: Final = -8
-_ARENAS: Final = 2
+_ARENAS: Final = 1
 
 
 def keep_few_arenas() -> None:
-    """Let all threads share two heaps; a heap for each thread is never given back whole.
+    """Let all threads share one heap; those of threads are never given back whole.
+
+    Threads seldom allocate at the same time here: what is large has a mapping of its own.
 
     glibc alone has this setting; elsewhere nothing is done. Must come before threads start.
     """

@@ -1,12 +1,12 @@
 """A thread of one run: its result, and its error carried to the run's halt."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from zstackd.halt import Halt
+from zstackd.leaving import WorkThread
 from zstackd_config.errors import ZstackdError
 
 _log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ class Worker(Generic[T]):
         self._work = work
         self._halt = halt
         self._result: list[T] = []
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = WorkThread(self._run, name=name)
 
     def start(self) -> None:
         """Start the thread."""

@@ -62,25 +62,6 @@ def test_bad_files_are_answered_and_harm_nothing(site: Site) -> None:
     assert len(site.journals()) == 1
 
 
-def test_sigterm_stops_the_motor_and_closes_the_run(site: Site, consumer: Watcher) -> None:
-    del consumer
-    slow = {"speed_um_per_s": 200, "settle_ms": 0}
-    with site.controller(focus=slow) as twin:
-        with site.serving(site.rig(focus={**slow, "port": twin.port})) as process:
-            site.drop(site.run(z_plan={"bottom": 0, "top": 380, "step": 380}), "run.yaml")
-            site.wait_for_event("plane", count=2)
-            site.until(lambda: twin.motor_position_um() > 5, "motion to the second plane")
-            asked_ns = time.monotonic_ns()
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=5) == 0
-        ended_ns = twin.last_motion_end_ns()
-        assert ended_ns is not None
-        assert asked_ns < ended_ns < asked_ns + 0.2e9
-        assert twin.violations == []
-    assert [entry["event"] for entry in site.journal()][-1] == "interrupted"
-    assert site.journal()[-1]["reason"] == "stopped by SIGTERM"
-
-
 def test_killed_service_goes_on_where_it_was(site: Site, consumer: Watcher) -> None:
     del consumer
     rig = site.rig()

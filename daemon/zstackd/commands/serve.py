@@ -41,7 +41,7 @@ def serve(
         house = House(
             spool=spool,
             output=(output or settings.paths.output).absolute(),
-            hardware=Hardware(settings),
+            hardware=Hardware(settings, stop),
             events=events,
             catalogue=catalogue,
             stop=stop,
