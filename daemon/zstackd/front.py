@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +96,6 @@ class Front:
 
     @contextmanager
     def _served(self) -> Iterator[None]:
-
         metrics = Metrics(self._control)
         app = create_app(
             self._control, reload=self._reload, messages=self._messages, metrics=metrics
@@ -113,7 +112,10 @@ class Front:
 
     def _tell(self) -> None:
         """Keep systemd's status line true, and reload when asked to, until stopped."""
-        _until_set(self._house.stop.event, self._look)
+        pulse = self._house.pulses.of("status")
+        while not self._house.stop.event.wait(_LOOK_S):
+            pulse.beat()
+            self._look()
         self._notifier.stopping(str(self._house.stop.cause))
 
     def _look(self) -> None:
@@ -124,8 +126,3 @@ class Front:
                 self._reload()
             except ZstackdError:
                 return  # said in the log already; the old settings stay
-
-
-def _until_set(event: threading.Event, look: Callable[[], None]) -> None:
-    while not event.wait(_LOOK_S):
-        look()

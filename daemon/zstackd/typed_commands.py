@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import version
 
 import typer
 
@@ -48,11 +49,20 @@ def _app(named: str | None, commands: Mapping[str, str]) -> typer.Typer:
     return app
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"zstackd {version('zstackd')}")
+        raise typer.Exit
+
+
 def _root(
     debug: bool = typer.Option(False, "--debug", help="Show tracebacks and debug messages."),
+    show_version: bool = typer.Option(
+        False, "--version", help="Show the version and exit.", is_eager=True, callback=_version
+    ),
 ) -> None:
     """Shown in the help only: the program has looked for `--debug` by itself already."""
-    del debug
+    del debug, show_version
 
 
 def _listed() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,6 +106,49 @@ def test_submit_prints_the_id_of_each_run(desk: Desk) -> None:
     assert first.endswith("_a-small-run")
     assert second.startswith("b.yaml: accepted as series 2")
     assert second.endswith(" of 2 runs")
+
+
+def test_what_is_refused_does_not_keep_the_others_from_being_done(desk: Desk) -> None:
+    desk.write("a.yaml", RUN)
+    ended = desk.zstackd("submit", "missing.yaml", "a.yaml", "--json", status=2)
+    (accepted,) = json.loads(ended.stdout)
+    assert ended.stderr == "missing.yaml: cannot be read: No such file or directory\n"
+    run_id = accepted["run"]["run_id"]
+    desk.zstackd("watch", run_id)
+    long = desk.submitted(**LONG_RUN)
+    ended = desk.zstackd("cancel", "never", run_id, long, status=2)
+    assert ended.stdout.startswith(f"{long}: ")
+    assert [line.split("; ")[0] for line in ended.stderr.splitlines()] == [
+        "no run 'never' in the spool",
+        f"run {run_id} is published already",
+    ]
+
+
+@pytest.mark.parametrize("word", ["", ".", "../pause", "a?b", "a b", "é", "x" * 101])
+def test_what_is_no_id_is_told_so_and_never_asked_for(desk: Desk, word: str) -> None:
+    for command in ("show", "cancel", "pause", "logs"):
+        complaint = desk.complaint(command, word, status=2)
+        assert complaint == f"{word!r} is no id of a run; `zstackd list` names them"
+    assert desk.json("status")["state"] != "paused"
+
+
+def test_a_series_is_listed_shown_and_cancelled(desk: Desk) -> None:
+    plan = {"interval": {"hours": 1}, "loops": 5}
+    series = desk.write("series.yaml", RUN | {"name": "hourly", "time_plan": plan})
+    (accepted,) = desk.json("submit", series)
+    series_id = accepted["series"]["series_id"]
+    assert series_id in desk.said("list")
+    assert series_id in desk.said("status")
+    assert series_id in [one["series_id"] for one in desk.json("list", "--series")]
+    assert "of 5 begun" in desk.said("show", series_id)
+    assert desk.json("show", series_id)["count"] == 5
+    assert "is a series: pause its run" in desk.complaint("pause", series_id, status=2)
+    desk.said("cancel", series_id)
+    assert series_id not in [one["series_id"] for one in desk.json("list", "--series")]
+
+
+def test_the_version_is_told(desk: Desk) -> None:
+    assert desk.said("--version") == f"zstackd {version('zstackd')}\n"
 
 
 def test_submit_tells_every_problem_with_its_place(desk: Desk) -> None:

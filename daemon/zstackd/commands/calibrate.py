@@ -51,7 +51,7 @@ def backlash(
         float, typer.Option(help="Run-up before each sweep, in µm; more than any backlash.")
     ] = 50.0,
 ) -> None:
-    """Sweep through focus on the way up and on the way down; the shift is the backlash."""
+    """Measure the backlash. Sweeps through focus on the way up and on the way down."""
     settings = load_rig(rig)
     straight = settings.focus.model_copy(update={"backlash_um": 0.0})
     with opened(settings.model_copy(update={"focus": straight}), at_um) as devices:
@@ -78,7 +78,7 @@ def settle(
         float, typer.Option(min=50, max=60_000, help="How long to watch after each move, in ms.")
     ] = 1000.0,
 ) -> None:
-    """Find the focus, then watch the image come to rest after moves onto it."""
+    """Measure how long to rest. Watches the image after moves onto the focus."""
     settings = load_rig(rig)
     with opened(settings, at_um) as devices:
         focus = find_focus(devices, settings, (low_um, high_um))
@@ -101,7 +101,7 @@ def exposure(
         float, typer.Option(min=0, max=0.8, help="Share of the scale to keep free, 0 to 0.8.")
     ] = 0.1,
 ) -> None:
-    """Find explicit exposure values for run files; the axis does not move."""
+    """Find explicit exposure values for run files. The axis does not move."""
     settings = load_rig(rig)
     with opened(settings, None, referenced=False) as devices:
         found = find_exposure(devices, headroom=headroom)
@@ -128,7 +128,7 @@ def pixel_size(
         Path | None, typer.Option(help="Measure this picture instead of a new frame.")
     ] = None,
 ) -> None:
-    """Measure the pixel size on the specimen, in focus; the axis does not move."""
+    """Measure the pixel size on the specimen. In focus; the axis does not move."""
     settings = load_rig(rig)
     if pitch_um is not None and pitch_um > 0:
         seen = _look(settings) if image is None else read_image(image)
@@ -148,7 +148,7 @@ def pixel_size(
 
 @calibrate.command("magnification")
 def magnification(rig: RigFile, low_um: Low, high_um: High, at_um: Standing = None) -> None:
-    """Measure how the magnification changes with focus (breathing)."""
+    """Measure how the magnification changes with focus."""
     settings = load_rig(rig)
     depth_um = depth_of_field_um(settings.optics)
     with opened(settings, at_um) as devices:
@@ -174,7 +174,7 @@ def steps(
     upper: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Region on the upper one, in px.")],
     at_um: Standing = None,
 ) -> None:
-    """Measure µm per controller unit against two surfaces of known height."""
+    """Measure µm per controller unit. Needs two surfaces of known height."""
     settings = load_rig(rig)
     with opened(settings, at_um) as devices:
         focuses = [

@@ -1,5 +1,7 @@
 """`zstackd cancel`: end runs that wait or are in work."""
 
+from typing import Any
+
 import typer
 
 from zstackd.commands.options import (
@@ -7,7 +9,7 @@ from zstackd.commands.options import (
     RigOption,
     RunsArgument,
     SocketOption,
-    print_json,
+    each,
     service,
     user,
 )
@@ -19,12 +21,17 @@ def cancel(
     rig: RigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """End runs: at once where they wait, between planes where they are in work."""
+    """End runs: at once where they wait, between planes where they are in work.
+
+    Cancelling a series ends it together with its run in the queue.
+    """
     with service(socket, rig) as client:
-        answers = [client.post(f"/v1/runs/{run}/cancel", {"by": user()}) for run in runs]
-    if as_json:
-        print_json(answers)
-        return
-    for answer in answers:
-        ended = answer["state"] == "cancelled"
-        typer.echo(f"{answer['run_id']}: {'cancelled' if ended else 'will end at its next plane'}")
+
+        def ask(run: str) -> dict[str, Any]:
+            answer = client.post(f"/v1/runs/{run}/cancel", {"by": user()})
+            if not as_json:
+                ended = answer["state"] == "cancelled"
+                typer.echo(f"{run}: {'cancelled' if ended else 'will end at its next plane'}")
+            return answer
+
+        each(runs, ask, as_json=as_json)

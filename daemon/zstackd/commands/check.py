@@ -36,7 +36,9 @@ class _Judged:
 
 
 def check(
-    runs: Annotated[list[Path] | None, typer.Argument(metavar="[RUN.yaml]…")] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN.yaml", help="Run files.")
+    ] = None,
     rig: Annotated[
         Path | None, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")
     ] = None,

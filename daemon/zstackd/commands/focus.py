@@ -57,7 +57,7 @@ def home(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption
 
 @focus.command()
 def where(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption = False) -> None:
-    """Say where the axis stands, and whether that is known; nothing moves."""
+    """Say where the axis stands. Nothing moves."""
     from zstackd import by_hand  # noqa: PLC0415 - start-up
 
     _tell(_asked(socket, rig, _axis, lambda own: _facts(by_hand.where(own))), as_json=as_json)
@@ -133,7 +133,7 @@ def auto(
     at_um: Standing = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for the sharpest height within a range, and stay there; for a rig without a service."""
+    """Look for the sharpest height within a range. For a rig without a service."""
     from zstackd import by_hand  # noqa: PLC0415 - start-up
     from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
 

@@ -3,15 +3,19 @@
 import getpass
 import json
 import os
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from zstackd.client import DEFAULT_SOCKET, Client
-from zstackd_config.errors import ZstackdError
+from zstackd.client import DEFAULT_SOCKET, Client, Unreachable
+from zstackd_config.errors import InputError, ZstackdError
 
+T = TypeVar("T")
 _MOST_IDS: Final = 50
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 SocketOption = Annotated[
     Path | None,
@@ -66,15 +70,49 @@ def _some_ids(incomplete: str) -> list[tuple[str, str]]:
     return [(run["run_id"], run["state"]) for run in runs if run["run_id"].startswith(incomplete)]
 
 
+def _checked(named: str | list[str] | None) -> str | list[str] | None:
+    """Return one id, or several, or none, after a look whether they can be ids."""
+    for word in [named] if isinstance(named, str) else named or ():
+        if not _ID.fullmatch(word):
+            raise InputError(f"{word!r} is no id of a run; `zstackd list` names them")
+    return named
+
+
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="Id of the run.", autocompletion=_some_ids)
+    str,
+    typer.Argument(
+        metavar="RUN", help="Id of the run.", autocompletion=_some_ids, callback=_checked
+    ),
 ]
 RunsArgument = Annotated[
-    list[str], typer.Argument(metavar="RUN…", help="Ids of runs.", autocompletion=_some_ids)
+    list[str],
+    typer.Argument(
+        metavar="RUN", help="Ids of runs or series.", autocompletion=_some_ids, callback=_checked
+    ),
 ]
 """One run or more."""
 
 MaybeRunArgument = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="Id of a run.", autocompletion=_some_ids)
+    str | None,
+    typer.Argument(metavar="RUN", help="Id of a run.", autocompletion=_some_ids, callback=_checked),
 ]
 """A run, or nothing for the service as a whole."""
+
+
+def each(things: Iterable[T], ask: Callable[[T], dict[str, Any]], *, as_json: bool) -> None:
+    """Ask for each of several things; what is refused does not keep the others from being done.
+
+    Prints all answers as JSON where asked to; raises the refusals at the end, a line for each.
+    """
+    answers, refused = list[dict[str, Any]](), list[ZstackdError]()
+    for thing in things:
+        try:
+            answers.append(ask(thing))
+        except ZstackdError as error:
+            refused.append(error)
+            if isinstance(error, Unreachable):
+                break
+    if as_json:
+        print_json(answers)
+    if refused:
+        raise type(refused[0])("\n".join(map(str, refused)))

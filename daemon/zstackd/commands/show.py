@@ -1,8 +1,10 @@
 """`zstackd show`: one run, and what happened to it."""
 
+from typing import Any
+
 from rich.markup import escape
 
-from zstackd.client import RunJson
+from zstackd.client import Client, RunJson
 from zstackd.commands.options import (
     JsonOption,
     RigOption,
@@ -11,7 +13,7 @@ from zstackd.commands.options import (
     print_json,
     service,
 )
-from zstackd.commands.wording import coloured, local_time, named, planes, show_markup
+from zstackd.commands.wording import coloured, local_time, named_values, planes, show_markup
 
 
 def show(
@@ -20,13 +22,36 @@ def show(
     rig: RigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one run; `zstackd logs RUN` shows all that happened to it."""
+    """Show one run, or a series that has runs to come.
+
+    `zstackd logs RUN` shows all that happened to a run.
+    """
     with service(socket, rig) as client:
-        answer = client.get(f"/v1/runs/{run}")
+        series = _series(client, run)
+        answer = series or client.get(f"/v1/runs/{run}")
     if as_json:
         print_json(answer)
-        return
-    show_markup(_lines(RunJson(**answer)))  # type: ignore[typeddict-item]  # has more
+    elif series is not None:
+        show_markup(_lines_of_series(series))
+    else:
+        show_markup(_lines(RunJson(**answer)))  # type: ignore[typeddict-item]  # has more
+
+
+def _series(client: Client, named: str) -> dict[str, Any] | None:
+    """Return a series that has runs to come; None where no such one bears this id."""
+    found = client.get("/v1/series")["series"]
+    return next((one for one in found if one["series_id"] == named), None)
+
+
+def _lines_of_series(series: dict[str, Any]) -> str:
+    rows = (
+        ("series", escape(series["series_id"])),
+        ("name", escape(series["name"])),
+        ("runs", f"{series['upcoming']} of {series['count']} begun, {series['skipped']} skipped"),
+        ("next", local_time(series["due_at"])),
+        ("last run", escape(series["current"] or "")),
+    )
+    return named_values(rows)
 
 
 def _lines(run: RunJson) -> str:
@@ -47,4 +72,4 @@ def _lines(run: RunJson) -> str:
         ("consumed", "yes" if run["consumed"] else ""),
         ("frames", "kept" if run["frames_kept"] else "dropped"),
     )
-    return named(rows)
+    return named_values(rows)

@@ -9,14 +9,16 @@ from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_
 from zstackd.commands.wording import (
     coloured,
     gigabytes,
-    named,
+    named_values,
     planes,
     runs_table,
+    series_table,
     show_markup,
     since,
 )
 
 _RECENT: Final = 8
+_SERIES: Final = 3
 
 
 def status(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption = False) -> None:
@@ -24,12 +26,15 @@ def status(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOpti
     with service(socket, rig) as client:
         answer = client.get("/v1/status")
         recent: list[RunJson] = client.get("/v1/runs", {"limit": _RECENT})["runs"]
+        series = client.get("/v1/series")["series"][:_SERIES]
     if as_json:
         print_json(answer)
         return
     parts = [_headline(answer), _screen(answer)]
     if recent:
-        parts.append(runs_table(recent))
+        parts.append(runs_table(recent[: _RECENT - 2 - len(series)] if series else recent))
+    if series:
+        parts.append(series_table(series))
     show_markup("\n\n".join(parts))
 
 
@@ -53,7 +58,7 @@ def _screen(status: dict[str, Any]) -> str:
         ("faults", f"{status['faults']} since the start"),
         ("computer", _temperature(status["temperature_c"])),
     )
-    return named(rows)
+    return named_values(rows)
 
 
 def _work(run: RunJson | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_json, service
+from zstackd.commands.options import JsonOption, RigOption, SocketOption, each, service
 from zstackd_config.errors import InputError
 
 _MOST_BYTES: Final = 1 << 20
@@ -14,22 +14,25 @@ _MOST_CHARACTERS: Final = 100
 
 
 def submit(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN.yaml…", help="Run files; - is stdin.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN.yaml", help="Run files; - is stdin.")],
     socket: SocketOption = None,
     rig: RigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hand run files to the service, in this order; each is safe there once it is printed."""
-    answers: list[dict[str, Any]] = []
+    """Hand run files to the service, in this order; each is safe there once it is printed.
+
+    A file that is refused does not keep the others from being taken; the exit status is then 2.
+    """
     with service(socket, rig) as client:
-        for path in runs:
-            source = _printable(path.name)
-            accepted = client.post("/v1/runs", {"source": source}, content=_content(path))
-            answers.append(accepted)
+
+        def ask(path: Path) -> dict[str, Any]:
+            source = {"source": _printable(path.name)}
+            accepted = client.post("/v1/runs", source, content=_content(path))
             if not as_json:
                 typer.echo(_said(path, accepted))
-    if as_json:
-        print_json(answers)
+            return accepted
+
+        each(runs, ask, as_json=as_json)
 
 
 def _content(path: Path) -> bytes:

@@ -84,7 +84,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def named(rows: Sequence[tuple[str, str]]) -> str:
+def named_values(rows: Sequence[tuple[str, str]]) -> str:
     """Return names and values as lines; those without a value are left out."""
     return columns([(f"[bold]{name}[/bold]", value) for name, value in rows if value])
 
@@ -101,6 +101,24 @@ def runs_table(runs: Sequence[RunJson]) -> str:
             escape(run["reason"] or ""),
         ]
         for run in runs
+    ]
+    return columns([titles, *rows])
+
+
+def series_table(series: Sequence[dict[str, Any]]) -> str:
+    """Return series as lines under a title."""
+    titles = [
+        f"[bold]{title}[/bold]" for title in ("series", "begun", "skipped", "next", "last run")
+    ]
+    rows = [
+        [
+            escape(one["series_id"]),
+            f"{one['upcoming']}/{one['count']}",
+            str(one["skipped"]),
+            local_time(one["due_at"]),
+            escape(one["current"] or "–"),
+        ]
+        for one in series
     ]
     return columns([titles, *rows])
 
