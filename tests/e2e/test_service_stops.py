@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 EXIT_S = 5.0
 MOTOR_NS = 200_000_000
-SLOW: dict[str, Any] = {"speed_um_per_s": 100, "settle_ms": 0}
+SLOW: dict[str, Any] = {"speed_um_per_s": 200, "settle_ms": 0}
 FAR = {"bottom": 0, "top": 380, "step": 380}
-"""Two planes, with a motion of four seconds between them."""
+"""Two planes, with a motion of two seconds between them."""
 
 
 @contextmanager

@@ -1,0 +1,81 @@
+"""The devices between their users: opened again when needed, and never while the service stops."""
+
+from __future__ import annotations
+
+import os
+import pty
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.rigs import simulated_rig
+
+from zstackd.halt import Halt
+from zstackd.hardware import Hardware
+from zstackd_config.errors import Interrupted
+from zstackd_config.rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zstackd_drivers.factory import Devices
+
+
+@pytest.fixture
+def stop() -> Halt:
+    return Halt()
+
+
+@pytest.fixture
+def hardware(stop: Halt) -> Iterator[Hardware]:
+    hardware = Hardware(Rig.model_validate(simulated_rig()), stop)
+    assert hardware.keep()
+    yield hardware
+    hardware.close()
+
+
+def interrupt(hardware: Hardware) -> None:
+    """Stop somebody who uses the devices, as an operator does."""
+    with hardware.lent() as devices:
+        pass
+    with pytest.raises(Interrupted), hardware.lent():
+        stopped_by_an_operator(devices)
+
+
+def stopped_by_an_operator(devices: Devices) -> None:
+    devices.camera.cancel()
+    raise Interrupted("stopped by an operator")
+
+
+def test_a_camera_that_was_cancelled_is_opened_again_for_the_next_user(hardware: Hardware) -> None:
+    interrupt(hardware)
+    with hardware.lent() as devices:
+        devices.axis.home()
+        assert devices.camera.capture(after_ns=0).image.size > 0
+    assert hardware.faults == 0
+
+
+def test_a_service_that_stops_does_not_open_it(hardware: Hardware, stop: Halt) -> None:
+    interrupt(hardware)
+    stop.request("stopped by SIGTERM")
+    assert not hardware.keep()
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"), hardware.lent():
+        pytest.fail("lent after the stop")
+
+
+def test_a_stop_does_not_wait_for_a_controller_that_says_nothing(stop: Halt) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        rig = simulated_rig(focus={"port": os.ttyname(theirs)})
+        hardware = Hardware(Rig.model_validate(rig), stop)
+        opened: list[bool] = []
+        thread = threading.Thread(target=lambda: opened.append(hardware.keep()), name="service")
+        thread.start()
+        assert os.read(ours, 1)
+        stop.request("stopped by SIGTERM")
+        thread.join(timeout=3)  # the controller would have 6 s
+        assert opened == [False]
+        hardware.close()
+    finally:
+        os.close(ours)
+        os.close(theirs)
