@@ -14,6 +14,7 @@ from zstackd.halt import Halt
 from zstackd.hardware import Hardware
 from zstackd_config.errors import Interrupted
 from zstackd_config.rig import Rig
+from zstackd_config.run import ManualExposure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def stopped_by_an_operator(devices: Devices) -> None:
 def test_a_camera_that_was_cancelled_is_opened_again_for_the_next_user(hardware: Hardware) -> None:
     interrupt(hardware)
     with hardware.lent() as devices:
-        devices.axis.home()
+        devices.camera.lock_exposure(ManualExposure(mode="manual", exposure_time_ms=10))
         assert devices.camera.capture(after_ns=0).image.size > 0
     assert hardware.faults == 0
 
