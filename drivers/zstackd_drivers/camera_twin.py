@@ -1,19 +1,15 @@
 """The simulated camera: a sensor twin behind the proof of fresh, locked frames of real ones."""
 
-import threading
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
-
 import zstackd_config.rig as settings_of
 from zstackd_config.run import LockedAutoExposure, ManualExposure
-from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, ignore
+from zstackd_drivers.camera import CameraInfo, ExposureValues
 from zstackd_drivers.clock import Clock
-from zstackd_drivers.errors import CameraError
 from zstackd_drivers.exposure_lock import ExposureLimits, explicit, metered
 from zstackd_drivers.frame_source import LockTolerance
 from zstackd_drivers.locked_capture import LockedCapture
+from zstackd_drivers.mended_camera import MendedCamera
 from zstackd_drivers.sensor_twin import (
+    BLANK_LINES,
     COLOUR_STEPS,
     GAIN_STEPS,
     LINE_NS,
@@ -21,7 +17,6 @@ from zstackd_drivers.sensor_twin import (
     MIN_LINES,
     NEUTRAL,
     SensorTwin,
-    frame_duration_ns,
     quantised,
 )
 from zstackd_drivers.specimens import build_specimen
@@ -44,13 +39,16 @@ TOLERANCE = LockTolerance(
 )
 
 
-class SimulatedCamera:
+class SimulatedCamera(MendedCamera):
     """A camera twin that images a built-in specimen at the axis' true position.
 
     Larger z is nearer to the objective: a part of the specimen at height h is sharp while the
-    axis stands at z = h. `sensor` scripts faults for tests. `cancel()` holds until the camera is
-    opened again.
+    axis stands at z = h. `sensor` scripts faults for tests.
     """
+
+    name = NAME
+    timeout_s = TIMEOUT_S
+    timeout_frames = TIMEOUT_FRAMES
 
     def __init__(
         self,
@@ -61,10 +59,9 @@ class SimulatedCamera:
         clock: Clock,
         focus: TrueFocus,
     ) -> None:
+        super().__init__()
         self._settings = settings
         self._simulation = simulation
-        self._clock = clock
-        self._cancelled = threading.Event()
         self._imager = TwinImager(
             size_px=settings.size_px,
             optics=optics,
@@ -78,7 +75,7 @@ class SimulatedCamera:
             cancelled=self._cancelled,
             imager=self._imager,
         )
-        self._capture = LockedCapture(
+        self._proof = LockedCapture(
             name=NAME,
             source=self.sensor,
             clock=clock,
@@ -86,30 +83,13 @@ class SimulatedCamera:
             kept=TOLERANCE,
             size_px=settings.size_px,
         )
-        self._lock: ExposureValues | None = None
 
-    def __enter__(self) -> Self:
-        self._cancelled.clear()
-        self._lock = None
-        self._imager.load(
-            build_specimen(
-                self._simulation.specimen,
-                size_px=self._settings.size_px,
-                seed=self._simulation.seed,
-            )
-        )
-        self.sensor.start()
-        return self
+    def truth(self, *, focus_um: float) -> Truth:
+        """Return what a perfect stack in the geometry of focus height `focus_um` would show."""
+        state = quantised(self._locked(), otherwise=NEUTRAL.colour_256)
+        return self._imager.truth(focus_um=focus_um, state=state)
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._imager.unload()
-
-    def info(self) -> CameraInfo:
+    def _described(self) -> CameraInfo:
         """Return what the twin delivers: 8-bit colour of the configured size."""
         return CameraInfo(
             driver="simulated",
@@ -119,60 +99,32 @@ class SimulatedCamera:
             bits=8,
         )
 
-    def lock_exposure(self, exposure: LockedAutoExposure | ManualExposure) -> ExposureValues:
-        """Converge or check, set explicit values, and return them as frames report them.
-
-        Raises CameraError where a value is beyond the sensor, CameraTimeout, Interrupted.
-        """
-        self._lock = None
+    def _locked_to(self, exposure: LockedAutoExposure | ManualExposure) -> ExposureValues:
         neutral = NEUTRAL.values()
         if isinstance(exposure, ManualExposure):
             values = explicit(exposure, LIMITS, neutral=neutral.colour_gains)
-            self._lock = self._capture.hold(values, timeout_s=self._timeout_s(values))
-        else:
-            values = self._capture.converge(timeout_s=self._timeout_s(neutral))
-            self._lock = metered(self._capture, values, exposure, LIMITS, timeout_s=self._timeout_s)
-        return self._lock
+            return self._proof.hold(values, timeout_s=self._timeout_s(values))
+        values = self._proof.converge(timeout_s=self._timeout_s(neutral))
+        return metered(self._proof, values, exposure, LIMITS, timeout_s=self._timeout_s)
 
-    def capture(self, *, after_ns: int, exposed: Callable[[], None] = ignore) -> Frame:
-        """Return a frame whose exposure began after `after_ns` with the lock's values.
-
-        `after_ns` may lie in the future: the wait is then spent on rendering. `exposed` is called
-        before the image is rendered.
-        """
-        lock = self._locked()
-        return self._capture.fresh(
-            lock, after_ns=after_ns, timeout_s=self._timeout_s(lock), exposed=exposed
+    def _open(self) -> None:
+        self._imager.load(
+            build_specimen(
+                self._simulation.specimen,
+                size_px=self._settings.size_px,
+                seed=self._simulation.seed,
+            )
         )
+        self.sensor.start()
 
-    def preview(self, *, after_ns: int) -> Frame:
-        """Return a fresh, locked frame as a small grey one."""
-        lock = self._locked()
-        return self._capture.small(lock, after_ns=after_ns, timeout_s=self._timeout_s(lock))
+    def _close(self) -> None:
+        self._imager.unload()
 
-    def frame_duration_s(self) -> float:
-        """Return the seconds between two frames at the locked exposure."""
-        return self._duration_s(self._locked())
+    def _hold(self, values: ExposureValues) -> None:
+        self.sensor.set_values(values)
 
-    def cancel(self) -> None:
-        """Make waits in progress, and all later ones until reopened, raise Interrupted."""
-        self._cancelled.set()
+    def _capture(self) -> LockedCapture:
+        return self._proof
 
-    def truth(self, *, focus_um: float) -> Truth:
-        """Return what a perfect stack in the geometry of focus height `focus_um` would show."""
-        lock = self._locked()
-        return self._imager.truth(
-            focus_um=focus_um, state=quantised(lock, otherwise=NEUTRAL.colour_256)
-        )
-
-    def _locked(self) -> ExposureValues:
-        if self._lock is None:
-            raise CameraError(f"{NAME}: no exposure is locked; call lock_exposure first")
-        return self._lock
-
-    def _duration_s(self, values: ExposureValues) -> float:
-        state = quantised(values, otherwise=NEUTRAL.colour_256)
-        return frame_duration_ns(state, height_px=self._settings.size_px[1]) / 1e9
-
-    def _timeout_s(self, values: ExposureValues) -> float:
-        return TIMEOUT_S + TIMEOUT_FRAMES * self._duration_s(values)
+    def _free_frame_s(self) -> float:
+        return LINE_NS * (self._settings.size_px[1] + BLANK_LINES) / 1e9
