@@ -42,11 +42,7 @@ class GrblSettings:
             )
         if dump[13]:
             raise WrongDeviceError(f"{name} reports inches ($13=1): send it $13=0")
-        for number in (102, 112, 122, 24, 25):
-            if dump[number] <= 0:
-                raise WrongDeviceError(
-                    f"{name} has ${number}={dump[number]:g}: it must be more than 0"
-                )
+        _require_sound(dump, name)
         return cls(
             idle_delay=dump[1],
             soft_limits=bool(dump[20]),
@@ -106,6 +102,16 @@ class GrblSettings:
     def _resolutions(self) -> tuple[float, float]:
         """Return the units that a report and a step can tell."""
         return _REPORT_UNITS, 1 / self.steps_per_unit
+
+
+def _require_sound(dump: Mapping[int, float], name: str) -> None:
+    for numbers, least, bound in (
+        ((102, 112, 122, 24, 25), 1e-9, "be more than 0"),
+        ((27, 130, 131, 132), 0.0, "not be less than 0"),
+    ):
+        for number in numbers:
+            if dump.get(number, least) < least:
+                raise WrongDeviceError(f"{name} has ${number}={dump[number]:g}: it must {bound}")
 
 
 def _homing_limit_s(dump: Mapping[int, float]) -> float:

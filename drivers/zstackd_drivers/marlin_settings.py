@@ -39,6 +39,11 @@ class MarlinSettings:
         steps, speed, acceleration = (
             _positive(command, value, name) for command, value in values.items()
         )
+        if end_stops is not None and end_stops.active and end_stops.low >= end_stops.high:
+            raise WrongDeviceError(
+                f"{name} has soft end stops from Z{end_stops.low:g} to Z{end_stops.high:g}: they "
+                "leave no travel; correct M211, or send it M211 S0"
+            )
         return cls(
             steps_per_unit=steps,
             max_speed=speed,

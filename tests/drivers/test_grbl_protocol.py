@@ -3,7 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.drivers.hearsay import FOCUS, SETTING, check_machine, check_unharmed, lines_around
 
+from zstackd_config.focus import GrblFocus
+from zstackd_drivers.errors import WrongDeviceError
+from zstackd_drivers.grbl_hearing import GrblHearing
 from zstackd_drivers.grbl_protocol import (
     Alarm,
     Banner,
@@ -16,6 +20,7 @@ from zstackd_drivers.grbl_protocol import (
     is_reply,
     parse,
 )
+from zstackd_drivers.grbl_settings import GrblSettings
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,40 @@ def test_lines(line: str, meaning: Line | None) -> None:
 @given(st.text(max_size=200) | st.from_regex(r"\A[<\[$A-Za-z|:.,0-9>\]=-]{0,60}\Z"))
 def test_any_text_is_one_line_of_some_kind(text: str) -> None:
     assert isinstance(parse(text), Line)
+
+
+WORDS = [
+    "ok",
+    "error:",
+    "ALARM:",
+    "Grbl 1.1",
+    "[MSG:",
+    "[VER:",
+    "<Idle|",
+    "MPos:0.000,0.000,",
+    "$102=",
+]
+
+
+@given(lines_around(WORDS))
+def test_no_lines_can_harm_the_hearing(lines: list[str]) -> None:
+    faults: list[str] = []
+    heard = GrblHearing(faults.append)
+    check_unharmed(heard, faults, lines)
+    assert heard.status() is None or "<" in "".join(lines)
+
+
+POSITIVE = (24, 25, 102, 112, 122)
+DUMPS = st.fixed_dictionaries(
+    dict.fromkeys((1, 10, 13, 20, 22, 27, 132), SETTING)
+    | {number: SETTING.map(abs) for number in POSITIVE}
+)
+
+
+@given(DUMPS)
+def test_any_settings_make_a_machine_or_are_refused(dump: dict[int, float]) -> None:
+    try:
+        machine = GrblSettings.judged(dump, "GRBL").machine(GrblFocus(driver="grbl", **FOCUS))
+    except WrongDeviceError:
+        return
+    check_machine(machine)

@@ -3,7 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.drivers.hearsay import FOCUS, SETTING, check_machine, check_unharmed, lines_around
 
+from zstackd_config.focus import MarlinFocus
+from zstackd_drivers.errors import WrongDeviceError
 from zstackd_drivers.marlin_hearing import MarlinHearing
 from zstackd_drivers.marlin_protocol import (
     Busy,
@@ -23,6 +26,7 @@ from zstackd_drivers.marlin_protocol import (
     numbered,
     parse,
 )
+from zstackd_drivers.marlin_settings import MarlinSettings
 
 
 @pytest.mark.parametrize(
@@ -99,12 +103,29 @@ WORDS = [
 ]
 
 
-@given(st.lists(st.lists(st.sampled_from(WORDS) | st.text(max_size=9), max_size=4).map("".join)))
+@given(lines_around(WORDS))
 def test_no_lines_can_harm_the_hearing(lines: list[str]) -> None:
     faults: list[str] = []
-    heard = MarlinHearing(faults.append, busy_s=1.0)
-    heard.expecting_reset = False
-    for line in lines:
-        heard.take(line)
-    assert heard.lines == len(lines)
-    assert bool(heard.disturbance) == bool(faults)
+    check_unharmed(MarlinHearing(faults.append, busy_s=1.0), faults, lines)
+
+
+NEEDED = {f"M{number}": st.fixed_dictionaries({"Z": SETTING.map(abs)}) for number in (92, 201, 203)}
+TOLD = st.fixed_dictionaries(
+    NEEDED,
+    optional={
+        "M204": st.dictionaries(st.sampled_from("ST"), SETTING),
+        "M205": st.fixed_dictionaries({"Z": SETTING}),
+    },
+)
+
+
+@given(TOLD, st.none() | st.builds(EndStops, st.booleans(), SETTING, SETTING))
+def test_any_settings_make_a_machine_or_are_refused(
+    told: dict[str, dict[str, float]], end_stops: EndStops | None
+) -> None:
+    focus = MarlinFocus(driver="marlin", **FOCUS)
+    try:
+        machine = MarlinSettings.judged(told, end_stops, "Marlin").machine(focus)
+    except WrongDeviceError:
+        return
+    check_machine(machine)

@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.drivers.hearsay import check_unharmed
 
 from zstackd_drivers import sangaboard_protocol as says
 from zstackd_drivers.sangaboard_hearing import SangaboardHearing
@@ -59,11 +60,8 @@ LINES = st.text(max_size=60) | st.sampled_from(
 @given(st.lists(LINES, max_size=30))
 def test_no_lines_can_harm_the_hearing(lines: list[str]) -> None:
     faults: list[str] = []
-    heard = SangaboardHearing(faults.append)
-    heard.expecting_reset = False
+    check_unharmed(SangaboardHearing(faults.append), faults, lines)
     for line in lines:
-        heard.take(line)
         assert not any(form.fullmatch(line) and says.is_refusal(line) for form in FORMS[:9])
-    assert heard.lines == len(lines)
     surprises = {"Sangaboard Firmware v1.0.1", "Endstop hit:-3"}
     assert bool(faults) >= bool(surprises & set(lines))

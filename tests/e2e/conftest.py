@@ -229,34 +229,6 @@ def consuming(site: Site) -> Iterator[Watcher]:
     assert watcher.faults == []
 
 
-Report = Callable[..., None]
-
-
-@pytest.fixture
-def report(request: pytest.FixtureRequest) -> Report:
-    """Take figures for the table that `make soak` ends with."""
-
-    def take(**figures: object) -> None:
-        words = ", ".join(f"{name} {value}" for name, value in figures.items())
-        request.node.user_properties.append(("soak", words))
-
-    return take
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what soak tests measured, one line each."""
-    done = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
-    lines = [
-        f"{test.nodeid.rpartition('::')[2]:<60} {test.outcome:<7} {test.duration:7.1f} s  {value}"
-        for test in done
-        for name, value in test.user_properties
-        if name == "soak" and test.when == "call"
-    ]
-    if lines:
-        terminalreporter.section("soak")
-        terminalreporter.write_line("\n".join(lines))
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)

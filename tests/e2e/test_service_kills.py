@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Report, Site, Watcher
+    from tests.conftest import Report
+    from tests.e2e.conftest import Site, Watcher
 
 PLANES = 40
 SMALL = {"driver": "simulated", "size_px": [160, 120]}

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-    from tests.e2e.conftest import Report, Site
+    from tests.conftest import Report
+    from tests.e2e.conftest import Site
 
 SMALL = {"driver": "simulated", "size_px": [64, 48]}
 QUICK = {"settle_ms": 1, "speed_um_per_s": 5000}

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.conftest import Report, Site
+    from tests.conftest import Report
+    from tests.e2e.conftest import Site
 
     from zstackd_drivers.grbl_twin import GrblTwin
 
