@@ -50,6 +50,7 @@ _ITERATIONS: Final = 6
 _CONVERGED_PX: Final = 0.05
 _NEAR_ENOUGH_PX: Final = 0.1
 _NEAR_START_PX: Final = 1.0
+_NO_WORSE: Final = 0.02
 _FAINT_LEVELS: Final = 1.0
 _FINE_PX: Final = 1.3
 """Finer detail than this is aliased by the reduction and moves where the picture does not."""
@@ -230,7 +231,7 @@ def _scored(
 ) -> Registration | None:
     matrix, solution = found
     score = alike(template, reduced, matrix)
-    if score < max(MIN_CORRELATION, alike(template, reduced, start) - 1e-3):
+    if score < max(MIN_CORRELATION, alike(template, reduced, start) - _NO_WORSE):
         return None
     return _registration(reduced, matrix, solution, score)
 

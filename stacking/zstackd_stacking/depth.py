@@ -1,56 +1,39 @@
 """Height of best focus from the focus evidence of each plane, in constant memory.
 
-Source: a parabola through the logarithms of the focus measure at the best plane and its
-neighbours (Nayar and Nakagawa 1994), here for planes at any spacing.
+Fine and coarse evidence each find their own best plane. Coarse heights, in which less noise is
+left, rule where the two agree within what noise can do; fine ones rule at edges. Places where
+neither is sure are filled in smoothly.
 """
 
-from dataclasses import dataclass
+from math import log, sqrt
 from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from zstackd_config.errors import StackError
+from zstackd_stacking.peaks import Peaks
 from zstackd_stacking.types import FloatMap, as_floats
 
-_UNSET: Final = np.float32(-np.inf)
-_NOISE_LOG_RATIO: Final = 1.9
-_SURE_LOG_RATIO: Final = 3.3
-"""Noise alone makes the best plane stand out of the least one by up to the first."""
-
+_NOISE: Final = (0.2, 0.1)
+"""Standard deviation of log evidence by noise alone, on the fine and the coarse grid."""
+_SURE_CONTRAST: Final = 1.7
+_MARKED: Final = 0.5
+_WIDE: Final = 4.0
+_WIDE_PLANES: Final = 0.5
+_TYPICAL_PERCENTILE: Final = 10
+_AGREE: Final = 2.0
+_DISAGREE: Final = 4.0
+_JUMP_PLANES: Final = 3.0
+_JUMP_REACH: Final = 5
+_OFFSET_NOISE: Final = 0.7
+_LEAST_FALL: Final = 1e-3
+_AROUND: Final = 7
+_SUPPORT: Final = 0.25
+_SMOOTH_REACH: Final = 7
+_SMOOTH_PLANES: Final = 0.3
+_SMOOTH_PX: Final = 2.0
 _LEAST_SIDE: Final = 2
-
-
-@dataclass(slots=True)
-class _State:
-    """Best plane so far and the evidence at it, at its two neighbours, and at its least.
-
-    `above` and `below` are the last planes on either side of the reference.
-    """
-
-    reference: int
-    above: tuple[int, FloatMap]
-    below: tuple[int, FloatMap]
-    index: NDArray[np.int32]
-    best: FloatMap
-    left: FloatMap
-    right: FloatMap
-    least: FloatMap
-
-    @classmethod
-    def of_reference(cls, index: int, evidence: FloatMap) -> "_State":
-        """The state after the first plane."""
-        return cls(
-            reference=index,
-            above=(index, evidence),
-            below=(index, evidence),
-            index=np.full(evidence.shape, index, np.int32),
-            best=evidence.copy(),
-            left=np.full(evidence.shape, _UNSET),
-            right=np.full(evidence.shape, _UNSET),
-            least=evidence.copy(),
-        )
 
 
 class DepthMap:
@@ -61,50 +44,86 @@ class DepthMap:
 
     def __init__(self) -> None:
         self._heights: dict[int, float] = {}
-        self._state: _State | None = None
+        self._grids: tuple[Peaks, ...] = ()
+        self._size = 0, 0
 
     def add(self, evidence: FloatMap, *, index: int, height: float) -> None:
         """Take in the log evidence of one plane at `height`; plane order is that of `index`."""
         self._heights[index] = height
-        if self._state is None:
-            self._state = _State.of_reference(index, evidence)
-        else:
-            _update(self._state, evidence, index)
+        self._size = evidence.shape[1], evidence.shape[0]
+        size = (evidence.shape[1] + 1) // 2, (evidence.shape[0] + 1) // 2
+        fine = as_floats(cv2.resize(evidence, size, interpolation=cv2.INTER_AREA))
+        grids = fine, as_floats(cv2.pyrDown(fine))
+        if not self._grids:
+            self._grids = tuple(Peaks.of_reference(index, grid) for grid in grids)
+        for peaks, grid in zip(self._grids, grids, strict=True):
+            if index != peaks.reference:
+                peaks.add(grid, index)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes."""
+        return sum(grid.nbytes for grid in self._grids)
 
     def heights(self) -> tuple[FloatMap, FloatMap]:
         """Height and confidence (0 to 1) at the evidence's size; unsure places are filled in."""
-        state = self._state
-        if state is None:
+        if not self._grids:
             raise StackError("no plane was added: a height map needs at least 1")
         indices = np.array(sorted(self._heights))
         levels = np.array([self._heights[i] for i in indices])
-        place = np.searchsorted(indices, state.index)
-        last = len(indices) - 1
-        z = levels[place]
-        before = levels[np.maximum(place - 1, 0)] - z
-        after = levels[np.minimum(place + 1, last)] - z
-        offset = _parabola_top(before, state.left - state.best, after, state.right - state.best)
-        contrast = state.best - np.minimum(state.least, state.best)
-        span = _SURE_LOG_RATIO - _NOISE_LOG_RATIO
-        sure = as_floats(np.clip((contrast - _NOISE_LOG_RATIO) / span, 0, 1))
-        return fill(as_floats(z + offset), sure), sure
+        step = max(float(np.mean(np.abs(np.diff(levels)))) if len(levels) > 1 else 1.0, 1e-9)
+        z, sure = [], []
+        for grid, noise in zip(self._grids, _NOISE, strict=True):
+            z.append(grid.heights(indices, levels) / np.float32(step))
+            sure.append(_supported(_sure(grid, noise, len(levels))))
+        planes, sureness = _joined(z, sure, self._grids[0].fall())
+        planes = as_floats(cv2.bilateralFilter(planes, _SMOOTH_REACH, _SMOOTH_PLANES, _SMOOTH_PX))
+        maps = planes * np.float32(step), _without_jumps(planes, sureness)
+        height, confidence = (
+            as_floats(cv2.resize(part, self._size, interpolation=cv2.INTER_LINEAR)) for part in maps
+        )
+        return height, confidence
 
 
-def _update(state: _State, evidence: FloatMap, index: int) -> None:
-    below = index < state.reference
-    previous = state.below if below else state.above
-    behind, ahead = (state.right, state.left) if below else (state.left, state.right)
-    np.copyto(ahead, evidence, where=state.index == previous[0])
-    better = evidence > state.best
-    np.copyto(state.best, evidence, where=better)
-    np.copyto(state.index, np.int32(index), where=better)
-    np.copyto(behind, previous[1], where=better)
-    np.copyto(ahead, _UNSET, where=better)
-    np.minimum(state.least, evidence, out=state.least)
-    if below:
-        state.below = (index, evidence)
-    else:
-        state.above = (index, evidence)
+def _joined(z: list[FloatMap], sure: list[FloatMap], fall: FloatMap) -> tuple[FloatMap, FloatMap]:
+    """Heights in planes and their sureness, of the fine and the coarse ones; whole."""
+    fine, sure_fine = z[0], sure[0]
+    coarse, sure_coarse = _up(fill(z[1], sure[1]), fine), _up(sure[1], fine)
+    doubt = np.float32(_OFFSET_NOISE * _NOISE[0]) / np.maximum(fall, _LEAST_FALL)
+    apart = np.clip((np.abs(fine - coarse) / doubt - _AGREE) / (_DISAGREE - _AGREE), 0, 1)
+    share = _supported(as_floats(sure_fine * np.maximum(apart, 1 - sure_coarse)))
+    joined = as_floats(coarse + share * (fine - coarse))
+    sureness = as_floats(share * sure_fine + (1 - share) * sure_coarse)
+    return fill(joined, sureness), sureness
+
+
+def _supported(sure: FloatMap) -> FloatMap:
+    """Less sure where hardly anything around is sure."""
+    around = cv2.blur(sure, (_AROUND, _AROUND))
+    return as_floats(sure * np.clip(around / _SUPPORT - 0.5, 0, 1))
+
+
+def _without_jumps(planes: FloatMap, sure: FloatMap) -> FloatMap:
+    """Unsure where heights jump: evidence reaches over edges."""
+    kernel = np.ones((_JUMP_REACH, _JUMP_REACH), np.uint8)
+    jump = cv2.subtract(cv2.dilate(planes, kernel), cv2.erode(planes, kernel))
+    return as_floats(sure * np.clip(_JUMP_PLANES - jump, 0, 1))
+
+
+def _sure(peaks: Peaks, noise: float, planes: int) -> FloatMap:
+    """How surely the best plane is one of true focus, 0 to 1."""
+    contrast, spread = peaks.contrast(), peaks.spread()
+    by_noise = 2 * noise * sqrt(2 * log(max(planes, 2))) * 1.1
+    sure = np.clip((contrast / by_noise - 1) / (_SURE_CONTRAST - 1), 0, 1)
+    clear = spread[sure > _MARKED]
+    if not clear.size:
+        return as_floats(sure)
+    most = _WIDE * float(np.percentile(clear, _TYPICAL_PERCENTILE)) + _WIDE_PLANES
+    return as_floats(sure * np.clip((1.5 * most - spread) / (0.5 * most), 0, 1))
+
+
+def _up(values: FloatMap, like: FloatMap) -> FloatMap:
+    return as_floats(cv2.pyrUp(values, dstsize=(like.shape[1], like.shape[0])))
 
 
 def fill(values: FloatMap, sure: FloatMap) -> FloatMap:
@@ -118,17 +137,3 @@ def fill(values: FloatMap, sure: FloatMap) -> FloatMap:
     filled = fill(coarse.astype(np.float32), np.minimum(weight * 2, 1).astype(np.float32))
     up = cv2.pyrUp(filled, dstsize=(values.shape[1], values.shape[0]))
     return np.asarray(sure * values + (1 - sure) * up, np.float32)
-
-
-def _parabola_top(
-    before: NDArray[np.float64], left: FloatMap, after: NDArray[np.float64], right: FloatMap
-) -> NDArray[np.float64]:
-    """Where the parabola through (before, left), (0, 0), (after, right) has its top."""
-    known = np.isfinite(left) & np.isfinite(right) & (left < 0) & (right <= 0)
-    slope_left = np.where(known, left, -1) / np.where(known, before, -1)
-    slope_right = np.where(known, right, -1) / np.where(known, after, 1)
-    curvature = (slope_right - slope_left) / np.where(known, after - before, 2)
-    slope = slope_left - curvature * np.where(known, before, -1)
-    top = -slope / (2 * np.where(curvature == 0, 1, curvature))
-    low, high = np.minimum(before, after) / 2, np.maximum(before, after) / 2
-    return np.where(known & (curvature != 0), np.clip(top, low, high), 0.0)
