@@ -16,7 +16,7 @@ def run_typed(words: Sequence[str], named: str | None, commands: Mapping[str, st
         InputError: the words are no valid command line.
     """
     try:
-        app = _app(named, commands)
+        app = typed_app(named, commands)
         return app(args=list(words), prog_name="zstackd", standalone_mode=False)
     except typer.Abort as error:
         raise KeyboardInterrupt from error
@@ -26,7 +26,7 @@ def run_typed(words: Sequence[str], named: str | None, commands: Mapping[str, st
         raise InputError(message if "\n" in message else f"zstackd: {message}") from error
 
 
-def _app(named: str | None, commands: Mapping[str, str]) -> typer.Typer:
+def typed_app(named: str | None, commands: Mapping[str, str]) -> typer.Typer:
     """The command line; of a named command only its own module is imported, otherwise none."""
     app = typer.Typer(
         name="zstackd",

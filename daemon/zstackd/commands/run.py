@@ -24,10 +24,12 @@ def run(
     request: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file.")],
     rig: Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")],
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the result, instead of the rig's.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder for the result, instead of the rig's."),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="Folder for the spool, instead of the rig's.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder for the spool, instead of the rig's."),
     ] = None,
 ) -> None:
     """Capture, stack and publish one run in the foreground."""

@@ -23,10 +23,12 @@ from zstackd_config.load import load_rig
 def serve(
     rig: Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")],
     output: Annotated[
-        Path | None, typer.Option(help="Folder for results, instead of the rig's.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder for results, instead of the rig's."),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="Folder for the spool, instead of the rig's.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder for the spool, instead of the rig's."),
     ] = None,
 ) -> None:
     """Run what is dropped into the inbox, until SIGTERM."""
