@@ -124,12 +124,13 @@ def test_what_is_refused_does_not_keep_the_others_from_being_done(desk: Desk) ->
     ]
 
 
-@pytest.mark.parametrize("word", ["", ".", "../pause", "a?b", "a b", "é", "x" * 101])
-def test_what_is_no_id_is_told_so_and_never_asked_for(desk: Desk, word: str) -> None:
-    for command in ("show", "cancel", "pause", "logs"):
-        complaint = desk.complaint(command, word, status=2)
-        assert complaint == f"{word!r} is no id of a run; `zstackd list` names them"
-    assert desk.json("status")["state"] != "paused"
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [("show", ""), ("cancel", "../pause"), ("pause", "a?b"), ("logs", "é"), ("watch", "x" * 101)],
+)
+def test_what_is_no_id_is_told_so_and_never_asked_for(desk: Desk, command: str, word: str) -> None:
+    complaint = desk.complaint(command, word, status=2)
+    assert complaint == f"{word!r} is no id of a run; `zstackd list` names them"
 
 
 def test_a_series_is_listed_shown_and_cancelled(desk: Desk) -> None:
@@ -145,6 +146,13 @@ def test_a_series_is_listed_shown_and_cancelled(desk: Desk) -> None:
     assert "is a series: pause its run" in desk.complaint("pause", series_id, status=2)
     desk.said("cancel", series_id)
     assert series_id not in [one["series_id"] for one in desk.json("list", "--series")]
+
+
+def test_doctor_asks_the_service_that_has_the_devices(desk: Desk) -> None:
+    lines = desk.json("doctor", "--rig", "rig.yaml")
+    (devices,) = [line for line in lines if line["subject"] == "devices"]
+    assert devices["level"] == "ok"
+    assert devices["finding"].startswith("the service has them and is ")
 
 
 def test_the_version_is_told(desk: Desk) -> None:

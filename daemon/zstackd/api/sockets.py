@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from zstackd.client import DEFAULT_SOCKET
 from zstackd_config.api import Api, Tcp
 from zstackd_config.errors import InputError, StorageError
+from zstackd_config.rig import Rig
 
 NAME: Final = "control.sock"
 MODE: Final = 0o660
@@ -24,6 +26,14 @@ def socket_path(api: Api, state: Path, environment: Mapping[str, str] = os.envir
         return api.socket
     runtime = environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
     return (Path(runtime) if runtime else state.absolute()) / NAME
+
+
+def socket_of(rig: Rig) -> Path:
+    """Return where the service of this rig listens, as far as another process can tell."""
+    path = socket_path(rig.api, rig.paths.state, {})
+    if not path.exists() and DEFAULT_SOCKET.exists():
+        return DEFAULT_SOCKET  # systemd gave the service its runtime directory
+    return path
 
 
 def listen_unix(path: Path) -> socket.socket:

@@ -36,13 +36,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts
 def service(socket: Path | None, rig: Path | None) -> Client:
     """Return a client of the service that the options name."""
     if socket is None and rig is not None:
-        from zstackd.api.sockets import socket_path  # noqa: PLC0415 - only where a rig is named
+        from zstackd.api.sockets import socket_of  # noqa: PLC0415 - only where a rig is named
         from zstackd_config.load import load_rig  # noqa: PLC0415
 
-        settings = load_rig(rig)
-        socket = socket_path(settings.api, settings.paths.state, {})
-        if not os.access(socket, os.F_OK) and os.access(DEFAULT_SOCKET, os.F_OK):
-            socket = DEFAULT_SOCKET  # systemd gave the service its runtime directory
+        socket = socket_of(load_rig(rig))
     return Client(socket or DEFAULT_SOCKET)
 
 

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from zstackd.api.sockets import socket_of
+from zstackd.client import Client
 from zstackd.doctor.diagnosis import Diagnosis, failure, fine, warning
 from zstackd.spool import Spool
 from zstackd_config.errors import StorageError, ZstackdError
@@ -21,13 +23,24 @@ def devices(rig: Rig) -> list[Diagnosis]:
         with Spool(rig.paths.state):
             return [*_axis(rig), _camera(rig)]
     except StorageError as error:
-        return [
-            warning(
-                "devices",
-                f"not looked at, since something else uses the rig ({error})",
-                "ask `zstackd status`, or stop the service first",
-            )
-        ]
+        return [_in_use(rig, error)]
+
+
+def _in_use(rig: Rig, why: StorageError) -> Diagnosis:
+    """Return what the service says of the devices, which it has; they are left alone."""
+    try:
+        with Client(socket_of(rig)) as client:
+            status = client.get("/v1/status")
+    except ZstackdError:
+        return warning(
+            "devices",
+            f"not looked at, since something else uses the rig ({why})",
+            "wait for its end, or stop it first",
+        )
+    said = f"the service has them and is {status['state']}"
+    if status["state"] == "degraded":
+        return failure("devices", f"{said}: {status['why']}")
+    return fine("devices", said)
 
 
 def _axis(rig: Rig) -> list[Diagnosis]:
