@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import yaml
 
@@ -33,6 +35,7 @@ RIG: dict[str, Any] = {
     "paths": {"state": "state", "output": "output"},
     "simulation": {"time_scale": 20},
 }  # fmt: skip
+ESSENTIAL = {"runs", "inbox", "hooks", "housekeeping", "api", "status"}
 RUN = {"name": "A run", "z_plan": {"bottom": 0, "top": 200, "step": 2}}
 
 HANGING = """
@@ -143,6 +146,14 @@ def journal(systemd: Systemd) -> list[dict[str, Any]]:
             if line.endswith("\n")]  # fmt: skip
 
 
+def watched_threads(systemd: Systemd) -> set[str]:
+    """Return the threads whose progress feeds the watchdog."""
+    transport = httpx.HTTPTransport(uds=str(systemd.folder / "state/control.sock"))
+    with httpx.Client(transport=transport) as client:
+        text = client.get("http://zstackd/metrics").text
+    return set(re.findall(r'^zstackd_thread_silence_seconds\{thread="(.+)"\}', text, re.MULTILINE))
+
+
 def events(systemd: Systemd) -> list[str]:
     return [entry["event"] for entry in journal(systemd)]
 
@@ -154,6 +165,7 @@ def test_ready_once_runs_can_be_accepted_and_stopping_at_the_end(systemd: System
         assert (systemd.folder / "state/control.sock").exists()
         systemd.until_heard("WATCHDOG=1")
         systemd.until_heard("STATUS=idle")
+        assert watched_threads(systemd) == ESSENTIAL
         drop(systemd, RUN)
         systemd.until(lambda: "published" in events(systemd), "the result")
         systemd.until_heard("STATUS=idle; 1 published")
