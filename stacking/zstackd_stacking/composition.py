@@ -10,9 +10,9 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from zstackd_stacking.fuse import doubled
 from zstackd_stacking.intake import Placed
 from zstackd_stacking.planes import split
+from zstackd_stacking.pyramid import doubled
 from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 
 _FALLBACK: Final = np.float32(1e-6)
@@ -33,10 +33,11 @@ class Composition:
 
     def add(self, placed: Placed, plane: int) -> None:
         """Add a frame that is plane `plane`."""
-        height, width = placed.image.shape[:2]
+        channels = split(placed.moved_image())
+        height, width = channels[0].shape
         if not self._totals:
             self._shares = np.zeros((height, width), np.float32)
-            self._totals = [np.zeros_like(self._shares) for _ in split(placed.image)]
+            self._totals = [np.zeros_like(self._shares) for _ in channels]
         share = self._share(plane)
         if placed.coverage is not None:
             share *= placed.coverage
@@ -45,7 +46,7 @@ class Composition:
         share = doubled(share)[:height, :width]
         cv2.accumulate(share, self._shares)
         share *= np.float32(placed.gain)
-        for total, channel in zip(self._totals, split(placed.image), strict=True):
+        for total, channel in zip(self._totals, channels, strict=True):
             cv2.accumulateProduct(as_floats(channel), share, total)
 
     def image(self, dtype: np.dtype[Any]) -> Image:

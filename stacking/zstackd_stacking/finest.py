@@ -1,8 +1,7 @@
 """The finest band of the fused image, a strip of rows at a time.
 
-JPEG keeps a quarter of the detail of colour. What is missing is drawn from the detail of
-luminance by the slope that relates the two around each place: the guided filter of K. He, J. Sun
-and X. Tang (2010). Where frames carry full colour detail, it is measured and kept.
+Colour detail is drawn from that of luminance (see `zstackd_stacking.shrink`); where frames carry
+colour detail of their own, what luminance does not foretell is kept as far as it is no noise.
 """
 
 from dataclasses import dataclass, replace
@@ -11,147 +10,94 @@ from typing import Final
 import cv2
 import numpy as np
 
-from zstackd_stacking.channels import Channels, apart, together
-from zstackd_stacking.fuse import TINY, Sums, doubled, noise_share, restoring
+from zstackd_stacking.fuse import TINY, Sums, noise_share, restoring
 from zstackd_stacking.noise import NoiseLevel
-from zstackd_stacking.shrink import MOST_NOISE, halved_energy, kept, noise_variance
+from zstackd_stacking.planes import strips
+from zstackd_stacking.pyramid import doubled, doubled_rows, halved
+from zstackd_stacking.shrink import MOST_NOISE, kept, noise_variance, slope
 from zstackd_stacking.types import FloatMap, as_floats
 from zstackd_stacking.workers import mapped
 
-_SAMPLE_ROWS: Final = 64
-_SAMPLE_EACH: Final = 256
-_GUIDE_PX: Final = 1.0
-_GUIDE_NOISE: Final = 4.0
-_STEEPEST: Final = 1.5
+_SAMPLE_EACH: Final = 3
 _GUIDED: Final = 0.95
-_LEAST_OWN: Final = 0.6
-_PRESENT_IN_JPEG: Final = 0.35
 
 
 @dataclass(frozen=True, slots=True)
 class Finest:
     """What the finest band is made of; the maps are at half size.
 
-    `slopes` relate colour differences to luminance; `own` is how much of their measured detail
-    is kept, `guided` how much is drawn from luminance.
+    `restored` makes good what blending damped, `slopes` relate colour differences to luminance,
+    `variances` are those of one frame's noise in luminance and colour differences.
     """
 
     sums: Sums
     restored: FloatMap
     share: FloatMap
-    slopes: Channels
+    slopes: list[FloatMap]
     variances: tuple[float, ...] = ()
-    own: tuple[float, ...] = ()
-    guided: tuple[float, ...] = ()
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(H, W) of the image."""
-        height, width = self.sums.channels[0][0].shape
-        return height, width
+    def rows(self, top: int, bottom: int) -> list[FloatMap]:
+        """Rows of the finished band of luminance and colour differences; `top` is even."""
+        luma, rests = self.blended(top, bottom)
+        luma = self._shrunk(luma, top, bottom, 0)
+        parts = [luma]
+        for number, steep in enumerate(self.slopes):
+            foretold = _foretold(steep, luma, top, bottom)
+            if rests:
+                rest = self._shrunk(rests[number], top, bottom, number + 1)
+                parts.append(as_floats(cv2.add(foretold, rest)))
+            else:
+                parts.append(foretold * np.float32(_GUIDED))
+        return parts
 
-    def rows(self, top: int, bottom: int) -> Channels:
-        """Rows of the finished band of each channel; `top` is even."""
-        parts = self.blended(top, bottom)
+    def blended(self, top: int, bottom: int) -> tuple[FloatMap, list[FloatMap]]:
+        """Rows of luminance, and what it does not foretell of measured colour; not shrunk."""
+        width = self.sums.shape[1]
+        weight = np.maximum(doubled_rows(self.sums.weights[0], top, bottom, width), TINY)
+        factor = cv2.divide(doubled_rows(self.restored, top, bottom, width), weight)
+        luma = as_floats(cv2.multiply(self.sums.luma[0][top:bottom], factor))
+        rests = []
+        for total, steep in zip(self.sums.fine_colours, self.slopes, strict=False):
+            own = cv2.multiply(total[top:bottom], factor)
+            rests.append(as_floats(cv2.subtract(own, _foretold(steep, luma, top, bottom))))
+        return luma, rests
+
+    def _shrunk(self, part: FloatMap, top: int, bottom: int, number: int) -> FloatMap:
         share = self.share[top // 2 : (bottom + 1) // 2]
-        cleaned = []
-        for part, variance in zip(parts, self.variances, strict=True):
-            factor = doubled(kept(halved_energy(part), share, variance))
-            cleaned.append(as_floats(cv2.multiply(part, _cut(factor, part))))
-        for i, foretold in enumerate(self.foretold(cleaned[0], top, bottom)):
-            own, guided = self.own[i], self.guided[i]
-            cleaned[i + 1] = as_floats(cv2.addWeighted(cleaned[i + 1], own, foretold, guided, 0))
-        return together(cleaned)
-
-    def blended(self, top: int, bottom: int) -> Channels:
-        """Rows of luminance and colour differences, restored but not cleaned."""
-        totals = [bands[0][top:bottom] for bands in self.sums.channels]
-        weight = np.maximum(_rows(self.sums.weights[0], top, bottom, totals[0]), TINY)
-        factor = cv2.divide(_rows(self.restored, top, bottom, totals[0]), weight)
-        return apart([as_floats(cv2.multiply(total, factor)) for total in totals])
-
-    def foretold(self, luma: FloatMap, top: int, bottom: int) -> Channels:
-        """What rows of luminance foretell of the colour differences."""
-        return [
-            as_floats(cv2.multiply(_rows(slope, top, bottom, luma), luma)) for slope in self.slopes
-        ]
+        left = doubled(kept(_halved_energy(part), share, self.variances[number]))
+        return as_floats(cv2.multiply(part, left[: part.shape[0], : part.shape[1]]))
 
 
-def measured_finest(sums: Sums, half: Channels, noise: NoiseLevel, unit: float) -> Finest:
-    """The finest band with its noise and its colour detail measured on a sample of rows.
+def measured_finest(sums: Sums, half: list[FloatMap], noise: NoiseLevel, unit: float) -> Finest:
+    """The finest band with its noise measured on a sample of rows.
 
     `half` is the fused image at half size, `unit` one 8-bit level in its levels.
     """
-    luma, *differences = apart(half)
-    slopes = mapped(lambda difference: _slope(luma, difference, unit), differences)
+    luma, *differences = half
+    slopes = mapped(lambda difference: slope(luma, difference, unit), differences)
     restored = restoring(sums, 0)
     bare = Finest(sums, restored, noise_share(sums, 0, restored), slopes)
-    samples = mapped(lambda top: _sample(bare, top), range(0, bare.shape[0], _SAMPLE_EACH))
+    chosen = strips(sums.shape[0])[::_SAMPLE_EACH]
+    samples = mapped(lambda strip: _energies(bare, *strip), chosen)
+    share = np.concatenate([bare.share[top // 2 : (bottom + 1) // 2] for top, bottom in chosen])
     proven = noise.proven_variance(0) * unit * unit
-    share = _joined([sample.share for sample in samples])
     variances = tuple(
-        noise_variance(_joined([sample.energies[i] for sample in samples]), share, proven * most)
-        for i, most in enumerate(MOST_NOISE[: len(half)])
+        noise_variance(as_floats(np.concatenate(energies)), share, proven * most)
+        for energies, most in zip(zip(*samples, strict=True), MOST_NOISE, strict=False)
     )
-    present = [_present(samples, i) for i in range(len(slopes))]
-    own = [min(max(_LEAST_OWN + 2 * (p - _PRESENT_IN_JPEG), _LEAST_OWN), 1.0) for p in present]
-    guided = [_GUIDED * max(1 - a * b, 0.0) for a, b in zip(own, present, strict=True)]
-    return replace(bare, variances=variances, own=tuple(own), guided=tuple(guided))
+    return replace(bare, variances=variances)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """Of some rows: energy of each part, the noise's share, products of part and foretold."""
-
-    energies: Channels
-    share: FloatMap
-    agreement: list[float]
-    foretold: list[float]
+def _energies(bare: Finest, top: int, bottom: int) -> list[FloatMap]:
+    luma, rests = bare.blended(top, bottom)
+    return [_halved_energy(part) for part in (luma, *rests)]
 
 
-def _sample(bare: Finest, top: int) -> _Sample:
-    bottom = min(top + _SAMPLE_ROWS, bare.shape[0])
-    parts = bare.blended(top, bottom)
-    guides = bare.foretold(parts[0], top, bottom)
-    return _Sample(
-        energies=[halved_energy(part) for part in parts],
-        share=bare.share[top // 2 : (bottom + 1) // 2],
-        agreement=[
-            float(np.vdot(part, guide)) for part, guide in zip(parts[1:], guides, strict=True)
-        ],
-        foretold=[float(np.vdot(guide, guide)) for guide in guides],
-    )
+def _halved_energy(part: FloatMap) -> FloatMap:
+    """Mean square around each place of a band (H, W), at half size."""
+    return as_floats(cv2.GaussianBlur(halved(as_floats(cv2.multiply(part, part))), (5, 5), 0.8))
 
 
-def _present(samples: list[_Sample], difference: int) -> float:
-    """How much of the detail that luminance foretells is there, about 0 to 1."""
-    power = sum(sample.foretold[difference] for sample in samples)
-    return sum(sample.agreement[difference] for sample in samples) / max(power, 1e-9)
-
-
-def _slope(luma: FloatMap, difference: FloatMap, unit: float) -> FloatMap:
-    """By how much a colour difference changes with luminance around each place."""
-    mean, other = _pooled(luma), _pooled(difference)
-    along = _pooled(as_floats(cv2.multiply(luma, difference))) - mean * other
-    variance = _pooled(as_floats(cv2.multiply(luma, luma))) - mean * mean
-    slope = along / (np.maximum(variance, 0) + np.float32(_GUIDE_NOISE * unit * unit))
-    return as_floats(np.clip(slope, -_STEEPEST, _STEEPEST))
-
-
-def _pooled(values: FloatMap) -> FloatMap:
-    return as_floats(cv2.GaussianBlur(values, (0, 0), _GUIDE_PX))
-
-
-def _joined(parts: list[FloatMap]) -> FloatMap:
-    return as_floats(np.concatenate(parts))
-
-
-def _cut(values: FloatMap, like: FloatMap) -> FloatMap:
-    return values[: like.shape[0], : like.shape[1]]
-
-
-def _rows(half: FloatMap, top: int, bottom: int, like: FloatMap) -> FloatMap:
-    """Rows of a half-size map at full size; `top` is even."""
-    first = max(top // 2 - 1, 0)
-    whole = doubled(half[first : (bottom + 1) // 2 + 1])
-    return whole[top - 2 * first : bottom - 2 * first, : like.shape[1]]
+def _foretold(steep: FloatMap, luma: FloatMap, top: int, bottom: int) -> FloatMap:
+    """What rows of luminance foretell of a colour difference."""
+    return as_floats(cv2.multiply(doubled_rows(steep, top, bottom, luma.shape[1]), luma))

@@ -11,19 +11,18 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from zstackd_stacking.channels import Channels, apart, together
 from zstackd_stacking.finest import Finest, measured_finest
 from zstackd_stacking.fuse import Sums, blend, noise_share, restoring
 from zstackd_stacking.noise import NoiseLevel
-from zstackd_stacking.pyramid import collapse, enlarged
-from zstackd_stacking.shrink import MOST_NOISE, kept, local_energy, noise_variance
-from zstackd_stacking.types import Image, as_floats, as_image
+from zstackd_stacking.planes import BLUE, GREEN, RED, strips, widened
+from zstackd_stacking.pyramid import enlarged
+from zstackd_stacking.shrink import MOST_NOISE, kept, local_energy, noise_variance, slope
+from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 from zstackd_stacking.workers import mapped
 
-STRIP_ROWS: Final = 256
 SHRUNK_LEVELS: Final = 3
-_MARGIN_ROWS: Final = 16
-_COLOUR: Final = 3
+Parts = list[FloatMap]
+"""Luminance and, in colour, red and blue less luminance."""
 
 
 def finished(sums: Sums, noise: NoiseLevel, dtype: np.dtype[Any]) -> Image:
@@ -31,57 +30,85 @@ def finished(sums: Sums, noise: NoiseLevel, dtype: np.dtype[Any]) -> Image:
     unit = 257.0 if dtype == np.uint16 else 1.0
     half = _half_image(sums, noise, unit)
     finest = measured_finest(sums, half, noise, unit)
-    height, width = finest.shape
-    image = np.empty((height, width, len(half)), dtype)
+    shape = sums.shape if len(half) == 1 else (*sums.shape, 3)
+    image = np.empty(shape, dtype)
 
-    def fill(top: int) -> None:
-        bottom = min(top + STRIP_ROWS, height)
-        image[top:bottom] = _strip(finest, half, top, bottom, dtype)
+    def fill(strip: tuple[int, int]) -> None:
+        image[slice(*strip)] = _strip(finest, half, *strip, dtype)
 
-    mapped(fill, range(0, height, STRIP_ROWS))
-    return as_image(image if len(half) == _COLOUR else image[..., 0])
+    mapped(fill, strips(shape[0]))
+    return as_image(image)
 
 
 def reduced_image(sums: Sums, level: int, dtype: np.dtype[Any]) -> Image:
-    """The fused image at 1/2**`level` of its size, without the finishing touches."""
-    top = float(np.iinfo(dtype).max)
-    level = min(level, len(sums.weights) - 1)
-    planes = [
-        collapse([blend(bands[i], sums.weights[i]) for i in range(level, len(bands))])
-        for bands in sums.channels
-    ]
-    image = np.clip(np.rint(np.stack(planes, axis=-1)), 0, top).astype(dtype)
-    return as_image(image if len(planes) == _COLOUR else image[..., 0])
+    """The fused image at 1/2**`level` of its size (`level` at least 1), without finishing."""
+    level = min(max(level, 1), len(sums.weights) - 1)
+    parts = []
+    for totals in (sums.luma[1:], *sums.colours):
+        part = blend(totals[-1], sums.weights[-1])
+        for i in reversed(range(level, len(totals))):
+            fine = blend(totals[i - 1], sums.weights[i])
+            part = as_floats(cv2.add(fine, enlarged(part, fine)))
+        parts.append(part)
+    return _rounded(parts, dtype)
 
 
-def _half_image(sums: Sums, noise: NoiseLevel, unit: float) -> Channels:
-    levels = range(1, len(sums.weights))
-    bands = mapped(lambda level: _coarser_band(sums, level, noise, unit), levels)
-    return [collapse(list(channel)) for channel in zip(*bands, strict=True)]
+def _half_image(sums: Sums, noise: NoiseLevel, unit: float) -> Parts:
+    parts = [blend(totals[-1], sums.weights[-1]) for totals in (sums.luma, *sums.colours)]
+    for level in reversed(range(1, len(sums.luma) - 1)):
+        parts = _with_band(sums, level, parts, noise, unit)
+    return parts
 
 
-def _coarser_band(sums: Sums, level: int, noise: NoiseLevel, unit: float) -> Channels:
-    parts = [blend(bands[level], sums.weights[level]) for bands in sums.channels]
-    if level >= min(SHRUNK_LEVELS, len(sums.weights) - 1):
-        return parts
+def _with_band(sums: Sums, level: int, coarse: Parts, noise: NoiseLevel, unit: float) -> Parts:
+    """The image with one more band, in which noise is shrunk where it still matters."""
+    weight = sums.weights[level]
+    totals = [sums.luma[level], *(bands[level - 1] for bands in sums.colours)]
+    if level >= min(SHRUNK_LEVELS, len(sums.luma) - 1):
+        return [
+            _joined(blend(total, weight), part) for total, part in zip(totals, coarse, strict=True)
+        ]
     restored = restoring(sums, level)
-    parts = apart([as_floats(cv2.multiply(part, restored)) for part in parts])
     share = noise_share(sums, level, restored)
+    factor = as_floats(cv2.divide(restored, np.maximum(weight, np.float32(1e-30))))
     proven = noise.proven_variance(level) * unit * unit
-    cleaned = []
-    for part, factor in zip(parts, MOST_NOISE, strict=False):
+
+    def shrunk(part: FloatMap, most: float) -> FloatMap:
         energy = local_energy(part)
-        variance = noise_variance(energy, share, proven * factor)
-        cleaned.append(as_floats(cv2.multiply(part, kept(energy, share, variance))))
-    return together(cleaned)
+        variance = noise_variance(energy, share, proven * most)
+        return as_floats(cv2.multiply(part, kept(energy, share, variance)))
+
+    luma = shrunk(as_floats(cv2.multiply(totals[0], factor)), MOST_NOISE[0])
+
+    def colour(number: int) -> FloatMap:
+        steep = enlarged(slope(coarse[0], coarse[number], unit), luma)
+        foretold = as_floats(cv2.multiply(steep, luma))
+        own = as_floats(cv2.multiply(totals[number], factor))
+        rest = shrunk(as_floats(cv2.subtract(own, foretold)), MOST_NOISE[number])
+        return _joined(as_floats(cv2.add(foretold, rest)), coarse[number])
+
+    return [_joined(luma, coarse[0]), *mapped(colour, range(1, len(coarse)))]
 
 
-def _strip(finest: Finest, half: Channels, top: int, bottom: int, dtype: np.dtype[Any]) -> Image:
-    height = finest.shape[0]
-    first, last = max(top - _MARGIN_ROWS, 0), min(bottom + _MARGIN_ROWS, height)
+def _joined(fine: FloatMap, coarse: FloatMap) -> FloatMap:
+    return as_floats(cv2.add(fine, enlarged(coarse, fine)))
+
+
+def _strip(finest: Finest, half: Parts, top: int, bottom: int, dtype: np.dtype[Any]) -> Image:
+    first, last = widened(top, bottom, finest.sums.shape[0])
+    parts = [
+        _joined(part, coarse[first // 2 : (last + 1) // 2])[top - first : bottom - first]
+        for part, coarse in zip(finest.rows(first, last), half, strict=True)
+    ]
+    return _rounded(parts, dtype)
+
+
+def _rounded(parts: Parts, dtype: np.dtype[Any]) -> Image:
+    """Rows of an image (H, W) or (H, W, 3), rounded and clamped."""
     depth = cv2.CV_16U if dtype == np.uint16 else cv2.CV_8U
-    planes = []
-    for part, coarse in zip(finest.rows(first, last), half, strict=True):
-        up = enlarged(coarse[first // 2 : (last + 1) // 2], part)
-        planes.append(as_image(cv2.add(part, up, dtype=depth))[top - first : bottom - first])
-    return as_image(np.stack(planes, axis=-1))
+    luma, *colours = parts
+    if not colours:
+        return as_image(cv2.add(luma, np.zeros_like(luma), dtype=depth))
+    red, blue = colours
+    green = as_floats(cv2.addWeighted(red, -RED / GREEN, blue, -BLUE / GREEN, 0))
+    return as_image(cv2.merge([cv2.add(part, luma, dtype=depth) for part in (blue, green, red)]))

@@ -6,119 +6,153 @@ something out of focus. A second, wide pooling of its square lets a strong edge 
 surroundings, where other planes show the edge's blur; that is what keeps halos away.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import cv2
 import numpy as np
 
 from zstackd_stacking.geometry import Matrix, rescale
-from zstackd_stacking.pyramid import BAND_NOISE, band, gaussian, reduced
+from zstackd_stacking.noise import BLOCK_ROWS, sampled
+from zstackd_stacking.planes import STRIP_ROWS, strips, widened
+from zstackd_stacking.pyramid import BAND_NOISE, band, halved, reduced
 from zstackd_stacking.types import FloatMap, Image, as_floats
 
 COARSER_SHARE: Final = 0.35
 NOISE_MARGIN: Final = 0.65
-MEASURED_BANDS: Final = 3
 AMPLITUDE_NOISE: Final = 0.1
 SPREAD_PX: Final = (0.0, 2.0, 2.0, 1.4, 1.9, 0.5)
 """Standard deviation of the second pooling of each band, in pixels of that band."""
 _SOFT_FROM: Final = 5
-_NEAR_ONE: Final = np.float32(1e-3)
+_WIDE_PX: Final = 1.7
+_LOG_NEAR_ONE: Final = np.float32(-np.log(30))
+"""Energies are divided by so much: then even their twelfth powers fit into 32 bits."""
 _TAPS: Final = as_floats(np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16)
 _FEW_TAPS: Final = as_floats(np.array([1.0, 2.0, 1.0]) / 4)
+_PYRAMID_VARIANCE: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The finest three bands of a frame's luminance, as it came.
+
+    `squares`: of the finest band at half size, of the others at their own; `samples`: some rows of
+    each band, for `NoiseLevel`; `unit`: one 8-bit level in the image's own levels.
+    """
+
+    squares: tuple[FloatMap, FloatMap, FloatMap]
+    samples: tuple[FloatMap, FloatMap, FloatMap]
+    unit: float
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What one frame shows of focus.
 
-    `focus`: pooled energy at half size, in units of white noise variance of one 8-bit level.
-    `weights`: for each band and the low-pass rest; those of the finest band are at half size.
-    `amplitudes`: root of the energy of the finest bands, on the grids of their weights.
+    `log_focus`: logarithm of the pooled energy at half size, in units of white noise variance of
+    one 8-bit level. `amplitudes`: root of the energy of the finest bands, that of the finest at
+    half size.
     """
 
-    focus: FloatMap
-    weights: tuple[FloatMap, ...]
+    log_focus: FloatMap
     amplitudes: tuple[FloatMap, ...]
 
-    def moved(self, matrix: Matrix, coverage: FloatMap) -> "Evidence":
-        """The same in reference coordinates; `coverage` (half size, 0 to 1) takes away weight."""
-        masks = [coverage, coverage]
-        while len(masks) < len(self.weights):
-            masks.append(reduced(masks[-1]))
-        weights = tuple(
-            as_floats(cv2.multiply(_warped(weight, matrix, level), mask))
-            for level, (weight, mask) in enumerate(zip(self.weights, masks, strict=True))
-        )
+    @property
+    def sharpness(self) -> float:
+        """The mean focus of the frame."""
+        return float(cv2.mean(cv2.exp(self.log_focus))[0])
+
+    def moved(self, matrix: Matrix) -> "Evidence":
+        """The same in reference coordinates."""
         amplitudes = tuple(_warped(part, matrix, i) for i, part in enumerate(self.amplitudes))
-        return Evidence(_warped(self.focus, matrix, 0), weights, amplitudes)
+        return Evidence(_warped(self.log_focus, matrix, 0), amplitudes)
 
 
-def luma_bands(luminance: Image) -> list[FloatMap]:
-    """The finest bands of luminance (H, W), finest first."""
-    return [band(fine, coarse) for fine, coarse in pairwise(gaussian(luminance, MEASURED_BANDS))]
+def measured(luminance: Image) -> Detail:
+    """The fine detail of a luminance (H, W), which is at least 32 px high and wide."""
+    height, width = luminance.shape
+    half = (height + 1) // 2, (width + 1) // 2
+    square, coarse = np.empty(half, np.float32), np.empty(half, np.float32)
+    samples = []
+    for top, bottom in strips(height):
+        first, last = widened(top, bottom, height)
+        rows = as_floats(luminance[first:last])
+        below = reduced(rows)
+        there, here = slice(top // 2, (bottom + 1) // 2), (top - first) // 2
+        coarse[there] = below[here : here + there.stop - there.start]
+        part = band(rows, below)[top - first : bottom - first]
+        if top % (2 * STRIP_ROWS) == 0 and bottom - top >= BLOCK_ROWS:
+            samples.append(sampled(part, 1))
+        square[there] = halved(_squared(part))
+    quarter = reduced(coarse)
+    second = band(coarse, quarter)
+    third = band(quarter, reduced(quarter))
+    squares = square, _squared(second), _squared(third)
+    finest = as_floats(np.concatenate(samples))
+    unit = 257.0 if luminance.dtype == np.uint16 else 1.0
+    return Detail(squares, (finest, sampled(second), sampled(third)), unit)
 
 
-def energies(bands: Sequence[FloatMap], unit: float) -> list[FloatMap]:
-    """Local energy of each band in units of noise variance; of the finest band at half size.
-
-    `unit` is one 8-bit level in the image's own levels.
-    """
-    result = []
-    for level, part in enumerate(bands):
-        scale = 1.0 / (BAND_NOISE[level] * unit * unit)
-        square = as_floats(cv2.multiply(part, part, scale=scale))
-        if level == 0:
-            half = (part.shape[1] + 1) // 2, (part.shape[0] + 1) // 2
-            square = as_floats(cv2.resize(square, half, interpolation=cv2.INTER_AREA))
-        result.append(_smooth(square, _FEW_TAPS if level == 1 else _TAPS))
-    return result
-
-
-def evidence(energy: Sequence[FloatMap], noise: float, *, levels: int) -> Evidence:
-    """Focus evidence of a frame for `levels` bands and the rest.
-
-    `energy` is that of its finest bands, `noise` the energy of noise alone.
-    """
+def evidence(detail: Detail, noise: float) -> Evidence:
+    """Focus evidence of a frame; `noise` is the energy of noise alone."""
+    energies = [
+        _smooth(part, _FEW_TAPS if level == 1 else _TAPS, 1 / (BAND_NOISE[level] * detail.unit**2))
+        for level, part in enumerate(detail.squares)
+    ]
     least = np.float32(NOISE_MARGIN * noise)
-    pooled = _mix(_smooth(energy[0], _FEW_TAPS), energy[1], least)
-    # Sixth powers of energies fit into 32 bits only near 1.
-    backed = as_floats(pooled * _NEAR_ONE)
-    weights = [_cubed(backed)]
+    fine, coarser = _log(_smooth(energies[0], _FEW_TAPS), least), _log(energies[1], least)
+    mixed = cv2.addWeighted(fine, 1 - COARSER_SHARE, coarser, COARSER_SHARE, 0)
+    floor = np.float32(AMPLITUDE_NOISE * noise)
+    return Evidence(as_floats(mixed), tuple(as_floats(cv2.sqrt(part + floor)) for part in energies))
+
+
+def weights(found: Evidence, coverage: FloatMap | None, *, levels: int) -> list[FloatMap]:
+    """Weights for `levels` bands and the low-pass rest; those of the finest are at half size.
+
+    `coverage` (half size, 0 to 1) takes away weight; None takes none.
+    """
+    near_one = found.log_focus + _LOG_NEAR_ONE
+    result = [as_floats(cv2.exp(near_one * np.float32(3)))]
+    backed = as_floats(cv2.exp(near_one))
     for level in range(1, levels + 1):
         backed = reduced(backed) if level > 1 else backed
-        weights.append(_weights(backed, level))
-    floor = np.float32(AMPLITUDE_NOISE * noise)
-    amplitudes = tuple(as_floats(cv2.sqrt(part + floor)) for part in energy)
-    return Evidence(pooled, tuple(weights), amplitudes)
+        result.append(_weights(backed, level))
+    if coverage is None:
+        return result
+    masks = [coverage, coverage]
+    while len(masks) < len(result):
+        masks.append(reduced(masks[-1]))
+    return [as_floats(cv2.multiply(w, m)) for w, m in zip(result, masks, strict=True)]
 
 
-def _mix(fine: FloatMap, coarser: FloatMap, least: np.float32) -> FloatMap:
-    logs = _log(fine, least), _log(coarser, least)
-    return as_floats(
-        cv2.exp(cv2.addWeighted(logs[0], 1 - COARSER_SHARE, logs[1], COARSER_SHARE, 0))
-    )
+def _squared(values: FloatMap) -> FloatMap:
+    return as_floats(cv2.multiply(values, values))
 
 
 def _log(energy: FloatMap, least: np.float32) -> FloatMap:
     return as_floats(cv2.log(np.maximum(energy, least)))
 
 
-def _cubed(values: FloatMap) -> FloatMap:
-    return as_floats(cv2.multiply(cv2.multiply(values, values), values))
-
-
 def _weights(backed: FloatMap, level: int) -> FloatMap:
     sigma_px = SPREAD_PX[min(level, len(SPREAD_PX) - 1)]
     square = as_floats(cv2.multiply(backed, backed))
-    spread = as_floats(cv2.GaussianBlur(square, (0, 0), sigma_px))
-    return spread if level >= _SOFT_FROM else _cubed(spread)
+    spread = _spread(square, sigma_px)
+    if level >= _SOFT_FROM:
+        return spread
+    return as_floats(cv2.multiply(cv2.multiply(spread, spread), spread))
 
 
-def _smooth(energy: FloatMap, taps: FloatMap) -> FloatMap:
-    return as_floats(cv2.sepFilter2D(energy, cv2.CV_32F, taps, taps))
+def _spread(values: FloatMap, sigma_px: float) -> FloatMap:
+    """Gaussian pooling, the wide one on a quarter of the pixels."""
+    if sigma_px < _WIDE_PX or min(values.shape) < 8:  # noqa: PLR2004 - too small to reduce
+        return as_floats(cv2.GaussianBlur(values, (0, 0), sigma_px))
+    rest_px = float(np.sqrt((sigma_px**2 - _PYRAMID_VARIANCE) / 4))
+    small = cv2.GaussianBlur(cv2.pyrDown(values), (0, 0), rest_px)
+    return as_floats(cv2.pyrUp(small, dstsize=(values.shape[1], values.shape[0])))
+
+
+def _smooth(energy: FloatMap, taps: FloatMap, scale: float = 1.0) -> FloatMap:
+    return as_floats(cv2.sepFilter2D(energy, cv2.CV_32F, taps * np.float32(scale), taps))
 
 
 def _warped(values: FloatMap, matrix: Matrix, level: int) -> FloatMap:

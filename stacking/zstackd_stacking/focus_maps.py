@@ -3,12 +3,11 @@
 import cv2
 import numpy as np
 
-from zstackd_stacking.focus import NOISE_MARGIN, energies, evidence, luma_bands
+from zstackd_stacking.focus import evidence, measured
 from zstackd_stacking.geometry import rescale
 from zstackd_stacking.intake import Placed
 from zstackd_stacking.noise import NoiseLevel
-from zstackd_stacking.planes import luma
-from zstackd_stacking.types import FloatMap, Image, as_floats
+from zstackd_stacking.types import FloatMap, as_floats
 
 
 class FocusMaps:
@@ -24,23 +23,18 @@ class FocusMaps:
         Where a frame has no pixels it neither adds nor takes away: its evidence is the least that
         the frames so far have there. The first frame has pixels everywhere.
         """
-        unit = _unit(placed.luminance)
-        bands = luma_bands(placed.luminance)
-        self._noise.observe(bands, unit)
-        noise = self._noise.energy()
-        focus = evidence(energies(bands, unit), noise, levels=0).focus
-        mean = float(cv2.mean(focus)[0])
-        if placed.coverage is not None:
-            size = focus.shape[1], focus.shape[0]
-            matrix = rescale(placed.placement.matrix, 0.5)
-            focus = as_floats(cv2.warpAffine(focus, matrix, size, flags=cv2.INTER_LINEAR))
-        found = as_floats(cv2.log(np.maximum(focus, np.float32(NOISE_MARGIN * noise))))
+        detail = measured(placed.luminance)
+        self._noise.observe(detail.samples, detail.unit)
+        own = evidence(detail, self._noise.energy())
+        found = own.log_focus
+        if placed.matrix is not None:
+            found = own.moved(placed.matrix).log_focus
         if not self._least.size:
             self._least = found.copy()
         if placed.coverage is not None:
             np.copyto(found, self._least, where=placed.coverage == 0)
         np.minimum(self._least, found, out=self._least)
-        return found, mean
+        return found, own.sharpness
 
 
 class BestSoFar:
@@ -63,12 +57,10 @@ class BestSoFar:
 
 def _half_luminance(placed: Placed) -> FloatMap:
     """Luminance of a placed frame in 8-bit levels of the reference's brightness, half size."""
-    grey = luma(placed.image)
+    grey = placed.luminance
     half = (grey.shape[1] + 1) // 2, (grey.shape[0] + 1) // 2
-    small = as_floats(cv2.resize(grey, half, interpolation=cv2.INTER_AREA))
-    return small * np.float32(placed.gain / _unit(grey))
-
-
-def _unit(grey: Image) -> float:
-    """One 8-bit level in the image's own levels."""
-    return 257.0 if grey.dtype == np.uint16 else 1.0
+    small = cv2.resize(grey, half, interpolation=cv2.INTER_AREA)
+    if placed.matrix is not None:
+        small = cv2.warpAffine(small, rescale(placed.matrix, 0.5), half, flags=cv2.INTER_LINEAR)
+    unit = 257.0 if grey.dtype == np.uint16 else 1.0
+    return as_floats(small) * np.float32(placed.gain / unit)

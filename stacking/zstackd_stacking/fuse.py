@@ -6,16 +6,19 @@ and detail comes from its sharpest ones. Source: T. Mertens et al., "Exposure fu
 blending in the pyramid; the weights are those of `zstackd_stacking.focus`.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from zstackd_stacking.focus import Evidence
-from zstackd_stacking.pyramid import band, gaussian
-from zstackd_stacking.types import FloatMap, Image, as_floats
+from zstackd_stacking.focus import Evidence, weights
+from zstackd_stacking.planes import Planes, finely_coloured, strips, widened
+from zstackd_stacking.pyramid import band, bands, doubled_rows, level_count, reduced
+from zstackd_stacking.types import FloatMap, as_floats
+from zstackd_stacking.workers import mapped
 
 MOST_RESTORED: Final = 1.6
 TINY: Final = np.float32(1e-30)
@@ -25,16 +28,25 @@ TINY: Final = np.float32(1e-30)
 class Sums:
     """Running sums of one stack; lists are by band, finest first, the low-pass rest last.
 
-    The weights of the finest band are kept at half size. `squares` of weights span more than 32
-    bits can. `damped` sums weight times amplitude,
-    `strongest` is the greatest amplitude: together they tell how much the blend has lost.
+    `colours`: of each colour difference, from half size on; `fine_colours`: their finest bands,
+    where the reference has detail there. The weights of the finest band are kept at half size.
+    `squares` sums squared weights, `damped` weight times amplitude, `strongest` is the greatest
+    amplitude: the last two tell together how much the blend has lost.
     """
 
-    channels: list[list[FloatMap]] = field(default_factory=list)
+    luma: list[FloatMap] = field(default_factory=list)
+    colours: list[list[FloatMap]] = field(default_factory=list)
+    fine_colours: list[FloatMap] = field(default_factory=list)
     weights: list[FloatMap] = field(default_factory=list)
-    squares: list[NDArray[np.float64]] = field(default_factory=list)
+    squares: list[FloatMap] = field(default_factory=list)
     damped: list[FloatMap] = field(default_factory=list)
     strongest: list[FloatMap] = field(default_factory=list)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        height, width = self.luma[0].shape
+        return height, width
 
 
 class PyramidFusion:
@@ -43,35 +55,71 @@ class PyramidFusion:
     def __init__(self) -> None:
         self.sums = Sums()
 
-    def add(self, channels: tuple[Image, ...], evidence: Evidence, *, gain: float) -> None:
-        """Add one aligned frame, as planes (H, W), with its evidence on the same grid.
+    def add(
+        self, planes: Planes, found: Evidence, coverage: FloatMap | None, *, gain: float
+    ) -> None:
+        """Add one frame with its evidence, both on the reference's grid.
 
-        `gain` brings the frame to the reference's brightness.
+        `coverage` (half size, 0 to 1) tells where the frame has pixels, None everywhere. `gain`
+        brings the frame to the reference's brightness.
         """
+        parts = weights(found, coverage, levels=level_count(*planes.shape))
         if not self.sums.weights:
-            _start(self.sums, evidence)
-        _add_weights(self.sums, evidence)
-        weights = [part * np.float32(gain) for part in evidence.weights]
-        height, width = channels[0].shape
-        weights[0] = doubled(weights[0])[:height, :width]
-        for number, plane in enumerate(channels):
-            self._add_channel(number, plane, weights)
-
-    def _add_channel(self, number: int, plane: Image, weights: list[FloatMap]) -> None:
-        pyramid = gaussian(plane, len(weights) - 1)
-        if number == len(self.sums.channels):
-            self.sums.channels.append([np.zeros(part.shape, np.float32) for part in pyramid])
-        totals = self.sums.channels[number]
-        for level, (total, weight) in enumerate(zip(totals, weights, strict=True)):
-            last = level + 1 == len(pyramid)
-            part = as_floats(pyramid[-1]) if last else band(pyramid[level], pyramid[level + 1])
-            cv2.accumulateProduct(part, weight, total)
+            self.sums = _started(planes, found, parts)
+        lit = parts if gain == 1 else [part * np.float32(gain) for part in parts]
+        frame = _Frame(planes, lit, self.sums)
+        half_height = len(parts[1]) if planes.coloured else 0
+        mapped(
+            _call,
+            [
+                partial(_add_evidence, self.sums, found, parts),
+                *(partial(frame.add_colours, *strip) for strip in strips(half_height)),
+                *(partial(frame.add_luma, *strip) for strip in strips(planes.shape[0])),
+            ],
+        )
+        frame.add_coarser()
 
 
-def doubled(values: FloatMap) -> FloatMap:
-    """Values at twice the size, between which it is interpolated."""
-    size = 2 * values.shape[1], 2 * values.shape[0]
-    return as_floats(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR))
+class _Frame:
+    """One frame on its way into the sums: the finest bands in strips, then the coarser ones."""
+
+    def __init__(self, planes: Planes, lit: Sequence[FloatMap], sums: Sums) -> None:
+        self._planes, self._lit, self._sums = planes, lit, sums
+        if sums.fine_colours:
+            planes.prepare_colours()
+        self._below_luma = np.empty_like(lit[1])
+        self._below_colours = [np.empty_like(lit[2]) for _ in sums.colours]
+
+    def add_luma(self, top: int, bottom: int) -> None:
+        """Add rows of the finest band of luminance, and of colour where that is fine, too."""
+        height, width = self._planes.shape
+        first, last = widened(top, bottom, height)
+        own = slice(top - first, bottom - first)
+        weight = doubled_rows(self._lit[0], top, bottom, width)
+        rows = self._planes.luma_rows(first, last)
+        part = _split(rows, self._below_luma, own, top)
+        cv2.accumulateProduct(part, weight, self._sums.luma[0][top:bottom])
+        if self._sums.fine_colours:
+            fine = self._planes.colour_rows(first, last)
+            for total, rows in zip(self._sums.fine_colours, fine, strict=True):
+                part = band(rows, reduced(rows))[own]
+                cv2.accumulateProduct(part, weight, total[top:bottom])
+
+    def add_colours(self, top: int, bottom: int) -> None:
+        """Add rows of the colour differences at half size."""
+        first, last = widened(top, bottom, len(self._lit[1]))
+        own = slice(top - first, bottom - first)
+        weight = self._lit[1][top:bottom]
+        for number, rows in enumerate(self._planes.half_colour_rows(first, last)):
+            part = _split(rows, self._below_colours[number], own, top)
+            cv2.accumulateProduct(part, weight, self._sums.colours[number][0][top:bottom])
+
+    def add_coarser(self) -> None:
+        """Add what the strips have left for the bands below theirs."""
+        count = len(self._lit) - 1
+        _add_bands(self._sums.luma[1:], bands(self._below_luma, count - 1), self._lit[1:])
+        for totals, below in zip(self._sums.colours, self._below_colours, strict=True):
+            _add_bands(totals[1:], bands(below, count - 2), self._lit[2:])
 
 
 def blend(total: FloatMap, weight: FloatMap) -> FloatMap:
@@ -91,18 +139,49 @@ def noise_share(sums: Sums, level: int, restored: FloatMap) -> FloatMap:
     return as_floats(sums.squares[level] * factor * factor)
 
 
-def _start(sums: Sums, evidence: Evidence) -> None:
-    sums.weights = [np.zeros_like(part) for part in evidence.weights]
-    sums.squares = [np.zeros(part.shape, np.float64) for part in evidence.amplitudes]
-    sums.damped = [np.zeros_like(part) for part in evidence.amplitudes]
-    sums.strongest = [np.zeros_like(part) for part in evidence.amplitudes]
+def _started(planes: Planes, found: Evidence, parts: Sequence[FloatMap]) -> Sums:
+    whole = np.zeros(planes.shape, np.float32)
+    coloured = (0, 1) if planes.coloured else ()
+    fine = coloured if finely_coloured(planes) else ()
+    return Sums(
+        luma=[whole, *_zeros(parts[1:])],
+        colours=[_zeros(parts[1:]) for _ in coloured],
+        fine_colours=[np.zeros_like(whole) for _ in fine],
+        weights=_zeros(parts),
+        squares=_zeros(found.amplitudes),
+        damped=_zeros(found.amplitudes),
+        strongest=_zeros(found.amplitudes),
+    )
 
 
-def _add_weights(sums: Sums, evidence: Evidence) -> None:
-    for total, weight in zip(sums.weights, evidence.weights, strict=True):
+def _zeros(parts: Sequence[FloatMap]) -> list[FloatMap]:
+    return [np.zeros_like(part) for part in parts]
+
+
+def _call(job: Callable[[], None]) -> None:
+    job()
+
+
+def _split(rows: FloatMap, below: FloatMap, own: slice, top: int) -> FloatMap:
+    """The band of a strip's `own` rows; what is coarser goes into `below`, from `top` on."""
+    coarse = reduced(rows)
+    count = (own.stop - own.start + 1) // 2
+    below[top // 2 : top // 2 + count] = coarse[own.start // 2 :][:count]
+    return band(rows, coarse)[own]
+
+
+def _add_bands(
+    totals: Sequence[FloatMap], parts: Sequence[FloatMap], lit: Sequence[FloatMap]
+) -> None:
+    for total, part, weight in zip(totals, parts, lit, strict=True):
+        cv2.accumulateProduct(part, weight, total)
+
+
+def _add_evidence(sums: Sums, found: Evidence, parts: Sequence[FloatMap]) -> None:
+    for total, weight in zip(sums.weights, parts, strict=True):
         cv2.accumulate(weight, total)
-    for level, amplitude in enumerate(evidence.amplitudes):
-        weight = evidence.weights[level]
-        cv2.accumulateSquare(weight, sums.squares[level])
-        cv2.accumulateProduct(weight, amplitude, sums.damped[level])
-        np.maximum(sums.strongest[level], amplitude, out=sums.strongest[level])
+    for level, amplitude in enumerate(found.amplitudes):
+        cv2.accumulateSquare(parts[level], sums.squares[level])
+        cv2.accumulateProduct(parts[level], amplitude, sums.damped[level])
+        strongest = sums.strongest[level]
+        cv2.max(strongest, amplitude, dst=strongest)

@@ -28,6 +28,7 @@ from zstackd_stacking.types import (
 LEAST_SIDE_PX: Final = 32
 _STILL_PX: Final = 0.12
 _WHOLE: Final = 0.999
+_GAIN_PX: Final = 32
 _COLOUR: Final = 3
 _LEAST_FLICKER: Final = 0.002
 _MOST_GAIN: Final = 5.0
@@ -35,11 +36,11 @@ _MOST_GAIN: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A frame on the reference's grid, at least 32 px high and wide.
+    """A frame as it came, at least 32 px high and wide, and what brings it to the reference.
 
-    `luminance` is that of the frame as it came, before it was moved by `placement.matrix`.
-    `coverage` (half size, 0 to 1) tells where the moved frame has pixels; None where it was not
-    moved. `gain` brings it to the reference's brightness. A frame not used is not moved.
+    `matrix` moves it onto the reference's grid; None where it lies there. `coverage` (half size,
+    0 to 1) tells where the moved frame has pixels; None is everywhere. `gain` brings it to the
+    reference's brightness. A frame not used is not to be moved.
     """
 
     index: int
@@ -48,8 +49,13 @@ class Placed:
     image: Image
     luminance: Image
     placement: Placement
+    matrix: Matrix | None
     coverage: FloatMap | None
     gain: float
+
+    def moved_image(self) -> Image:
+        """The image (H, W) or (H, W, 3) on the reference's grid."""
+        return self.image if self.matrix is None else warped(self.image, self.matrix)
 
     @property
     def height(self) -> float:
@@ -80,12 +86,13 @@ class Intake:
         placement = Placement(identity(), used=True, residual_px=None)
         if self._align:
             placement = self._track.place(luminance, index, z_um)
-        coverage, gain = None, 1.0
+        matrix, coverage, gain = None, None, 1.0
         if placement.used:
-            image, coverage = moved(image, placement.matrix)
-            gain = self._gain(image, coverage)
+            matrix = _real_motion(placement.matrix, luminance.shape)
+            gain = self._gain(luminance, matrix)
+            coverage = _coverage(matrix, luminance.shape)
         self._gains[index] = gain
-        return Placed(index, name, z_um, image, luminance, placement, coverage, gain)
+        return Placed(index, name, z_um, image, luminance, placement, matrix, coverage, gain)
 
     def again(self, image: Image, *, index: int) -> Placed:
         """A frame that was taken and used before, placed as it was then.
@@ -97,11 +104,20 @@ class Intake:
             raise StackError(f"frame {index} is not the one that was added before")
         image = _padded(image)
         luminance = luma(image)
-        matrix = np.array(report.transform)
-        placement = Placement(matrix, report.used, report.residual_px, report.note)
-        image, coverage = moved(image, matrix)
-        gain = self._gains[index]
-        return Placed(index, report.name, report.z_um, image, luminance, placement, coverage, gain)
+        transform = np.array(report.transform)
+        placement = Placement(transform, report.used, report.residual_px, report.note)
+        matrix = _real_motion(transform, luminance.shape)
+        return Placed(
+            index=index,
+            name=report.name,
+            z_um=report.z_um,
+            image=image,
+            luminance=luminance,
+            placement=placement,
+            matrix=matrix,
+            coverage=_coverage(matrix, luminance.shape),
+            gain=self._gains[index],
+        )
 
     def note(self, placed: Placed, sharpness: float) -> FrameReport:
         """Keep what became of a frame; `sharpness` is 0 where it was not used."""
@@ -163,30 +179,31 @@ class Intake:
         if (z_um is None) != (first.z_um is None):
             raise StackError(f"{what}: give z_um for every frame of a stack or for none")
 
-    def _gain(self, image: Image, coverage: FloatMap | None) -> float:
+    def _gain(self, luminance: Image, matrix: Matrix | None) -> float:
         """Factor from the frame's brightness to the reference's, over the part they share."""
-        size = max(1, image.shape[1] // 32), max(1, image.shape[0] // 32)
-        reduced = as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        small = as_floats(luma(reduced))
+        size = max(1, luminance.shape[1] // _GAIN_PX), max(1, luminance.shape[0] // _GAIN_PX)
+        small = as_floats(cv2.resize(luminance, size, interpolation=cv2.INTER_AREA))
         if self._brightness is None:
             self._brightness = small
             return 1.0
         shared = np.ones_like(small)
-        if coverage is not None:
-            shared = as_floats(cv2.resize(coverage, size, interpolation=cv2.INTER_AREA))
-        own = float(np.sum(small * shared))
-        gain = float(np.sum(self._brightness * shared)) / own if own > 0 else 1.0
+        if matrix is not None:
+            reduced = rescale(matrix, 1 / _GAIN_PX)
+            small, shared = (
+                as_floats(cv2.warpAffine(part, reduced, size)) for part in (small, shared)
+            )
+        own = float(np.sum(small * (shared > _WHOLE)))
+        gain = float(np.sum(self._brightness * (shared > _WHOLE))) / own if own > 0 else 1.0
         if abs(gain - 1) < _LEAST_FLICKER:
             return 1.0
         return float(np.clip(gain, 1 / _MOST_GAIN, _MOST_GAIN))
 
 
-def moved(image: Image, matrix: Matrix) -> tuple[Image, FloatMap | None]:
-    """A frame on the reference's grid and its coverage, which is None where it need not move."""
-    height, width = image.shape[:2]
-    if corner_motion_px(matrix, identity(), width=width, height=height) <= _STILL_PX:
-        return image, None
-    return warped(image, matrix), _coverage(matrix, height, width)
+def _real_motion(matrix: Matrix, shape: tuple[int, ...]) -> Matrix | None:
+    """The transform, or None where it moves hardly anything."""
+    height, width = shape
+    still = corner_motion_px(matrix, identity(), width=width, height=height) <= _STILL_PX
+    return None if still else matrix
 
 
 def _padded(image: Image) -> Image:
@@ -198,8 +215,11 @@ def _padded(image: Image) -> Image:
     return as_image(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
 
 
-def _coverage(matrix: Matrix, height: int, width: int) -> FloatMap:
-    """Where the warped frame has pixels, at half size: 1 inside, 0 outside and at its edge."""
+def _coverage(matrix: Matrix | None, shape: tuple[int, ...]) -> FloatMap | None:
+    """Where the moved frame has pixels, at half size: 1 inside, 0 outside and at its edge."""
+    if matrix is None:
+        return None
+    height, width = shape
     ones = np.ones(((height + 1) // 2, (width + 1) // 2), np.float32)
     size = ones.shape[1], ones.shape[0]
     inside = cv2.warpAffine(ones, rescale(matrix, 0.5), size, flags=cv2.INTER_LINEAR)

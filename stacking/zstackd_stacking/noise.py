@@ -14,10 +14,9 @@ import numpy as np
 from zstackd_stacking.pyramid import BAND_NOISE
 from zstackd_stacking.types import FloatMap, as_floats
 
-LEVELS: Final = 3
 LEAST_ENERGY: Final = 0.05
-_BLOCK: Final = 8
-_STRIPS: Final = 24
+BLOCK_ROWS: Final = 8
+_STRIPS: Final = 12
 _QUIET_QUANTILE: Final = 0.2
 _QUANTILE_TO_MEAN: Final = 1.2
 _DEAD: Final = 0.01
@@ -33,11 +32,13 @@ class NoiseLevel:
     def __init__(self) -> None:
         self._within: list[float] = []
         self._between: list[float] = []
-        self._samples: list[FloatMap] = []
+        self._samples: Sequence[FloatMap] = ()
 
-    def observe(self, bands: Sequence[FloatMap], unit: float) -> None:
-        """Take in the finest bands of a frame; `unit` is one 8-bit level in their levels."""
-        samples = [_sample(part) for part in bands[:LEVELS]]
+    def observe(self, samples: Sequence[FloatMap], unit: float) -> None:
+        """Take in rows (see `sampled`) of the finest bands of a frame.
+
+        `unit` is one 8-bit level in their levels.
+        """
         scales = [1.0 / (BAND_NOISE[i] * unit * unit) for i in range(len(samples))]
         within = [_quiet(_blocks(part), s) for part, s in zip(samples, scales, strict=True)]
         self._within = _least(self._within, within)
@@ -70,17 +71,17 @@ def _held(energies: list[float], level: int) -> float:
     return own if level == 0 else min(own, _MOST_COLOURED * energies[0])
 
 
-def _sample(band: FloatMap) -> FloatMap:
-    """Some strips of 8 rows, as whole blocks."""
-    rows, columns = (max(side // _BLOCK, 1) * _BLOCK for side in band.shape)
-    each = max(rows // (_BLOCK * _STRIPS), 1) * _BLOCK
-    strips = [band[top : top + _BLOCK, :columns] for top in range(0, rows, each)]
+def sampled(band: FloatMap, strips_wanted: int = _STRIPS) -> FloatMap:
+    """Some strips of 8 rows of a band, as whole blocks."""
+    rows, columns = (max(side // BLOCK_ROWS, 1) * BLOCK_ROWS for side in band.shape)
+    each = max(rows // (BLOCK_ROWS * strips_wanted), 1) * BLOCK_ROWS
+    strips = [band[top : top + BLOCK_ROWS, :columns] for top in range(0, rows, each)]
     return as_floats(np.concatenate(strips))
 
 
 def _blocks(sample: FloatMap) -> FloatMap:
     """Mean square of blocks of 8 x 8."""
-    size = max(sample.shape[1] // _BLOCK, 1), max(sample.shape[0] // _BLOCK, 1)
+    size = max(sample.shape[1] // BLOCK_ROWS, 1), max(sample.shape[0] // BLOCK_ROWS, 1)
     square = cv2.multiply(sample, sample)
     return as_floats(cv2.resize(square, size, interpolation=cv2.INTER_AREA))
 

@@ -45,7 +45,7 @@ class ProjectionStacker:
         placed = self._intake.take(image, index=index, z_um=z_um, name=name)
         if not placed.placement.used:
             return self._intake.note(placed, 0.0)
-        self._projection.add(placed.image, _inside(placed))
+        self._projection.add(placed.moved_image(), _inside(placed))
         return self._intake.note(placed, max(sharpness(placed.luminance), 0.0))
 
     def result(self) -> StackResult:

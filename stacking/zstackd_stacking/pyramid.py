@@ -4,7 +4,7 @@ from typing import Final
 
 import cv2
 
-from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
+from zstackd_stacking.types import FloatMap, as_floats
 
 MIN_SIDE_PX: Final = 8
 MAX_LEVELS: Final = 8
@@ -20,33 +20,57 @@ def level_count(height: int, width: int) -> int:
     return max(levels, 2)
 
 
-def gaussian(image: Image, levels: int) -> list[Image]:
-    """`levels` + 1 images, each half the size of the one before."""
-    images = [image]
+def bands(image: FloatMap, levels: int) -> list[FloatMap]:
+    """`levels` bands, finest first, and the low-pass rest."""
+    parts, rest = [], image
     for _ in range(levels):
-        images.append(as_image(cv2.pyrDown(images[-1])))
-    return images
+        fine, rest = rest, reduced(rest)
+        parts.append(band(fine, rest))
+    return [*parts, rest]
 
 
-def enlarged(coarse: FloatMap | Image, like: FloatMap | Image) -> FloatMap | Image:
+def enlarged(coarse: FloatMap, like: FloatMap) -> FloatMap:
     """`coarse` brought to the size of the next finer level, that of `like`."""
-    up = cv2.pyrUp(coarse, dstsize=(like.shape[1], like.shape[0]))
-    return as_floats(up) if coarse.dtype.kind == "f" else as_image(up)
+    return as_floats(cv2.pyrUp(coarse, dstsize=(like.shape[1], like.shape[0])))
 
 
-def band(fine: Image, coarse: Image) -> FloatMap:
-    """What `fine` has beyond `coarse`, float32."""
-    return as_floats(cv2.subtract(fine, enlarged(coarse, fine), dtype=cv2.CV_32F))
+def band(fine: FloatMap, coarse: FloatMap) -> FloatMap:
+    """What `fine` has beyond `coarse`."""
+    return as_floats(cv2.subtract(fine, enlarged(coarse, fine)))
 
 
 def reduced(values: FloatMap) -> FloatMap:
-    """`values` at half the size."""
+    """`values` at half the size, smoothed."""
     return as_floats(cv2.pyrDown(values))
 
 
-def collapse(bands: list[FloatMap]) -> FloatMap:
+def halved(values: FloatMap) -> FloatMap:
+    """Means of 2 x 2 pixels; the last row and column of an odd size count twice."""
+    height, width = values.shape
+    if height % 2 or width % 2:
+        values = as_floats(
+            cv2.copyMakeBorder(values, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        )
+    half = (width + 1) // 2, (height + 1) // 2
+    return as_floats(cv2.resize(values, half, interpolation=cv2.INTER_AREA))
+
+
+def doubled(values: FloatMap) -> FloatMap:
+    """Values at twice the size, between which it is interpolated."""
+    size = 2 * values.shape[1], 2 * values.shape[0]
+    return as_floats(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR))
+
+
+def doubled_rows(half: FloatMap, top: int, bottom: int, width: int) -> FloatMap:
+    """Rows of a half-size map at full size, `width` wide; `top` is even."""
+    first = max(top // 2 - 1, 0)
+    whole = doubled(half[first : (bottom + 1) // 2 + 1])
+    return whole[top - 2 * first : bottom - 2 * first, :width]
+
+
+def collapse(parts: list[FloatMap]) -> FloatMap:
     """The image of its bands, finest first, the low-pass rest last."""
-    image = bands[-1]
-    for fine in reversed(bands[:-1]):
+    image = parts[-1]
+    for fine in reversed(parts[:-1]):
         image = as_floats(cv2.add(fine, enlarged(image, fine)))
     return image

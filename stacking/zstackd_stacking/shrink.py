@@ -1,7 +1,9 @@
 """Take noise off a band: what stands no higher than noise is shrunk, by the local energy.
 
 Source: N. Wiener, "Extrapolation, Interpolation, and Smoothing of Stationary Time Series" (1949),
-with the signal's variance estimated around each place (J.-S. Lee 1980).
+with the signal's variance estimated around each place (J.-S. Lee 1980). Colour is shrunk not
+towards grey but towards what luminance foretells of it, by the slope that relates the two around
+each place: the guided filter of K. He, J. Sun and X. Tang (2010).
 """
 
 from typing import Final
@@ -20,18 +22,14 @@ _QUIET_QUANTILE: Final = 0.2
 _QUIET_TO_MEAN: Final = 1.15
 _TINY: Final = np.float32(1e-30)
 _STRIDE: Final = 4
+_GUIDE_PX: Final = 1.0
+_GUIDE_NOISE: Final = 4.0
+_STEEPEST: Final = 1.5
 
 
 def local_energy(part: FloatMap) -> FloatMap:
     """Mean square around each place of a band (H, W)."""
     return as_floats(cv2.GaussianBlur(cv2.multiply(part, part), (0, 0), _POOL_PX))
-
-
-def halved_energy(part: FloatMap) -> FloatMap:
-    """Mean square around each place of a band (H, W) of even height, at half size."""
-    half = (part.shape[1] + 1) // 2, (part.shape[0] + 1) // 2
-    square = cv2.resize(cv2.multiply(part, part), half, interpolation=cv2.INTER_AREA)
-    return as_floats(cv2.GaussianBlur(square, (5, 5), 0.8))
 
 
 def noise_variance(energy: FloatMap, share: FloatMap, proven: float) -> float:
@@ -49,5 +47,21 @@ def noise_variance(energy: FloatMap, share: FloatMap, proven: float) -> float:
 
 def kept(energy: FloatMap, share: FloatMap, variance: float) -> FloatMap:
     """The factor, 0 to 1, that leaves of each place what is not noise of `variance` a frame."""
-    signal = energy - share * np.float32(variance)
-    return as_floats(np.maximum(signal, 0) / np.maximum(energy, _TINY))
+    signal = np.maximum(cv2.scaleAdd(share, -variance, energy), 0)
+    return as_floats(cv2.divide(signal, np.maximum(energy, _TINY)))
+
+
+def slope(luma: FloatMap, difference: FloatMap, unit: float) -> FloatMap:
+    """By how much a colour difference changes with luminance around each place.
+
+    `unit` is one 8-bit level in the image's levels.
+    """
+    mean, other = _pooled(luma), _pooled(difference)
+    along = _pooled(as_floats(cv2.multiply(luma, difference))) - mean * other
+    variance = _pooled(as_floats(cv2.multiply(luma, luma))) - mean * mean
+    steep = along / (np.maximum(variance, 0) + np.float32(_GUIDE_NOISE * unit * unit))
+    return as_floats(np.clip(steep, -_STEEPEST, _STEEPEST))
+
+
+def _pooled(values: FloatMap) -> FloatMap:
+    return as_floats(cv2.GaussianBlur(values, (0, 0), _GUIDE_PX))

@@ -1,5 +1,6 @@
 """The streaming stacker: frames in, one at a time; fused image and height map out."""
 
+from functools import partial
 from typing import Final
 
 import cv2
@@ -7,12 +8,11 @@ import numpy as np
 
 from zstackd_stacking.depth import DepthMap
 from zstackd_stacking.finish import finished, reduced_image
-from zstackd_stacking.focus import energies, evidence, luma_bands
+from zstackd_stacking.focus import Evidence, evidence, measured
 from zstackd_stacking.fuse import PyramidFusion
 from zstackd_stacking.intake import LEAST_SIDE_PX, Intake, Placed
 from zstackd_stacking.noise import NoiseLevel
-from zstackd_stacking.planes import split
-from zstackd_stacking.pyramid import level_count
+from zstackd_stacking.planes import Planes
 from zstackd_stacking.types import (
     FloatMap,
     FrameReport,
@@ -22,6 +22,7 @@ from zstackd_stacking.types import (
     as_floats,
     as_image,
 )
+from zstackd_stacking.workers import Behind
 
 _DEFAULTS: Final = StackOptions()
 
@@ -29,7 +30,8 @@ _DEFAULTS: Final = StackOptions()
 class Stacker:
     """Fuses frames given in outward order (see `stacking_order`), in constant memory.
 
-    Frames above the reference may be mixed with those below it in any way, as they come.
+    Frames above the reference may be mixed with those below it in any way, as they come. While a
+    frame is fused behind the caller, the next one can be read and aligned.
     """
 
     def __init__(self, options: StackOptions = _DEFAULTS) -> None:
@@ -38,6 +40,7 @@ class Stacker:
         self._fusion = PyramidFusion()
         self._depth = DepthMap()
         self._noise = NoiseLevel()
+        self._behind = Behind()
 
     def add(
         self, image: Image, *, index: int, z_um: float | None = None, name: str = ""
@@ -47,12 +50,18 @@ class Stacker:
         Raises StackError where size, dtype, index or height do not fit the frames so far.
         """
         placed = self._intake.take(image, index=index, z_um=z_um, name=name)
-        sharpness = self._fuse(placed) if placed.placement.used else 0.0
-        return self._intake.note(placed, sharpness)
+        if not placed.placement.used:
+            return self._intake.note(placed, 0.0)
+        detail = measured(placed.luminance)
+        self._noise.observe(detail.samples, detail.unit)
+        found = evidence(detail, self._noise.energy())
+        self._behind.run(partial(self._fuse, placed, found))
+        return self._intake.note(placed, found.sharpness)
 
     def preview(self, *, max_side_px: int = 1024) -> Image:
         """The image so far, reduced to at most `max_side_px` on its longer side."""
         self._intake.require_frames()
+        self._behind.wait()
         shape = self._intake.shape
         factor = min(max_side_px / max(shape[:2]), 1.0)
         level = max(int(-np.log2(factor)) - 1, 1)  # the finest band is not for previews
@@ -64,25 +73,19 @@ class Stacker:
     def result(self) -> StackResult:
         """The fused image, the height map and what became of each frame, so far."""
         report = self._intake.report(self._options.method)
+        self._behind.wait()
         image = finished(self._fusion.sums, self._noise, self._intake.dtype)
         height, width = self._intake.shape[:2]
         depth_um, confidence = self._heights() if self._options.depth else (None, None)
         return StackResult(image[:height, :width], depth_um, confidence, report)
 
-    def _fuse(self, placed: Placed) -> float:
-        height, width = placed.luminance.shape
-        unit = 257.0 if placed.luminance.dtype == np.uint16 else 1.0
-        bands = luma_bands(placed.luminance)
-        self._noise.observe(bands, unit)
-        levels = level_count(height, width)
-        found = evidence(energies(bands, unit), self._noise.energy(), levels=levels)
-        if placed.coverage is not None:
-            found = found.moved(placed.placement.matrix, placed.coverage)
-        self._fusion.add(split(placed.image), found, gain=placed.gain)
+    def _fuse(self, placed: Placed, found: Evidence) -> None:
+        if placed.matrix is not None:
+            found = found.moved(placed.matrix)
+        planes = Planes(placed.image, placed.luminance, placed.matrix)
+        self._fusion.add(planes, found, placed.coverage, gain=placed.gain)
         if self._options.depth:
-            focus = as_floats(cv2.log(found.focus))
-            self._depth.add(focus, index=placed.index, height=placed.height)
-        return float(cv2.mean(found.focus)[0])
+            self._depth.add(found.log_focus, index=placed.index, height=placed.height)
 
     def _heights(self) -> tuple[FloatMap, FloatMap]:
         shape = self._intake.shape
