@@ -88,6 +88,15 @@ def test_identical_planes_change_nothing(rendered: Render) -> None:
     assert np.abs(once - often).max() <= 1
 
 
+def test_detail_that_only_colour_has_is_kept() -> None:
+    """Red and green structures of one pixel that have nothing to do with each other."""
+    rng = np.random.default_rng(11)
+    texture = cv2.GaussianBlur(rng.standard_normal((120, 160, 3), np.float32), (0, 0), 0.8)
+    frame = np.clip(120 + 110 * texture, 0, 255).astype(np.uint8)
+    error = stack([frame] * 3).image.astype(int) - frame.astype(int)
+    assert np.abs(error).mean() < 1.5
+
+
 def test_two_planes_each_give_their_sharp_half(rendered: Render) -> None:
     scene = rendered(planes=2, slope_px=4.0)
     assert psnr_db(stack(scene.frames).image, scene.sharp) > 2 + max(

@@ -1,0 +1,79 @@
+"""A frame's luminance and colour differences, in strips and moved."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from zstackd_stacking.geometry import identity, shifted
+from zstackd_stacking.planes import Planes, finely_coloured, luma, strips, widened
+
+H, W = 200, 240
+
+
+def coloured(seed: int = 1, blur_px: float = 2.0) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    texture = cv2.GaussianBlur(rng.standard_normal((H, W, 3), np.float32), (0, 0), blur_px)
+    return np.asarray(np.clip(120 + 40 * texture / texture.std(), 0, 255), np.uint8)
+
+
+def all_rows(planes: Planes, height: int) -> NDArray[np.float32]:
+    return np.concatenate([planes.luma_rows(*strip) for strip in strips(height)])
+
+
+@pytest.mark.parametrize("height", [1, 95, 96, 97, 200, 383])
+def test_strips_cover_every_row_once_and_begin_evenly(height: int) -> None:
+    rows = [row for strip in strips(height) for row in range(*strip)]
+    assert rows == list(range(height))
+    assert all(top % 2 == 0 for top, _ in strips(height))
+    assert all(
+        0 <= first <= top < bottom <= last <= height and first % 2 == 0
+        for top, bottom in strips(height)
+        for first, last in [widened(top, bottom, height)]
+    )
+
+
+def test_a_frame_in_place_is_what_it_was() -> None:
+    image = coloured()
+    rows = all_rows(Planes(image, luma(image), None), H)
+    np.testing.assert_array_equal(rows, luma(image))
+
+
+def test_strips_of_a_moved_frame_are_the_whole_one_moved() -> None:
+    image = coloured()
+    matrix = shifted(identity(), 3.3, -2.6)
+    matrix[0, 0] = matrix[1, 1] = 1.01
+    whole = cv2.warpAffine(
+        luma(image).astype(np.float32), matrix, (W, H), flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    rows = all_rows(Planes(image, luma(image), matrix), H)
+    assert np.abs(rows - whole)[8:-8, 8:-8].max() < 1.5
+
+
+def test_colours_move_with_the_luminance() -> None:
+    image = coloured()
+    moved = Planes(image, luma(image), shifted(identity(), 8.0, -4.0))
+    still = Planes(image, luma(image), None)
+    for part, wanted in zip(
+        moved.half_colour_rows(0, H // 2), still.half_colour_rows(0, H // 2), strict=True
+    ):
+        assert np.abs(part[:-2, 4:] - wanted[2:, :-4]).max() < 0.5
+
+
+def test_grey_has_no_colours() -> None:
+    grey = luma(coloured())
+    assert not Planes(grey, grey, None).coloured
+    assert not finely_coloured(Planes(grey, grey, None))
+
+
+def test_fine_colour_is_told_from_what_files_keep_and_from_noise() -> None:
+    """Structures of their own in red and in green count; subsampled colour and noise do not."""
+    independent = coloured(blur_px=0.8)
+    assert finely_coloured(Planes(independent, luma(independent), None))
+    grey = np.repeat(coloured(blur_px=0.8)[..., :1], 3, axis=2)
+    assert not finely_coloured(Planes(grey, luma(grey), None))
+    rng = np.random.default_rng(3)
+    noisy = np.clip(grey // 8 + 100 + 6 * rng.standard_normal(grey.shape), 0, 255)
+    noise = noisy.astype(np.uint8)
+    assert not finely_coloured(Planes(noise, luma(noise), None))
