@@ -5,6 +5,7 @@ left, rule where the two agree within what noise can do; fine ones rule at edges
 neither is sure are filled in smoothly.
 """
 
+from dataclasses import dataclass
 from math import log, sqrt
 from typing import Final
 
@@ -12,11 +13,14 @@ import cv2
 import numpy as np
 
 from zstackd_config.errors import StackError
-from zstackd_stacking.peaks import Peaks
+from zstackd_stacking.filling import fill
+from zstackd_stacking.peaks import Peaks, Spread, in_order
 from zstackd_stacking.types import FloatMap, as_floats
 
 _NOISE: Final = (0.2, 0.1)
 """Standard deviation of log evidence by noise alone, on the fine and the coarse grid."""
+_MOST_BY_NOISE: Final = 2.2
+"""Contrast by noise alone, over that of two extremes of as many Gaussian values."""
 _SURE_CONTRAST: Final = 1.7
 _MARKED: Final = 0.5
 _WIDE: Final = 4.0
@@ -30,10 +34,34 @@ _OFFSET_NOISE: Final = 0.7
 _LEAST_FALL: Final = 1e-3
 _AROUND: Final = 7
 _SUPPORT: Final = 0.25
+_MEDIAN_PX: Final = 5
+_ROUGH_PLANES: Final = 0.3
+_STRONG_CONTRAST: Final = 3.5
 _SMOOTH_REACH: Final = 7
 _SMOOTH_PLANES: Final = 0.3
 _SMOOTH_PX: Final = 2.0
-_LEAST_SIDE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """What is known on one grid; `noise` is the standard deviation of its log evidence by noise."""
+
+    peaks: Peaks
+    spread: Spread
+    noise: float
+
+    def add(self, evidence: FloatMap, index: int) -> None:
+        """Take in one more plane."""
+        self.peaks.add(evidence, index)
+        self.spread.add(evidence, index)
+
+    def sure(self, planes: FloatMap, count: int) -> FloatMap:
+        """How surely the best of `count` planes is one of true focus, 0 to 1."""
+        by_noise = _MOST_BY_NOISE * self.noise * sqrt(2 * log(max(count, 2)))
+        contrast = self.peaks.contrast()
+        sure = np.clip((contrast / by_noise - 1) / (_SURE_CONTRAST - 1), 0, 1)
+        sure *= _narrow(self.spread.planes(), sure) * _agreeing(planes, contrast)
+        return _supported(as_floats(sure))
 
 
 class DepthMap:
@@ -44,39 +72,40 @@ class DepthMap:
 
     def __init__(self) -> None:
         self._heights: dict[int, float] = {}
-        self._grids: tuple[Peaks, ...] = ()
+        self._grids: tuple[_Grid, ...] = ()
         self._size = 0, 0
 
     def add(self, evidence: FloatMap, *, index: int, height: float) -> None:
         """Take in the log evidence of one plane at `height`; plane order is that of `index`."""
-        self._heights[index] = height
-        self._size = evidence.shape[1], evidence.shape[0]
         size = (evidence.shape[1] + 1) // 2, (evidence.shape[0] + 1) // 2
         fine = as_floats(cv2.resize(evidence, size, interpolation=cv2.INTER_AREA))
-        grids = fine, as_floats(cv2.pyrDown(fine))
+        parts = fine, as_floats(cv2.pyrDown(fine))
+        self._heights[index] = height
         if not self._grids:
-            self._grids = tuple(Peaks.of_reference(index, grid) for grid in grids)
-        for peaks, grid in zip(self._grids, grids, strict=True):
-            if index != peaks.reference:
-                peaks.add(grid, index)
+            self._size = evidence.shape[1], evidence.shape[0]
+            self._grids = tuple(
+                _Grid(Peaks.of_reference(index, part), Spread.of_reference(index, part), noise)
+                for part, noise in zip(parts, _NOISE, strict=True)
+            )
+            return
+        for grid, part in zip(self._grids, parts, strict=True):
+            grid.add(part, index)
 
     @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
-        return sum(grid.nbytes for grid in self._grids)
+        return sum(grid.peaks.nbytes + grid.spread.nbytes for grid in self._grids)
 
     def heights(self) -> tuple[FloatMap, FloatMap]:
         """Height and confidence (0 to 1) at the evidence's size; unsure places are filled in."""
         if not self._grids:
             raise StackError("no plane was added: a height map needs at least 1")
-        indices = np.array(sorted(self._heights))
-        levels = np.array([self._heights[i] for i in indices])
-        step = max(float(np.mean(np.abs(np.diff(levels)))) if len(levels) > 1 else 1.0, 1e-9)
-        z, sure = [], []
-        for grid, noise in zip(self._grids, _NOISE, strict=True):
-            z.append(grid.heights(indices, levels) / np.float32(step))
-            sure.append(_supported(_sure(grid, noise, len(levels))))
-        planes, sureness = _joined(z, sure, self._grids[0].fall())
+        indices, levels = in_order(self._heights)
+        step = float(np.mean(np.abs(np.diff(levels)))) if len(levels) > 1 else 0.0
+        step = step or 1.0
+        z = [grid.peaks.heights(indices, levels / step) for grid in self._grids]
+        sure = [grid.sure(part, len(levels)) for grid, part in zip(self._grids, z, strict=True)]
+        planes, sureness = _joined(z, sure, self._grids[0].peaks.fall())
         planes = as_floats(cv2.bilateralFilter(planes, _SMOOTH_REACH, _SMOOTH_PLANES, _SMOOTH_PX))
         maps = planes * np.float32(step), _without_jumps(planes, sureness)
         height, confidence = (
@@ -97,6 +126,23 @@ def _joined(z: list[FloatMap], sure: list[FloatMap], fall: FloatMap) -> tuple[Fl
     return fill(joined, sureness), sureness
 
 
+def _narrow(spread: FloatMap, sure: FloatMap) -> FloatMap:
+    """0 to 1: low where evidence spreads over more planes than is usual in this stack."""
+    clear = spread[sure > _MARKED]
+    if not clear.size:
+        return np.ones_like(spread)
+    most = _WIDE * float(np.percentile(clear, _TYPICAL_PERCENTILE)) + _WIDE_PLANES
+    return as_floats(np.clip(3 - 2 * spread / np.float32(most), 0, 1))
+
+
+def _agreeing(planes: FloatMap, contrast: FloatMap) -> FloatMap:
+    """0 to 1: low where neighbours tell unlike heights, and none of them by strong evidence."""
+    apart = as_floats(cv2.absdiff(planes, cv2.medianBlur(planes, _MEDIAN_PX)))
+    rough = np.clip(cv2.blur(apart, (_AROUND, _AROUND)) / _ROUGH_PLANES - 1, 0, 1)
+    weak = np.clip(_STRONG_CONTRAST - contrast, 0, 1)
+    return as_floats(1 - rough * weak)
+
+
 def _supported(sure: FloatMap) -> FloatMap:
     """Less sure where hardly anything around is sure."""
     around = cv2.blur(sure, (_AROUND, _AROUND))
@@ -110,30 +156,5 @@ def _without_jumps(planes: FloatMap, sure: FloatMap) -> FloatMap:
     return as_floats(sure * np.clip(_JUMP_PLANES - jump, 0, 1))
 
 
-def _sure(peaks: Peaks, noise: float, planes: int) -> FloatMap:
-    """How surely the best plane is one of true focus, 0 to 1."""
-    contrast, spread = peaks.contrast(), peaks.spread()
-    by_noise = 2 * noise * sqrt(2 * log(max(planes, 2))) * 1.1
-    sure = np.clip((contrast / by_noise - 1) / (_SURE_CONTRAST - 1), 0, 1)
-    clear = spread[sure > _MARKED]
-    if not clear.size:
-        return as_floats(sure)
-    most = _WIDE * float(np.percentile(clear, _TYPICAL_PERCENTILE)) + _WIDE_PLANES
-    return as_floats(sure * np.clip((1.5 * most - spread) / (0.5 * most), 0, 1))
-
-
 def _up(values: FloatMap, like: FloatMap) -> FloatMap:
     return as_floats(cv2.pyrUp(values, dstsize=(like.shape[1], like.shape[0])))
-
-
-def fill(values: FloatMap, sure: FloatMap) -> FloatMap:
-    """Replace what is unsure by a smooth continuation of what is sure (push-pull)."""
-    if min(values.shape) <= _LEAST_SIDE:
-        total = float(np.sum(sure))
-        mean = float(np.sum(values * sure)) / total if total > 0 else float(np.mean(values))
-        return np.asarray(sure * values + (1 - sure) * mean, np.float32)
-    weight = cv2.pyrDown(sure)
-    coarse = cv2.pyrDown(values * sure) / np.maximum(weight, 1e-6)
-    filled = fill(coarse.astype(np.float32), np.minimum(weight * 2, 1).astype(np.float32))
-    up = cv2.pyrUp(filled, dstsize=(values.shape[1], values.shape[0]))
-    return np.asarray(sure * values + (1 - sure) * up, np.float32)

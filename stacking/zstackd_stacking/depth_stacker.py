@@ -14,11 +14,11 @@ import numpy as np
 
 from zstackd_config.errors import StackError
 from zstackd_stacking.composition import Composition
-from zstackd_stacking.depth import DepthMap
 from zstackd_stacking.focus_maps import BestSoFar, FocusMaps
 from zstackd_stacking.intake import LEAST_SIDE_PX, Intake, Placed
 from zstackd_stacking.priority import FirstHill
 from zstackd_stacking.report import height_of
+from zstackd_stacking.sharpest import SharpestPlanes
 from zstackd_stacking.smoothing import smoothed
 from zstackd_stacking.types import (
     FloatMap,
@@ -37,7 +37,7 @@ class DepthStacker:
         self._options = options
         self._intake = Intake(options)
         self._focus = FocusMaps()
-        self._depth = DepthMap()
+        self._depth = SharpestPlanes()
         self._best = BestSoFar()
         self._visit: Callable[[Placed], None] | None = None
         self._composition: Composition | None = None
@@ -115,7 +115,7 @@ class DepthStacker:
         places = as_floats(np.interp(heights, levels, np.arange(len(levels))))
         places = smoothed(places, sure, self._best.picture)
         self._maps = as_floats(np.interp(places, np.arange(len(levels)), levels)), sure
-        self._depth, self._best = DepthMap(), BestSoFar()
+        self._depth, self._best = SharpestPlanes(), BestSoFar()
         reference = [frame.index for frame in planes].index(self._intake.reference_index)
         return Composition(places, reference)
 

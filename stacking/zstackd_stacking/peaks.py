@@ -8,7 +8,8 @@ over the planes tells a true focus, which is narrow, from noise, from two candid
 veil of a defocused object, whose focus measure rises and falls slowly.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -28,8 +29,7 @@ _LEAST_STEEPNESS: Final = 1e-6
 class Peaks:
     """Best plane so far, and the evidence at it, at its two neighbours, and at its least.
 
-    `above` and `below` are the last planes on either side of the reference. `sums` are those of
-    the evidence's power, and of its first and second moment along the planes.
+    `above` and `below` are the last planes on either side of the reference.
     """
 
     reference: int
@@ -40,12 +40,11 @@ class Peaks:
     left: FloatMap
     right: FloatMap
     least: FloatMap
-    sums: list[FloatMap] = field(default_factory=list)
 
     @classmethod
     def of_reference(cls, index: int, evidence: FloatMap) -> "Peaks":
         """The state after the first plane, by its log evidence."""
-        state = cls(
+        return cls(
             reference=index,
             above=(index, evidence),
             below=(index, evidence),
@@ -54,10 +53,7 @@ class Peaks:
             left=np.full(evidence.shape, _UNSET),
             right=np.full(evidence.shape, _UNSET),
             least=evidence.copy(),
-            sums=[np.zeros_like(evidence) for _ in range(3)],
         )
-        state._sum_up(evidence, index)
-        return state
 
     def add(self, evidence: FloatMap, index: int) -> None:
         """Take in the log evidence of one more plane; planes come in outward order."""
@@ -71,32 +67,20 @@ class Peaks:
         np.copyto(behind, previous[1], where=better)
         np.copyto(ahead, _UNSET, where=better)
         np.minimum(self.least, evidence, out=self.least)
-        self._sum_up(evidence, index)
         if below:
             self.below = (index, evidence)
         else:
             self.above = (index, evidence)
 
-    def _sum_up(self, evidence: FloatMap, index: int) -> None:
-        weight = cv2.exp(np.minimum(evidence, _MOST) * _POWER)
-        for order, total in enumerate(self.sums):
-            cv2.scaleAdd(weight, float(index - self.reference) ** order, total, total)
-
     @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
         maps = self.above[1], self.below[1], self.index, self.best, self.left, self.right
-        return sum(part.nbytes for part in (*maps, self.least, *self.sums))
+        return sum(part.nbytes for part in (*maps, self.least))
 
     def contrast(self) -> FloatMap:
         """By how much the best plane stands out of the least one."""
         return as_floats(self.best - np.minimum(self.least, self.best))
-
-    def spread(self) -> FloatMap:
-        """Standard deviation of the evidence's power along the planes, in planes."""
-        total, first, second = self.sums
-        mean = first / total
-        return as_floats(np.sqrt(np.maximum(second / total - mean * mean, 0)))
 
     def fall(self) -> FloatMap:
         """How steeply the log evidence falls from the best plane, per plane; 0 where not known."""
@@ -118,6 +102,45 @@ class Peaks:
         left, right = (np.where(known, side - self.best, -1) for side in (self.left, self.right))
         top = _top(np.where(known, before, -1), left, np.where(known, after, 1), right)
         return as_floats(np.where(known, z + top, z))
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far evidence spreads along the planes: sums of its power and that power's moments."""
+
+    reference: int
+    sums: tuple[FloatMap, FloatMap, FloatMap]
+
+    @classmethod
+    def of_reference(cls, index: int, evidence: FloatMap) -> "Spread":
+        """The state after the first plane, by its log evidence."""
+        total, first, second = (np.zeros_like(evidence) for _ in range(3))
+        state = cls(index, (total, first, second))
+        state.add(evidence, index)
+        return state
+
+    def add(self, evidence: FloatMap, index: int) -> None:
+        """Take in the log evidence of one more plane."""
+        power = as_floats(cv2.exp(np.minimum(evidence, _MOST) * _POWER))
+        for order, total in enumerate(self.sums):
+            cv2.scaleAdd(power, float(index - self.reference) ** order, total, total)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes."""
+        return sum(part.nbytes for part in self.sums)
+
+    def planes(self) -> FloatMap:
+        """Standard deviation along the planes, in planes."""
+        total, first, second = self.sums
+        mean = first / total
+        return as_floats(np.sqrt(np.maximum(second / total - mean * mean, 0)))
+
+
+def in_order(heights: Mapping[int, float]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Indices of planes in ascending order, and their heights."""
+    indices = sorted(heights)
+    return np.array(indices, np.int64), np.array([heights[index] for index in indices], np.float64)
 
 
 def _top(

@@ -110,6 +110,18 @@ def test_two_candidates_are_unsure() -> None:
     assert sure[:, 10:90].mean() > 0.9
 
 
+def test_noise_of_any_strength_makes_no_pebbles() -> None:
+    """Compression leaves evidence of a bare place that fluctuates more than a sensor's noise."""
+    planes = evidence(slope(1, 5), 7)
+    rng = np.random.default_rng(4)
+    for plane in planes:
+        coarse = rng.standard_normal((30, 20)).repeat(4, axis=0).repeat(4, axis=1)
+        plane[:, 80:] = 0.3 + 0.55 * coarse
+    z, sure = mapped(planes)
+    assert (sure[:, 90:150] > 0.5).mean() < 0.05
+    assert np.abs(np.diff(z[:, 90:150], axis=0)).mean() < 0.03
+
+
 @pytest.mark.parametrize("planes", [3, 8, 30])
 def test_noise_alone_is_unsure_everywhere(planes: int) -> None:
     rng = np.random.default_rng(planes)
