@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from zstackd.calibration.settle import measure_settling
 from zstackd_config.errors import HardwareError, StackError
 from zstackd_config.rig import Optics, Rig
 from zstackd_config.run import LockedAutoExposure, ManualExposure
+from zstackd_drivers.camera import Camera, Frame
 from zstackd_drivers.factory import Devices, open_devices, reference_axis
 
 DEPTH_UM = 12.0
@@ -80,6 +82,42 @@ def test_settling_is_recovered_within_a_tenth(tmp_path: Path) -> None:
         )
     assert measured.decay_ms == pytest.approx(60, rel=0.1)
     assert measured.settle_ms == pytest.approx(measured.decay_ms * 2.9, rel=0.25)
+
+
+@dataclass
+class SlowCamera:
+    """A camera that has the next frame only after a pause of rig time."""
+
+    camera: Camera
+    pause_ms: float
+    next_ns: int = 0
+
+    def capture(self, *, after_ns: int) -> Frame:
+        frame = self.camera.capture(after_ns=max(after_ns, self.next_ns))
+        self.next_ns = frame.sensor_timestamp_ns + round(self.pause_ms * 1e6)
+        return frame
+
+
+def slowed(devices: Devices, pause_ms: float) -> Devices:
+    return replace(devices, camera=cast("Camera", SlowCamera(devices.camera, pause_ms)))
+
+
+@pytest.mark.slow
+def test_a_slow_camera_tells_the_decay_from_frames_at_staggered_times(tmp_path: Path) -> None:
+    settings = rig(tmp_path, vibration_um=10, vibration_decay_ms=60, time_scale=4)
+    with opened(settings) as devices:
+        sweep = Sweep(devices, settle_ms=300)
+        focus = autofocus(sweep, range_um=(-30, 240), depth_um=DEPTH_UM).z_um
+        measured = measure_settling(
+            slowed(devices, 300), near_um=focus, far_um=focus - 25, moves=40, watch_ms=400
+        )
+    assert measured.decay_ms == pytest.approx(60, rel=0.5)
+
+
+def test_too_few_frames_within_the_shake_are_refused(tmp_path: Path) -> None:
+    settings = rig(tmp_path, vibration_um=10, vibration_decay_ms=60, time_scale=4)
+    with opened(settings) as devices, pytest.raises(StackError, match="frames were taken while"):
+        measure_settling(slowed(devices, 400), near_um=100, far_um=75, moves=6, watch_ms=800)
 
 
 def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:

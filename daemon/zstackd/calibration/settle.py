@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 
 from zstackd.calibration.spread import robust_sigma
 from zstackd.settling import STILL_PX
+from zstackd_config.errors import StackError
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.planes import luma
 from zstackd_stacking.types import FloatMap
 
 QUIET_FRAMES: Final = 5
+LEAST_CAUGHT: Final = 12
+"""Frames within the shake from which its decay can be told."""
+_LONGEST: Final = 2.5
+"""Decays after which a shake of some pixels has come to rest."""
 _LN_3: Final = math.log(3)
 _NS_PER_MS: Final = 1e6
 _LEAST_STILL_PX: Final = 0.02
@@ -46,21 +51,49 @@ def measure_settling(
 
     `near_um` is where the specimen is in focus. The last frames of each watch are the resting
     place; the shift of the others against their mean is measured by phase correlation.
+
+    A slow camera takes a frame or two while it shakes, so each watch begins a little later than
+    the one before: those of the first half soon and less soon, those of the second half spread
+    over the shake that the first half saw.
+
+    Raises:
+        StackError: too few frames were taken while the image shook.
     """
     since: list[float] = []
     moved: list[tuple[float, float]] = []
-    for _ in range(moves):
+    half = moves // 2
+    delays_ms = [watch_ms * (turn / half) ** 2 for turn in range(half)]
+    for turn in range(2 * half):
+        if turn == half:
+            seen_ms = min(watch_ms, _LONGEST * _fitted(np.array(since), np.array(moved)).decay_ms)
+            delays_ms += [seen_ms * turn / half for turn in range(half)]
         devices.axis.move_to(far_um)
         devices.axis.move_to(near_um)
-        times_ms, frames = _watched(devices, watch_ms)
+        times_ms, frames = _watched(devices, delays_ms[turn], watch_ms)
         since += times_ms
         moved += _shifts_px(frames)
-    return _fitted(np.array(since), np.array(moved))
+    found = _fitted(np.array(since), np.array(moved))
+    _require_shaking_frames(found)
+    return found
 
 
-def _watched(devices: Devices, watch_ms: float) -> tuple[list[float], list[FloatMap]]:
-    """Return every frame from now on, until `watch_ms` and five quiet frames are over."""
-    start_ns = after_ns = devices.clock.monotonic_ns()
+def _require_shaking_frames(found: Settling) -> None:
+    """Raise StackError where the decay is a guess: no frames to tell it by."""
+    caught = sum(since_ms < _LONGEST * found.decay_ms for since_ms in found.since_ms)
+    if found.settle_ms > 0 and caught < LEAST_CAUGHT:
+        raise StackError(
+            f"calibrate settle: only {caught} frames were taken while the image shook, "
+            f"{LEAST_CAUGHT} are needed: the camera is too slow for a shake that is over so soon; "
+            "shorten its exposure, or set focus.settle_ms: auto"
+        )
+
+
+def _watched(
+    devices: Devices, delay_ms: float, watch_ms: float
+) -> tuple[list[float], list[FloatMap]]:
+    """Return every frame from `delay_ms` on, until `watch_ms` and five quiet frames are over."""
+    start_ns = devices.clock.monotonic_ns()
+    after_ns = start_ns + round(delay_ms * _NS_PER_MS)
     times_ms: list[float] = []
     frames: list[FloatMap] = []
     late = 0

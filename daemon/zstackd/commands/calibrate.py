@@ -73,7 +73,7 @@ def settle(
     low_um: Low,
     high_um: High,
     at_um: Standing = None,
-    moves: Annotated[int, typer.Option(min=3, max=100, help="How many moves to watch.")] = 12,
+    moves: Annotated[int, typer.Option(min=6, max=100, help="How many moves to watch.")] = 24,
     watch_ms: Annotated[
         float, typer.Option(min=50, max=60_000, help="How long to watch after each move, in ms.")
     ] = 1000.0,
