@@ -37,6 +37,9 @@ _SUPPORT: Final = 0.25
 _MEDIAN_PX: Final = 5
 _ROUGH_PLANES: Final = 0.3
 _STRONG_CONTRAST: Final = 3.5
+_WIDE_PX: Final = 3.0
+_SCATTERS: Final = 2.5
+_LEAST_SCATTER: Final = 1e-3
 _SMOOTH_REACH: Final = 7
 _SMOOTH_PLANES: Final = 0.3
 _SMOOTH_PX: Final = 2.0
@@ -106,7 +109,7 @@ class DepthMap:
         z = [grid.peaks.heights(indices, levels / step) for grid in self._grids]
         sure = [grid.sure(part, len(levels)) for grid, part in zip(self._grids, z, strict=True)]
         planes, sureness = _joined(z, sure, self._grids[0].peaks.fall())
-        planes = as_floats(cv2.bilateralFilter(planes, _SMOOTH_REACH, _SMOOTH_PLANES, _SMOOTH_PX))
+        planes = _evened(planes, _weak(self._grids[0].peaks.contrast()))
         maps = planes * np.float32(step), _without_jumps(planes, sureness)
         height, confidence = (
             as_floats(cv2.resize(part, self._size, interpolation=cv2.INTER_LINEAR)) for part in maps
@@ -137,10 +140,29 @@ def _narrow(spread: FloatMap, sure: FloatMap) -> FloatMap:
 
 def _agreeing(planes: FloatMap, contrast: FloatMap) -> FloatMap:
     """0 to 1: low where neighbours tell unlike heights, and none of them by strong evidence."""
+    rough = np.clip(_scatter(planes) / _ROUGH_PLANES - 1, 0, 1)
+    return as_floats(1 - rough * _weak(contrast))
+
+
+def _weak(contrast: FloatMap) -> FloatMap:
+    """1 where evidence is so weak that only neighbours together tell a height, else 0."""
+    return as_floats(np.clip(_STRONG_CONTRAST - contrast, 0, 1))
+
+
+def _scatter(planes: FloatMap) -> FloatMap:
+    """Mean distance from the median around, which a clean edge does not raise."""
     apart = as_floats(cv2.absdiff(planes, cv2.medianBlur(planes, _MEDIAN_PX)))
-    rough = np.clip(cv2.blur(apart, (_AROUND, _AROUND)) / _ROUGH_PLANES - 1, 0, 1)
-    weak = np.clip(_STRONG_CONTRAST - contrast, 0, 1)
-    return as_floats(1 - rough * weak)
+    return as_floats(cv2.blur(apart, (_AROUND, _AROUND)))
+
+
+def _evened(planes: FloatMap, weak: FloatMap) -> FloatMap:
+    """Smooth as far as heights scatter anyway, without outliers where weak; edges stay."""
+    planes = planes + weak * (as_floats(cv2.medianBlur(planes, _MEDIAN_PX)) - planes)
+    wide = as_floats(cv2.GaussianBlur(planes, (0, 0), _WIDE_PX))
+    apart = planes - wide
+    beyond = np.clip(np.abs(apart) / (_SCATTERS * _scatter(planes) + _LEAST_SCATTER) - 1, 0, 1)
+    even = as_floats(wide + beyond * apart)
+    return as_floats(cv2.bilateralFilter(even, _SMOOTH_REACH, _SMOOTH_PLANES, _SMOOTH_PX))
 
 
 def _supported(sure: FloatMap) -> FloatMap:

@@ -20,6 +20,9 @@ _LIGHT: Final = (-0.5, -0.5, LEVEL)
 
 _STEEP_SHARE: Final = 85
 _STEEP: Final = 1.0
+_RANGE_SHARE: Final = (2, 98)
+_STEEP_RISES: Final = 8
+_SOBEL_GAIN: Final = 8
 _SMOOTHING_PX: Final = 1.2
 
 
@@ -27,13 +30,17 @@ def shading(heights: FloatMap) -> FloatMap:
     """Brightness (H, W) float32, 0 to 1, of the surface that `heights` (H, W) float32 describe.
 
     The surface is exaggerated so that its steep places (the 85th percentile of its slopes) stand
-    at 45 degrees: the picture is for the eye, whatever the unit of the heights. Level ground has
-    `LEVEL`. Single noisy pixels are smoothed away.
+    at 45 degrees: the picture is for the eye, whatever the unit of the heights. Where hardly
+    anything is steep, a rise by the whole range of heights within an eighth of the picture does:
+    terraces and a tilted board have their noise not blown up. Level ground has `LEVEL`. Single
+    noisy pixels are smoothed away.
     """
     smooth = cv2.GaussianBlur(heights, (0, 0), _SMOOTHING_PX)
     across = as_floats(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3))
     down = as_floats(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3))
-    steep = float(np.percentile(np.hypot(across, down), _STEEP_SHARE))
+    usual = float(np.percentile(np.hypot(across, down), _STEEP_SHARE))
+    rise = float(np.ptp(np.percentile(smooth, _RANGE_SHARE))) * _SOBEL_GAIN
+    steep = max(usual, rise * _STEEP_RISES / max(heights.shape))
     factor = np.float32(_STEEP / steep if steep > 0 else 0.0)
     across, down = across * factor, down * factor
     right, below, up = _LIGHT

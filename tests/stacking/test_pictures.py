@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -163,6 +164,15 @@ def test_shading_does_not_depend_on_the_unit_of_heights(factor: float, offset: f
     usual = shading(hill())
     other = shading(as_floats(hill() * np.float32(factor) + np.float32(offset * factor)))
     assert np.abs(usual - other).max() < 0.02
+
+
+def test_noise_on_terraces_is_not_blown_up() -> None:
+    terraces = np.repeat(np.array([0, 20, 5, 12], np.float32), 100)[np.newaxis].repeat(300, axis=0)
+    noise = np.random.default_rng(1).standard_normal(terraces.shape).astype(np.float32)
+    light = shading(as_floats(terraces + 0.05 * cv2.GaussianBlur(noise, (0, 0), 4.0) * 7))
+    inside = light[20:-20, 120:180]
+    assert np.abs(inside - LEVEL).mean() < 0.03
+    assert np.ptp(light[150]) > 0.5
 
 
 def test_level_ground_has_no_shadows() -> None:
