@@ -25,7 +25,8 @@ _WALK_SPREADS: Final = 15.0
 class Rest:
     """What was measured of frames that may all lie where the reference lies.
 
-    `walked` is the sum of the steps between neighbours, `variance` that of its formal error.
+    `walked` is where the last frame seemed to lie, by the reference where that could be seen, else
+    by the steps between neighbours; `variance` is that of its formal error.
     """
 
     walked: Motion
@@ -37,15 +38,22 @@ class Rest:
         motion = motion_between(identity(), step.matrix, shape)
         if not _nothing(motion, step.spread, STEP_PX, _SPREADS):
             return None
-        return Rest(self.walked + motion, self.variance + step.spread**2, step.residual_px)
+        walked, variance = self.walked + motion, self.variance + step.spread**2
+        if not _nothing(walked, np.sqrt(variance), FROM_REFERENCE_PX, _WALK_SPREADS):
+            return None
+        return Rest(walked, variance, step.residual_px)
 
-    def confirmed(self, seen: Registration | None, shape: tuple[int, int]) -> "Rest | None":
-        """With the frame seen from the reference, if it can be; None where it has moved."""
-        motion, spread, spreads = self.walked, np.sqrt(self.variance), _WALK_SPREADS
-        if seen is not None:
-            motion = motion_between(identity(), seen.matrix, shape)
-            spread, spreads = seen.spread, _SPREADS
-        return self if _nothing(motion, spread, FROM_REFERENCE_PX, spreads) else None
+    def seen(self, seen: Registration, shape: tuple[int, int]) -> "Rest | None":
+        """With one more frame beside the reference, None where it has moved."""
+        motion = motion_between(identity(), seen.matrix, shape)
+        if not _nothing(motion, seen.spread, FROM_REFERENCE_PX, _SPREADS):
+            return None
+        return Rest(motion, seen.spread**2, seen.residual_px)
+
+
+def sharp_enough(seen: Registration) -> bool:
+    """Whether the sight of a frame is so good that no other sight of it is needed."""
+    return bool(_SPREADS * seen.spread.max() <= FROM_REFERENCE_PX)
 
 
 def _nothing(motion: Motion, spread: Motion, least_px: float, spreads: float) -> bool:

@@ -21,7 +21,7 @@ from zstackd_stacking.geometry import (
     identity,
     motion_between,
 )
-from zstackd_stacking.rest import FROM_REFERENCE_PX, Rest
+from zstackd_stacking.rest import FROM_REFERENCE_PX, Rest, sharp_enough
 from zstackd_stacking.types import Image
 
 _BLANK_SHARE: Final = 0.25
@@ -151,14 +151,20 @@ def _followed(
 
 
 def _at_rest(side: _Side, anchor: align.Reduced, reduced: align.Reduced) -> Rest | None:
-    """What is known of the side's rest with one more frame, None where that one does not rest."""
-    step = align.glance(side.reduced, reduced) if side.rest else None
-    if side.rest is None or step is None:
+    """What is known of the side's rest with one more frame, None where that one does not rest.
+
+    The neighbour is only asked where the reference does not tell enough.
+    """
+    if side.rest is None:
         return None
-    rest = side.rest.after(step, reduced.shape)
-    if rest is None or anchor is side.reduced:
+    seen = align.glance(anchor, reduced)
+    if seen is not None and sharp_enough(seen):
+        return side.rest.seen(seen, reduced.shape)
+    step = align.glance(side.reduced, reduced)
+    rest = side.rest.after(step, reduced.shape) if step is not None else None
+    if rest is None or seen is None:
         return rest
-    return rest.confirmed(align.glance(anchor, reduced), reduced.shape)
+    return rest.seen(seen, reduced.shape)
 
 
 def _by_neighbour(
