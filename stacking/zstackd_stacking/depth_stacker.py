@@ -67,7 +67,8 @@ class DepthStacker:
         planes = sorted(frames, key=height_of)
         place_of = {frame.index: place for place, frame in enumerate(planes)}
         if self._options.method != "depthmap":
-            hill, self._best = FirstHill(self._best.focus), BestSoFar()
+            hill = FirstHill(self._best.focus, self._focus.floor)
+            self._best = BestSoFar()
             self._visit = lambda placed: self._choose(hill, placed, place_of[placed.index])
             yield order
         composition = self._composed_of(planes)

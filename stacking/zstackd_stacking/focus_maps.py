@@ -1,13 +1,20 @@
 """Log focus evidence of placed frames on the reference's grid, and the picture of what is best."""
 
+from typing import Final
+
 import cv2
 import numpy as np
 
-from zstackd_stacking.focus import evidence, measured
+from zstackd_stacking.focus import NOISE_MARGIN, evidence, measured
 from zstackd_stacking.geometry import rescale
 from zstackd_stacking.intake import Placed
 from zstackd_stacking.noise import NoiseLevel
 from zstackd_stacking.types import FloatMap, as_floats
+
+_REDUCED: Final = 4
+_REACH_PX: Final = 1.5
+"""Standard deviation of the surroundings' pooling, on the grid reduced by that."""
+_SHARE_OF_SURROUNDINGS: Final = 0.1
 
 
 class FocusMaps:
@@ -16,6 +23,11 @@ class FocusMaps:
     def __init__(self) -> None:
         self._noise = NoiseLevel()
         self._least: FloatMap = np.zeros(0, np.float32)
+
+    @property
+    def floor(self) -> float:
+        """Logarithm of the least evidence that a place can have."""
+        return float(np.log(NOISE_MARGIN * self._noise.energy()))
 
     def of(self, placed: Placed) -> tuple[FloatMap, float]:
         """Logarithm of the evidence at half size, and its mean before that.
@@ -26,9 +38,11 @@ class FocusMaps:
         detail = measured(placed.luminance)
         self._noise.observe(detail.samples, detail.unit)
         own = evidence(detail, self._noise.energy())
-        found = own.log_focus
+        found = _with_surroundings(own.log_focus)
         if placed.matrix is not None:
-            found = own.moved(placed.matrix).log_focus
+            size = found.shape[1], found.shape[0]
+            matrix = rescale(placed.matrix, 0.5)
+            found = as_floats(cv2.warpAffine(found, matrix, size, flags=cv2.INTER_LINEAR))
         if not self._least.size:
             self._least = found.copy()
         if placed.coverage is not None:
@@ -53,6 +67,20 @@ class BestSoFar:
         better = focus > self.focus
         np.copyto(self.focus, focus, where=better)
         np.copyto(self.picture, picture, where=better)
+
+
+def _with_surroundings(log_focus: FloatMap) -> FloatMap:
+    """Evidence that speaks for its surroundings, too, where these show next to nothing.
+
+    Bare places beside an edge would otherwise be taken for in focus where its blur reaches them.
+    """
+    focus = as_floats(cv2.exp(log_focus))
+    height, width = focus.shape
+    small = max(width // _REDUCED, 1), max(height // _REDUCED, 1)
+    pooled = cv2.resize(focus, small, interpolation=cv2.INTER_AREA)
+    pooled = cv2.GaussianBlur(pooled, (0, 0), _REACH_PX)
+    around = cv2.resize(pooled, (width, height), interpolation=cv2.INTER_LINEAR)
+    return as_floats(cv2.log(cv2.scaleAdd(around, _SHARE_OF_SURROUNDINGS, focus)))
 
 
 def _half_luminance(placed: Placed) -> FloatMap:

@@ -18,11 +18,19 @@ VALLEY_LOG_RATIO: Final = 0.9
 """Between two surfaces the energy falls to 40 % of the first one's or less."""
 
 
-class FirstHill:
-    """Sees the log evidence of planes from the preferred side on; `strongest` is its maximum."""
+NOISE_LOG_RATIO: Final = 2.5
+"""A hill counts where it stands higher above the floor of the evidence than noise alone does."""
 
-    def __init__(self, strongest: FloatMap) -> None:
-        self._bound = as_floats(strongest - np.float32(SIGNIFICANT_LOG_RATIO))
+
+class FirstHill:
+    """Sees the log evidence of planes from the preferred side on; `strongest` is its maximum.
+
+    `floor` is the evidence that noise alone is held to.
+    """
+
+    def __init__(self, strongest: FloatMap, floor: float) -> None:
+        least = np.float32(floor + NOISE_LOG_RATIO)
+        self._bound = np.maximum(strongest - np.float32(SIGNIFICANT_LOG_RATIO), least)
         self._top = np.full(strongest.shape, -np.inf, np.float32)
         self._left = np.zeros(strongest.shape, bool)
 

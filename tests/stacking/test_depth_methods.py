@@ -127,7 +127,7 @@ def test_a_faint_hill_is_no_surface() -> None:
 
 def test_what_follows_the_first_high_hill_stays_below_its_top() -> None:
     curve = [0, 1.5, 0, 0.5, 3.0, 4.0, 3.0, 3.05, 1.0, 5.0, 2.0]  # a low hill, two high ones
-    hill = FirstHill(np.full((1, 1), max(curve), np.float32))
+    hill = FirstHill(np.full((1, 1), max(curve), np.float32), floor=0.0)
     seen = [float(hill.pressed(np.full((1, 1), value, np.float32))[0, 0]) for value in curve]
     assert int(np.argmax(seen)) == 5
     assert seen[:9] == pytest.approx(curve[:9])
