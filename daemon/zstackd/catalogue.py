@@ -34,7 +34,10 @@ class Catalogue:
         """Take in an entry that was just written, and tell it as an event."""
         with self._lock:
             before = self._runs.get(run_id, RunSummary(run_id))
-            after = self._runs[run_id] = before.after(entry)
+            after = before.after(entry)
+            # One entry says nothing of a run that was forgotten.
+            if run_id in self._runs or entry["event"] == "accepted":
+                self._runs[run_id] = after
             if entry["event"] == "frame":
                 self._latest_frame = run_id, str(entry["file"])
         facts = {key: value for key, value in entry.items() if key not in {"at", "event", "kind"}}

@@ -40,15 +40,18 @@ class Checkpoint:
         )
 
     def _wait_at_gates(self, index: int) -> None:
-        reason = self._shut()
-        if reason is None:
+        shut = self._shut()
+        if shut is None:
             return
-        self.journal.append("paused", reason=reason, plane=index)
+        reason, of = shut
+        self.journal.append("paused", reason=reason, of=of, plane=index)
         while self._shut() is not None:
             for gate in self.gates:
                 gate.wait(self.halt, self.pulse.beat)
         self.halt.check_between()
         self.journal.append("resumed", plane=index)
 
-    def _shut(self) -> str | None:
-        return next((gate.reason for gate in self.gates if gate.reason is not None), None)
+    def _shut(self) -> tuple[str, str] | None:
+        """Return why the first gate is shut, and what it holds up; None where all are open."""
+        reasons = ((gate.reason, gate.of) for gate in self.gates)
+        return next(((reason, of) for reason, of in reasons if reason is not None), None)

@@ -1,13 +1,17 @@
 """Writing that survives a power cut: flush the file, flush its folder, then rename."""
 
+import errno
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zstackd_config.errors import StorageError
 
 _BLOCK_BYTES = 1 << 20
+_NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP})
+"""Answers of file systems, most of them on a network, that flush files alone."""
 
 
 def flush_file(path: Path) -> None:
@@ -16,8 +20,15 @@ def flush_file(path: Path) -> None:
 
 
 def flush_folder(path: Path) -> None:
-    """Flush one folder's entries to the disk, so that renames in it survive."""
-    _flush(path, os.O_RDONLY | os.O_DIRECTORY)
+    """Flush one folder's entries to the disk, so that renames in it survive.
+
+    A file system that knows no such thing keeps its folders in order by itself.
+    """
+    try:
+        _flush(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FLUSH:
+            raise
 
 
 def _flush(path: Path, flags: int) -> None:
@@ -47,10 +58,22 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise storage_error(error, path) from error
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and its parents; raises StorageError where that cannot be."""
+def remove_file(path: Path) -> None:
+    """Remove a file so that a power cut does not bring it back; harmless where there is none."""
     try:
+        path.unlink(missing_ok=True)
+        flush_folder(path.parent)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, so that they survive; raises StorageError where not."""
+    try:
+        missing = [each for each in (path, *path.parents) if not each.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            flush_folder(made.parent)
     except OSError as error:
         raise storage_error(error, path) from error
 
@@ -76,6 +99,15 @@ def sha256_of(path: Path) -> str:
         while block := stream.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+@contextmanager
+def storage_at(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses inside into a StorageError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from zstackd.durable import storage_at
 from zstackd.frame_store import StoredFrame
 from zstackd.manifest import (
     CameraEntry,
@@ -41,6 +42,12 @@ class Finish:
         self, result: StackResult, frames: Sequence[StoredFrame], timings: Timings
     ) -> Published:
         """Write everything, announce it in the journal, and let it appear; raises StorageError."""
+        with storage_at(self.task.publisher.output):
+            return self._published(result, frames, timings)
+
+    def _published(
+        self, result: StackResult, frames: Sequence[StoredFrame], timings: Timings
+    ) -> Published:
         task = self.task
         pulse = task.pulses.of("publishing")
         pulse.beat()

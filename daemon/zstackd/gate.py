@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from zstackd.halt import Halt
 
@@ -10,9 +10,13 @@ _LOOK_S: Final = 1.0
 
 
 class Gate:
-    """Shut by an operator; whoever comes to it waits until it is opened or the run is stopped."""
+    """Shut by an operator; whoever comes to it waits until it is opened or the run is stopped.
 
-    def __init__(self) -> None:
+    `of` says what it holds up: one run, or the whole service.
+    """
+
+    def __init__(self, of: Literal["run", "service"] = "run") -> None:
+        self.of: Final = of
         self._changed = threading.Condition()
         self._reason: str | None = None
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from zstackd.backlog import Backlog
 from zstackd.catalogue import Catalogue
-from zstackd.durable import write_text
+from zstackd.durable import remove_file, write_text
 from zstackd.events import Events
 from zstackd.gate import Gate
 from zstackd.halt import Halt
 from zstackd.hardware import Hardware
+from zstackd.publish import Publisher
 from zstackd.pulse import Pulses
 from zstackd.spool import Spool
 from zstackd_config.rig import Rig
@@ -19,7 +20,10 @@ from zstackd_drivers.axis import Reference
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Everything that intake, runs, housekeeping and clients have in common."""
+    """Everything that intake, runs, housekeeping and clients have in common.
+
+    `mount` is the mount point that the output folder is below; None: any.
+    """
 
     spool: Spool
     output: Path
@@ -27,15 +31,20 @@ class House:
     events: Events
     catalogue: Catalogue
     stop: Halt
+    mount: Path | None = None
     pulses: Pulses = field(default_factory=Pulses)
     backlog: Backlog = field(default_factory=Backlog)
-    gate: Gate = field(default_factory=Gate)
+    gate: Gate = field(default_factory=lambda: Gate("service"))
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def rig(self) -> Rig:
         """The rig's settings in force."""
         return self.hardware.rig
+
+    def publisher(self, run_id: str) -> Publisher:
+        """Return what lets the result of a run appear."""
+        return Publisher(self.output, run_id, self.mount)
 
     def reserved_bytes(self) -> int:
         """Return what the run in work will still write, at most."""
@@ -50,7 +59,7 @@ class House:
 
     def open(self) -> None:
         """Let the service go on."""
-        self._paused.unlink(missing_ok=True)
+        remove_file(self._paused)
         self.gate.open()
         self.backlog.wake()
 

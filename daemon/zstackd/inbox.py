@@ -1,5 +1,6 @@
 """The inbox folder: run files that people and programs drop, taken once they are complete."""
 
+import hashlib
 import logging
 import os
 import stat
@@ -21,7 +22,11 @@ from zstackd_config.errors import InputError
 STABLE_S = 1.0
 """A file whose closing nobody saw counts as complete once it has not changed for so long."""
 
+LEFT_S = 10.0
+"""So long a file is left alone that could not be taken, for want of room as a rule."""
+
 SUFFIXES = frozenset({".yaml", ".yml"})
+_LONGEST_NAME = 255 - len("..error.txt.tmp")
 _log = logging.getLogger(__name__)
 
 
@@ -94,13 +99,14 @@ class Inbox(FileSystemEventHandler):
             (look.changed_ns, path)
             for path, look in self._looks.items()
             if (path.name in closed or time.monotonic() - look.since >= STABLE_S)
-            and not look.is_same(self._left.get(path))
+            and not self._is_left(path, look)
         ]
+        self._left = {path: left for path, left in self._left.items() if path in self._looks}
         return [path for _, path in sorted(found)]
 
     def is_waiting(self) -> bool:
         """Return whether a file was seen that may be complete soon."""
-        return any(not look.is_same(self._left.get(path)) for path, look in self._looks.items())
+        return any(not self._is_left(path, look) for path, look in self._looks.items())
 
     def _candidates(self) -> Iterator[tuple[Path, _Look]]:
         with os.scandir(self.folder) as entries:
@@ -110,18 +116,28 @@ class Inbox(FileSystemEventHandler):
                     with suppress(FileNotFoundError):  # taken back since the listing
                         yield path, _Look.at(entry.stat(follow_symlinks=False))
 
-    def leave(self, path: Path) -> None:
-        """Leave a file alone, since it cannot be moved, until it changes."""
-        look = self._looks.get(path)
+    def leave(self, path: Path) -> bool:
+        """Leave a file alone for a while, or until it changes, since it cannot be moved now.
+
+        Returns whether this is new.
+        """
+        look, before = self._looks.get(path), self._left.get(path)
         if look is not None:
-            self._left[path] = look
+            self._left[path] = replace(look, since=time.monotonic())
+        return look is None or not look.is_same(before)
+
+    def _is_left(self, path: Path, look: _Look) -> bool:
+        left = self._left.get(path)
+        return look.is_same(left) and left is not None and time.monotonic() - left.since < LEFT_S
 
     def refuse(self, path: Path, why: str) -> None:
         """Move a bad file aside as `<name>.rejected` and say why in `<name>.error.txt`."""
-        _log.warning("inbox: refused %s: %s", path.name, why.splitlines()[0])
+        why = as_text(why)
+        _log.warning("inbox: refused %s: %s", as_text(path.name), why.splitlines()[0])
+        name = _answerable(path.name)
         try:
-            write_text(path.with_name(f"{path.name}.error.txt"), f"{why}\n")
-            path.rename(path.with_name(f"{path.name}.rejected"))
+            write_text(path.with_name(f"{name}.error.txt"), f"{why}\n")
+            path.rename(path.with_name(f"{name}.rejected"))
         except OSError as error:
             raise storage_error(error, path) from error
 
@@ -130,6 +146,20 @@ def require_regular(path: Path) -> None:
     """Raise InputError for anything but a plain file; opening a pipe would wait for ever."""
     if not stat.S_ISREG(path.lstat().st_mode):
         raise InputError(f"{path.name}: is a link, folder or device; drop a plain file")
+
+
+def as_text(name: str) -> str:
+    """Return a name with what is no Unicode in it written out."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _answerable(name: str) -> str:
+    """Return a name, cut off where there would be no room for the endings of answers."""
+    data = os.fsencode(name)
+    if len(data) <= _LONGEST_NAME:
+        return name
+    mark = hashlib.sha256(data).hexdigest()[:8]
+    return f"{os.fsdecode(data[: _LONGEST_NAME - 9])}~{mark}"
 
 
 def _earlier(before: _Look | None, now: _Look) -> _Look:

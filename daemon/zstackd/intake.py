@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from zstackd.halt import Halt
-from zstackd.inbox import Inbox, require_regular
+from zstackd.inbox import Inbox, as_text, require_regular
 from zstackd.pulse import Pulse
 from zstackd.reception import Reception
 from zstackd_config.errors import StorageError, ZstackdError
@@ -44,10 +44,10 @@ class Intake:
             try:
                 self._take(inbox, path)
             except FileNotFoundError:
-                _log.info("inbox: %s was taken back", path.name)
+                _log.info("inbox: %s was taken back", as_text(path.name))
             except (StorageError, OSError) as error:
-                _log.error("inbox: %s stays where it is: %s", path.name, error)
-                inbox.leave(path)
+                if inbox.leave(path):
+                    _log.error("inbox: %s waits where it is: %s", as_text(path.name), error)
 
     def _take(self, inbox: Inbox, path: Path) -> None:
         try:

@@ -23,6 +23,7 @@ class Keeper:
 
     def run(self) -> None:
         """Do so until the service stops."""
+        self._sweeper.finish()
         next_sweep_s = 0.0
         while not self._house.stop.event.is_set():
             self._pulse.beat()

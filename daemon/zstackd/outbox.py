@@ -5,7 +5,6 @@ from typing import Final
 
 from zstackd.house import House
 from zstackd.outcome import manifest_in
-from zstackd.publish import Publisher
 from zstackd.run_state import RunSummary
 from zstackd.spool import RunFolder
 from zstackd_config.errors import StorageError
@@ -26,14 +25,14 @@ class Outbox:
         if place is None:
             return
         for run in self._house.catalogue.listed():
-            how = None if run.consumed or run.result is None else _how_consumed(run, place)
+            how = None if run.consumed or run.result is None else how_consumed(run, place)
             if how is not None:
                 self._note(run, how)
 
     def _place(self) -> str | None:
         """Return which output folder is there; None where none is."""
         try:
-            return Publisher(self._house.output, "").place()
+            return self._house.publisher("").place()
         except OSError:
             return None
 
@@ -49,7 +48,8 @@ class Outbox:
         _log.info("%s: its result was %s", run.run_id, how)
 
 
-def _how_consumed(run: RunSummary, place: str) -> str | None:
+def how_consumed(run: RunSummary, place: str) -> str | None:
+    """Return what a consumer did with a result; None where nothing, or nobody can know."""
     result = run.result
     if result is None or not run.ended:
         return None

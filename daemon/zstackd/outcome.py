@@ -1,14 +1,15 @@
 """Did the result appear before zstackd ended? Asked of a run that was caught while publishing."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from zstackd.durable import sha256_of
+from zstackd.durable import sha256_of, storage_at
 from zstackd.past import Past
 from zstackd.publish import Publisher
-from zstackd_config.errors import StorageError
 
 _log = logging.getLogger(__name__)
 
@@ -36,12 +37,13 @@ def result_already_out(past: Past, publisher: Publisher) -> Path | None:
     if announced is None:
         return None
     name = str(announced["name"])
+    publisher.require_place()  # the result may be in it
+    with storage_at(publisher.output):
+        return _out_as(name, announced, publisher)
+
+
+def _out_as(name: str, announced: Mapping[str, Any], publisher: Publisher) -> Path | None:
     target = publisher.output / name
-    if not publisher.output.is_dir():
-        raise StorageError(
-            f"{publisher.output}: the output folder is not there, and the result of "
-            f"{publisher.run_id} may be in it; mount or make it"
-        )
     if _is_result_of(target, publisher.run_id):
         publisher.flush()
         return target

@@ -59,6 +59,11 @@ class Past:
     series: str | None = None
     point: int | None = None
 
+    @property
+    def needs_frames(self) -> bool:
+        """Whether the frames are needed still: no result was announced that is made of them."""
+        return self.publishing is None
+
     def missing(self) -> list[int]:
         """Return the planes that no frame is known of; a replayed folder begins anew."""
         if self.planned is None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from zstackd.backlog import Job
-from zstackd.durable import probe_writable
+from zstackd.durable import probe_writable, storage_at
 from zstackd.frame_store import StoredFrame
 from zstackd.halt import Cancelled, Halt
 from zstackd.house import House
@@ -14,7 +14,6 @@ from zstackd.journal import Event, read_journal
 from zstackd.past import Past, damaged, past_of
 from zstackd.plan import plan_run
 from zstackd.progress import Stage
-from zstackd.publish import Publisher
 from zstackd.room import NoMemory, require_room
 from zstackd.run_state import RunState
 from zstackd.runner import Judge, run_from_frames, run_with_rig, usual_end
@@ -80,7 +79,7 @@ class Performer:
                 rig=house.rig,
                 folder=job.folder,
                 journal=journal,
-                publisher=Publisher(house.output, job.run_id),
+                publisher=house.publisher(job.run_id),
                 halt=job.halt,
                 past=past_of(read_journal(job.folder.journal)),
                 tell=tell,
@@ -96,13 +95,14 @@ class Performer:
             return
         if self._is_skipped(job, task):
             return
-        self._require_storage(job, task)
-        if task.past.captured:
+        with storage_at(task.folder.path):
+            self._require_storage(job, task)
+        bad = _damaged(task) if task.past.needs_frames else []
+        if task.past.captured and not bad:
             run_from_frames(task, judge=self._judge(job, task.past.attempts + 1))
             _log.info("%s: finished from its frames", job.run_id)
             return
         if task.past.frames:
-            bad = _damaged(task)
             why = self._why_not_resumed(job, bad)
             task = replace(task, past=_without(task.past, bad))
             if why is not None:
@@ -141,11 +141,20 @@ class Performer:
         _log.warning("%s: ended with part of its planes: %s", job.run_id, why)
 
     def _require_storage(self, job: Job, task: Task) -> None:
-        """Raise StorageError, before anything is begun, where there is no room for the rest."""
+        """Raise StorageError, before anything is begun, where there is no room for the rest.
+
+        An output folder that is away or closed does not keep a run from being captured.
+        """
         past, publisher = task.past, task.publisher
         if past.publishing is not None:
             return
-        probe_writable(publisher.output)
+        try:
+            publisher.require_place()
+            probe_writable(publisher.output)
+        except StorageError as error:
+            if past.captured:
+                raise
+            _log.warning("%s: captured all the same: %s", job.run_id, error)
         if past.planned is not None:
             plan, missing = past.planned.plan, past.missing()
         else:

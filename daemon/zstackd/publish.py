@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from zstackd.durable import flush_folder, make_folder, sha256_of, storage_error, write_text
+from zstackd.durable import flush_folder, sha256_of, storage_error, write_text
 from zstackd.manifest import Manifest, PublishedFile
+from zstackd.output_mount import NAME as MOUNT_NAME
 from zstackd_config.errors import StorageError
 from zstackd_config.run import Output
 from zstackd_stacking import StackResult
@@ -27,15 +28,30 @@ _MOST_NAMES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Makes the result of one run appear in the output folder, whole or not at all."""
+    """Makes the result of one run appear in the output folder, whole or not at all.
+
+    `mount` is the mount point that must be there, so that nothing is put into the empty folder
+    under it.
+    """
 
     output: Path
     run_id: str
+    mount: Path | None = None
 
     @property
     def hidden(self) -> Path:
         """Return the folder in which the result is put together."""
         return self.output / f".{self.run_id}.tmp"
+
+    def require_place(self) -> None:
+        """Raise StorageError where the output folder is not there now; it is never made anew."""
+        if self.mount is not None and not os.path.ismount(self.mount):
+            raise StorageError(
+                f"{self.output}: the output folder is not there: nothing is mounted at "
+                f"{self.mount}; mount it, or delete {MOUNT_NAME} in the state folder and restart"
+            )
+        if not os.path.isdir(self.output):  # noqa: PTH112 - False where a dead server answers, too
+            raise StorageError(f"{self.output}: the output folder is not there; mount or make it")
 
     def prepare(
         self,
@@ -49,9 +65,9 @@ class Publisher:
 
         `exposures_s` are the exposure times in seconds of the frames, by their index.
         """
-        make_folder(self.output)
+        self.require_place()
         self.discard()
-        make_folder(self.hidden)
+        self._make_hidden()
         image = self.hidden / f"stack.{settings.format}"
         if settings.format == "ome.tif":
             scale = Scale(pixel_size_um, z_step_of(result.report))
@@ -73,6 +89,12 @@ class Publisher:
             written += [(depth, "depth"), (picture, "depth_picture")]
         written += write_extras(self.hidden, result, settings.extras, pixel_size_um=pixel_size_um)
         return tuple(_published(path, role) for path, role in written)
+
+    def _make_hidden(self) -> None:
+        try:
+            self.hidden.mkdir()
+        except OSError as error:
+            raise storage_error(error, self.hidden) from error
 
     def free_name(self) -> str:
         """Return the result's folder name: the run's id, numbered where that is taken."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from zstackd.backlog import Job
 from zstackd.house import House
+from zstackd.inbox import as_text
 from zstackd.plan import Plan, plan_run
 from zstackd.schedule import is_series, schedule_of
 from zstackd.series import SeriesKeeper
@@ -43,8 +44,9 @@ class Reception:
 
     def take_file(self, path: Path) -> str:
         """Accept a file of the inbox, which is moved into the spool; raises as `take_text`."""
-        run, _ = self.judged(read_document(path), source=path.name)
-        return self._take(run, path, path.name)
+        source = as_text(path.name)
+        run, _ = self.judged(read_document(path), source=source)
+        return self._take(run, path, source)
 
     def _take(self, run: Run, request: Path | bytes, source: str) -> str:
         spool = self._house.spool

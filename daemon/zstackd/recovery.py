@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+from zstackd.arrival import finish_moves
 from zstackd.outcome import result_already_out
 from zstackd.past import Past, past_of
 from zstackd.publish import Publisher
@@ -22,21 +23,26 @@ def recover(spool: Spool, output: Path) -> list[OpenRun]:
     A run of `zstackd run` has nobody who would go on with it: it is closed as what it is, and its
     frames stay. What is left in the output folder of runs that have ended is removed.
     """
+    finish_moves(spool.inbox, (spool.runs, spool.series))
     _remove_never_accepted(spool)
     runs = spool.open_runs()
     for run in runs:
         if run.is_foreground:
             _close(spool, run)
     waiting = [run for run in runs if not run.is_foreground]
-    _remove_left_behind(spool, output, {run.folder.run_id for run in waiting})
+    try:
+        _remove_left_behind(spool, output, {run.folder.run_id for run in waiting})
+    except (OSError, StorageError) as error:
+        # Nobody waits for it; an output folder that is ill must not keep the service from serving.
+        _log.warning("leftovers of ended runs stay in the output folder: %s", error)
     return waiting
 
 
 def _remove_never_accepted(spool: Spool) -> None:
-    for folder in spool.runs.iterdir():
+    for folder in (*spool.runs.iterdir(), *spool.series.iterdir()):
         if folder.is_dir() and not RunFolder(folder).request.exists():
             _log.warning("%s: removed; its request never arrived", folder)
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_left_behind(spool: Spool, output: Path, waiting: set[str]) -> None:
@@ -65,8 +71,15 @@ def _close(spool: Spool, run: OpenRun) -> None:
         reason = f"zstackd ended without closing the run; {frames} frames are stored"
         journal.append("interrupted", reason=reason, frames=frames)
         _log.warning("%s: closed as interrupted: %s", run_id, reason)
-    if publisher is not None and publisher.output.is_dir():
+    if publisher is not None:
+        _discard(publisher)
+
+
+def _discard(publisher: Publisher) -> None:
+    try:
         publisher.discard()
+    except StorageError as error:
+        _log.warning("%s: %s", publisher.run_id, error)
 
 
 def _result_of(past: Past, publisher: Publisher) -> Path | None:

@@ -1,7 +1,8 @@
 """Old frames and old results make room; nothing that somebody still needs is touched."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final
 
 from zstackd.frame_store import drop_frames
 from zstackd.house import House
+from zstackd.older_runs import OlderRuns
 from zstackd.outbox import is_ours_alone
 from zstackd.publish import Publisher
 from zstackd.room import free_bytes
@@ -65,35 +67,48 @@ class Sweeper:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._older = OlderRuns(house)
         self._sizes: dict[Path, int] = {}
 
     def sweep(self) -> None:
-        """Delete what the rules say; a folder that cannot be read is left for the next time."""
+        """Delete what the rules say; what cannot be read or deleted is left for the next time."""
         house, rules = self._house, self._house.rig.service
+        if rules.frames == rules.results == Retention():
+            return
         runs = [run for run in house.catalogue.listed() if run.ended and run.ended_at]
-        try:
-            frames = [self._kept(run, self._frames(run)) for run in runs if run.frames_kept]
-            self._apply(frames, rules.frames, house.spool.runs, self._drop_frames)
-            results = [
-                self._kept(run, run.result) for run in runs if run.result and run.result.is_dir()
-            ]
-            self._apply(results, rules.results, house.output, self._delete_result)
-        except (OSError, StorageError) as error:
-            _log.warning("retention: %s", error)
+        runs += self._older.with_something_left()
+        frames = [(run, self._frames(run)) for run in runs if run.frames_kept]
+        self._apply(frames, rules.frames, house.spool.runs, self._drop_frames)
+        results = [(run, run.result) for run in runs if run.result and run.result.is_dir()]
+        self._apply(results, rules.results, house.output, self._delete_result)
+
+    def finish(self) -> None:
+        """Delete the frames that a crash left after the journal had said that they go."""
+        for run in self._house.catalogue.listed():
+            if run.ended and not run.frames_kept and self._frames(run).exists():
+                with _only_said(run):
+                    drop_frames(self._frames(run))
 
     def _apply(
         self,
-        kept: Sequence[Kept],
+        found: Sequence[tuple[RunSummary, Path]],
         rule: Retention,
         place: Path,
         delete: Callable[[Kept, str], None],
     ) -> None:
         if rule == Retention():
             return
-        for each, why in to_delete(kept, rule, datetime.now(UTC), lambda: free_bytes(place)):
-            delete(each, why)
-            self._sizes.pop(each.folder, None)
-            _log.info("%s: %s deleted: %s", each.run.run_id, each.folder.name, why)
+        kept = []
+        for run, folder in found:
+            with _only_said(run):
+                kept.append(self._kept(run, folder))
+        try:
+            for each, why in to_delete(kept, rule, datetime.now(UTC), lambda: free_bytes(place)):
+                with _only_said(each.run):
+                    delete(each, why)
+                self._sizes.pop(each.folder, None)
+        except OSError as error:
+            _log.warning("retention: %s: %s", place, error.strerror)
 
     def _kept(self, run: RunSummary, folder: Path) -> Kept:
         if folder not in self._sizes:
@@ -115,17 +130,28 @@ class Sweeper:
         with self._house.spool.journal(folder) as journal:
             journal.append("frames_dropped", reason=why)
         drop_frames(each.folder)
+        _log.info("%s: frames deleted: %s", each.run.run_id, why)
 
     def _delete_result(self, each: Kept, why: str) -> None:
         """Hide the result by one rename, so that nobody sees half of it, then delete it."""
         if not is_ours_alone(each.run):
             return
+        publisher = Publisher(each.folder.parent, each.run.run_id)
+        each.folder.rename(publisher.hidden)
         folder = RunFolder(self._house.spool.runs / each.run.run_id)
         with self._house.spool.journal(folder) as journal:
             journal.append("result_deleted", reason=why)
-        publisher = Publisher(each.folder.parent, each.run.run_id)
-        each.folder.rename(publisher.hidden)
         publisher.discard()
+        _log.info("%s: result deleted: %s", each.run.run_id, why)
+
+
+@contextmanager
+def _only_said(run: RunSummary) -> Iterator[None]:
+    """One folder that nobody can read or delete must not keep the others."""
+    try:
+        yield
+    except (OSError, StorageError) as error:
+        _log.warning("retention: %s: %s", run.run_id, error)
 
 
 def _size(folder: Path) -> int:

@@ -1,6 +1,7 @@
 """The service: does what was accepted, in order, and outlives what fails."""
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -80,7 +81,9 @@ class Service:
         """Take up what earlier starts left; a missing output folder is waited for by the runs."""
         house = self._house
         try:
-            make_folder(house.output)
+            if house.mount is None or os.path.ismount(house.mount):
+                make_folder(house.output)
+            house.publisher("").require_place()
         except StorageError as error:
             _log.error("%s", error)
         waiting = recover(house.spool, house.output)
@@ -113,7 +116,7 @@ class Service:
         ends_anyway = house.rig.service.when_not_resumable == "end"
 
         def able(job: Job) -> bool:
-            if not job.needs_rig:
+            if not (job.needs_rig or job.retake):
                 return True
             return is_open and (asks is None or (job.begun and ends_anyway))
 
@@ -143,6 +146,16 @@ def _job_from(run: OpenRun) -> Job:
         ready_at = 0.0 if not_before is None else datetime.fromisoformat(not_before).timestamp()
         job = Job(run.folder, priority=int(accepted.get("priority", 0)), ready_at=ready_at)
     job.begun, job.needs_rig = bool(past.frames), not past.captured
-    if run.history[-1]["event"] == "paused":
-        job.gate.shut(str(run.history[-1].get("reason", "paused")))
+    paused = _pause_of(run)
+    if paused is not None:
+        job.gate.shut(paused)
     return job
+
+
+def _pause_of(run: OpenRun) -> str | None:
+    """Return why a run was held when the last start ended; the service's own pause aside."""
+    marks = (e for e in reversed(run.history) if e["event"] in {"paused", "resumed", "started"})
+    last = next(marks, None)
+    if last is None or last["event"] != "paused" or last.get("of") == "service":
+        return None
+    return str(last.get("reason", "paused"))

@@ -1,11 +1,12 @@
 """The state folder: inbox, one folder for each accepted run, and the lock on it all."""
 
-import errno
 import fcntl
 import os
 import re
+import shutil
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from zstackd.durable import flush_folder, make_folder, storage_error
+from zstackd.arrival import REQUEST, bring
+from zstackd.durable import flush_folder, make_folder, storage_error, write_bytes
 from zstackd.journal import ENDS, Journal, read_ends, read_journal
 from zstackd_config.errors import StorageError
 
@@ -36,7 +38,7 @@ class RunFolder:
     @property
     def request(self) -> Path:
         """Return the path of the run file as the user wrote it."""
-        return self.path / "request.yaml"
+        return self.path / REQUEST
 
     @property
     def frames(self) -> Path:
@@ -125,20 +127,23 @@ class Spool:
         crash, and the request is still where it was.
         """
         folder = _new_folder(self.runs, name)
-        return self._filled(folder, partial(_bring, request, keep=keep), name=name, **facts)
+        return self._filled(folder, partial(bring, request, keep=keep), name=name, **facts)
 
     def accept_text(self, document: bytes, *, name: str, **facts: Any) -> RunFolder:
         """Make a document a run of its own; it is on the disk when this returns."""
         return self._filled(
-            _new_folder(self.runs, name), partial(_write_through, document), name=name, **facts
+            _new_folder(self.runs, name),
+            lambda path: write_bytes(path, document),
+            name=name,
+            **facts,
         )
 
     def accept_series(self, request: Path | bytes, *, name: str, **facts: Any) -> RunFolder:
         """Make a file, which is moved in, or a document a series; its runs are accepted later."""
         folder = _new_folder(self.series, name)
         if isinstance(request, bytes):
-            return self._filled(folder, partial(_write_through, request), name=name, **facts)
-        return self._filled(folder, partial(_bring, request, keep=False), name=name, **facts)
+            return self._filled(folder, lambda path: write_bytes(path, request), name=name, **facts)
+        return self._filled(folder, partial(bring, request, keep=False), name=name, **facts)
 
     def accept_again(self, origin: RunFolder, *, run_id: str, name: str, **facts: Any) -> RunFolder:
         """Make one run of a series; where it was made before, that one is returned."""
@@ -151,21 +156,24 @@ class Spool:
             RunFolder(folder).journal.unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(error, folder) from error
-        return self._filled(folder, partial(_write_through, document), name=name, **facts)
+        return self._filled(folder, lambda path: write_bytes(path, document), name=name, **facts)
 
     def _filled(
-        self, path: Path, bring: Callable[[Path], None], *, name: str, **facts: Any
+        self, path: Path, fill: Callable[[Path], None], *, name: str, **facts: Any
     ) -> RunFolder:
         """Give a new folder its journal and, last, the request that makes it accepted."""
         run = RunFolder(path)
         try:
             with Journal(run.journal) as journal:
                 entry = journal.append("accepted", run=run.run_id, name=name, **facts)
-            bring(run.request)
-            flush_folder(run.path)
+            # First the folder itself: a request must not move into one that a power cut takes.
             flush_folder(path.parent)
+            fill(run.request)
         except OSError as error:
             raise storage_error(error, run.path) from error
+        finally:
+            if not run.request.exists():
+                shutil.rmtree(path, ignore_errors=True)
         if path.parent == self.runs:
             self._hear(run.run_id, entry)
         return run
@@ -217,30 +225,6 @@ def _new_folder(parent: Path, name: str) -> Path:
     raise StorageError(f"{parent}: {_MOST_ALIKE} runs called {stem}; wait a second")
 
 
-def _bring(source: Path, target: Path, *, keep: bool) -> None:
-    if not keep:
-        try:
-            source.rename(target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-        else:
-            flush_folder(source.parent)
-            return
-    _write_through(source.read_bytes(), target)
-    if not keep:
-        source.unlink()
-
-
-def _write_through(document: bytes, target: Path) -> None:
-    hidden = target.with_name(".request.tmp")
-    with hidden.open("wb") as stream:
-        stream.write(document)
-        stream.flush()
-        os.fsync(stream.fileno())
-    hidden.rename(target)
-
-
 def _locked(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -255,6 +239,7 @@ def _locked(path: Path) -> int:
             f"{path.parent}: state folder is in use by process {holder}; "
             "stop that one, or give another --state"
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # on a full disk the lock holds all the same, without a name
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor

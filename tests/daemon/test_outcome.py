@@ -68,7 +68,7 @@ def test_another_output_folder_is_there_now(publisher: Publisher) -> None:
 def test_the_output_folder_is_away(publisher: Publisher, tmp_path: Path) -> None:
     past = announced(publisher)
     publisher.output.rename(tmp_path / "unmounted")
-    with pytest.raises(StorageError, match="is not there, and the result of"):
+    with pytest.raises(StorageError, match="is not there; mount or make it"):
         result_already_out(past, publisher)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from zstackd.durable import make_folder
 from zstackd.halt import Halt
 from zstackd.plan import plan_run
 from zstackd.publish import Publisher
@@ -47,6 +48,7 @@ def _run(rig: Rig, request: Path, output: Path, state: Path | None) -> Published
         Spool(state or rig.paths.state) as spool,
     ):
         recover(spool, output)
+        make_folder(output)
         with open_devices(rig) as devices:
             halt.check()
             folder = spool.accept(

@@ -13,6 +13,7 @@ from zstackd.halt import Halt
 from zstackd.hardware import Hardware
 from zstackd.house import House
 from zstackd.notify import Notifier
+from zstackd.output_mount import expected_mount
 from zstackd.service import Service
 from zstackd.signals import StopSignals
 from zstackd.spool import Spool
@@ -40,9 +41,11 @@ def serve(
         StopSignals(lambda signal: stop.request(f"stopped by {signal}"), hung_up.set),
         Spool(state or settings.paths.state, catalogue.hear) as spool,
     ):
+        results = (output or settings.paths.output).absolute()
         house = House(
             spool=spool,
-            output=(output or settings.paths.output).absolute(),
+            output=results,
+            mount=expected_mount(spool.state, results),
             hardware=Hardware(settings, stop),
             events=events,
             catalogue=catalogue,
