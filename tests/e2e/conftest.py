@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,9 +30,13 @@ DEADLINE_S = 60.0
 
 @dataclass(frozen=True)
 class Site:
-    """A folder with a small, fast simulated rig and its runs."""
+    """A folder with a small, fast simulated rig and its runs.
+
+    `environment` is what the programs are given beside the test's own.
+    """
 
     folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
@@ -79,6 +84,7 @@ class Site:
         return subprocess.run(
             [*ZSTACKD, *map(str, words)],
             cwd=self.folder, capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+            env={**os.environ, **self.environment},
         )  # fmt: skip
 
     @contextmanager
@@ -90,6 +96,7 @@ class Site:
             subprocess.Popen(
                 [*ZSTACKD, *map(str, words)],
                 cwd=self.folder, stdout=stream, stderr=stream, text=True, start_new_session=True,
+                env={**os.environ, **self.environment},
             ) as process,
         ):  # fmt: skip
             try:
