@@ -23,7 +23,8 @@ def expected_mount(state: Path, output: Path) -> Path:
     """
     folder, marker = output.resolve(), state / NAME
     now, known = mount_of(folder), _read(marker)
-    if known is not None and known in folder.parents and now in known.parents:
+    below = (folder, *folder.parents)
+    if known is not None and known in below and now in known.parents:
         return known
     if now != known:
         try:

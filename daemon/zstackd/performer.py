@@ -185,8 +185,9 @@ class Performer:
     def _put_back(self, job: Job, why: str) -> None:
         """Let the job wait: for room, which is looked for again soon, or for an operator."""
         summary = self._house.catalogue.get(job.run_id)
-        if summary is None or (summary.state, summary.reason) != (RunState.WAITING, why):
+        if job.held_for != why:
             _log.warning("%s: waits: %s", job.run_id, why)
+        if summary is None or (summary.state, summary.reason) != (RunState.WAITING, why):
             self._say_waiting(job, why)
         self._house.backlog.put_back(
             replace(
