@@ -14,7 +14,7 @@ from zstackd_config.errors import HardwareError, InputError, Interrupted, Zstack
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.camera import CameraInfo
-from zstackd_drivers.errors import CameraError, CameraHung
+from zstackd_drivers.errors import CameraHung
 from zstackd_drivers.factory import Devices, open_devices
 
 RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -41,6 +41,7 @@ class Hardware:
         self._lease = threading.Lock()
         self._stack = ExitStack()
         self._devices: Devices | None = None
+        self._camera: CameraInfo | None = None
         self._fault_when_opened: str | None = None
         self._camera_cancelled = False
         self._failures = 0
@@ -70,12 +71,11 @@ class Hardware:
         return None if devices is None else devices.axis.snapshot()
 
     def camera(self) -> CameraInfo | None:
-        """Return what the open camera delivers; None where it is not open."""
-        devices = self._devices
-        try:
-            return None if devices is None else devices.camera.info()
-        except CameraError:
-            return None  # it is being closed just now
+        """Return what the open camera delivers; None where it is not open.
+
+        Known since it was opened: whoever has the lease may just be opening it anew.
+        """
+        return None if self._devices is None else self._camera
 
     @contextmanager
     def lent(self) -> Iterator[Devices]:
@@ -200,7 +200,9 @@ class Hardware:
 
     def _open(self) -> None:
         try:
-            self._devices = self._unless_stopped(self._opened)
+            devices = self._unless_stopped(self._opened)
+            self._camera = devices.camera.info()
+            self._devices = devices
         except Interrupted:
             raise
         except CameraHung as error:
@@ -214,7 +216,7 @@ class Hardware:
             self._retry_at_s = time.monotonic() + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
             self._failures += 1
             return
-        _log.info("the rig is ready: %s", self._devices.axis.identity())
+        _log.info("the rig is ready: %s", devices.axis.identity())
         self._failures, self._trouble = 0, None
         self._fault_when_opened = self._fault()
 

@@ -170,6 +170,9 @@ class Performer:
 
     def _judge(self, job: Job, attempt: int) -> Judge:
         def judge(error: BaseException) -> Event | None:
+            stopped_by = self._house.stop.cause
+            if not isinstance(stopped_by, Interrupted | None):
+                return None  # the next start goes on with it, as after a crash
             if isinstance(error, StorageError) and not isinstance(error, NoMemory):
                 return None
             if isinstance(error, CameraHung) and attempt < MOST_ATTEMPTS_OF_A_HUNG_CAMERA:

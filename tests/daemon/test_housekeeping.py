@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.conftest import Lodging, lodgings
 
+from zstackd import catalogue
 from zstackd.journal import read_journal
 from zstackd.outbox import ACKNOWLEDGED, Outbox
 from zstackd.retention import Kept, Sweeper, to_delete
@@ -118,3 +119,53 @@ def test_open_runs_and_strangers_are_left_alone(strict: Lodging) -> None:
     assert (waiting.frames / "z_0000.jpg").exists()
     assert (foreign / "stack.tif").exists()
     assert (result_of(edited) / "my notes.txt").exists()
+
+
+def test_a_folder_that_nobody_can_read_or_delete_does_not_keep_the_others(
+    strict: Lodging, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = strict.publish(), strict.publish()
+    for run in (first, second):
+        (result_of(run) / ACKNOWLEDGED).touch()
+    Outbox(strict.house).look()
+    # What hides a result before it is deleted is there already, and not empty.
+    blocker = strict.house.output / f".{first.run_id}.tmp"
+    blocker.mkdir()
+    (blocker / "file").touch()
+    Sweeper(strict.house).sweep()
+    assert result_of(first).is_dir()
+    assert not result_of(second).exists()
+    assert f"retention: {first.run_id}: " in caplog.text
+    shutil.rmtree(blocker)
+    Sweeper(strict.house).sweep()
+    assert not result_of(first).exists()
+
+
+def test_runs_that_the_catalogue_forgot_make_room_too(
+    strict: Lodging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "MOST_ENDED", 1)
+    old, unseen, new = (strict.publish() for _ in range(3))
+    (result_of(old) / ACKNOWLEDGED).touch()
+    assert [run.run_id for run in strict.house.catalogue.listed()] == [new.run_id]
+    sweeper = Sweeper(strict.house)
+    for _ in range(2):
+        sweeper.sweep()
+        assert not result_of(old).exists()
+        assert result_of(unseen).is_dir()
+    frames = [RunFolder(strict.house.spool.runs / run.run_id).frames for run in (old, unseen)]
+    assert [folder.exists() for folder in frames] == [False, True]
+    assert [run.run_id for run in strict.house.catalogue.listed()] == [new.run_id]
+    (result_of(unseen) / ACKNOWLEDGED).touch()
+    sweeper.sweep()
+    assert not result_of(unseen).exists()
+
+
+def test_frames_that_a_crash_left_behind_are_deleted(lodging: Lodging) -> None:
+    run = lodging.publish()
+    folder = RunFolder(lodging.house.spool.runs / run.run_id)
+    with lodging.house.spool.journal(folder) as journal:
+        journal.append("frames_dropped")
+    assert folder.frames.is_dir()
+    Sweeper(lodging.house).finish()
+    assert not folder.frames.exists()

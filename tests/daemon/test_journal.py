@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,27 @@ def test_a_missing_journal_has_no_entries(tmp_path: Path) -> None:
 def test_a_journal_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"nowhere/journal\.jsonl: cannot be written"):
         Journal(tmp_path / "nowhere" / "journal.jsonl").__enter__()
+
+
+WRITES_TO_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from zstackd.journal import Journal
+from zstackd_config.errors import StorageError
+
+with Journal(Path(sys.argv[1])) as journal:
+    journal.append("accepted", name="x")
+    size = journal.path.stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, resource.RLIM_INFINITY))
+    try:
+        journal.append("started", output="somewhere far away")
+    except StorageError:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        journal.append("waiting", reason="no room")
+"""
+
+
+def test_a_line_that_found_no_room_spoils_no_later_one(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    subprocess.run([sys.executable, "-c", WRITES_TO_A_FULL_DISK, path], check=True)
+    assert [entry["event"] for entry in read_journal(path)] == ["accepted", "waiting"]

@@ -80,7 +80,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 
 @needs_mounts
-@pytest.mark.parametrize("left", [0, 500_000])
+@pytest.mark.parametrize("left", [0, pytest.param(500_000, marks=pytest.mark.soak)])
 def test_on_a_full_disk_everything_waits_for_room(site: Site, consumer: Watcher, left: int) -> None:
     del consumer
     with small_disk(site.state):

@@ -96,7 +96,7 @@ class Killer:
 
 
 @pytest.mark.parametrize(
-    "kills", [6, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
+    "kills", [5, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
 )
 def test_every_run_ends_once(site: Site, consumer: Watcher, report: Report, kills: int) -> None:
     killer = Killer(site)

@@ -1,0 +1,265 @@
+"""Devices that fail under a running service: the run's fate is right, and nothing moves blindly."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from zstackd_config.load import load_rig
+from zstackd_drivers.clock import SystemClock
+from zstackd_drivers.grbl_setup import GrblSetup
+from zstackd_drivers.grbl_twin import GrblTwin
+from zstackd_drivers.twin_faults import Action, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.conftest import Site, Watcher
+
+PLANES = 12
+PLAN = {"bottom": 0, "top": 10 * (PLANES - 1), "step": 10}
+SMALL = {"driver": "simulated", "size_px": [160, 120]}
+IN_THE_MIDDLE = 6
+SHORT = (Action.RESET, Action.UNPLUG)
+LONG = tuple(
+    pytest.param(each, marks=pytest.mark.soak)
+    for each in (Action.ALARM, Action.STALL, Action.REPLUG)
+)
+
+
+@contextmanager
+def controller(site: Site, **focus: Any) -> Iterator[tuple[GrblTwin, Path]]:
+    """Run a controller outside the service, on a link that stays where its port changes its name.
+
+    Yields it with a rig file for it.
+    """
+    port = site.folder / "by-id"
+    rig = site.rig(camera=SMALL, focus={"port": str(port), "settle_ms": 20, **focus})
+    settings = load_rig(rig)
+    setup = replace(GrblSetup.from_rig(settings.focus, settings.simulation), firmware="grbl")
+    with GrblTwin(setup=setup, clock=SystemClock(), link=port) as twin:
+        yield twin, rig
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+
+
+def frames_of(journal: list[dict[str, Any]]) -> list[int]:
+    return sorted(entry["index"] for entry in journal if entry["event"] == "frame")
+
+
+@pytest.mark.parametrize("action", [*SHORT, *LONG])
+def test_a_controller_that_fails_costs_one_run(
+    site: Site, consumer: Watcher, action: Action
+) -> None:
+    del consumer
+    with controller(site) as (twin, rig), site.serving(rig, ready=True) as process:
+        # Homing is a motion, or several; the fault comes somewhere between the first planes.
+        site.drop(site.run(name="struck", z_plan=PLAN), "struck.yaml")
+        site.wait_for_event("frame", count=3)
+        twin.script(Fault(action, on_motion=1))
+        site.wait_for_event("failed")
+        site.drop(site.run(name="next", z_plan=PLAN), "next.yaml")
+        if action is Action.UNPLUG:
+            site.wait_for_log("the rig is not ready")
+            twin.script(Fault(Action.REPLUG, on_motion=0))
+        site.until(lambda: site.ends() == ["failed", "published"], "the next run")
+        assert process.poll() is None
+        stop(process)
+        assert twin.violations == []
+    struck, _ = site.journals()
+    assert struck[-1]["event"] == "failed"
+    assert "\n" not in struck[-1]["reason"]
+    assert "captured" not in {entry["event"] for entry in struck}
+    taken = frames_of(struck)
+    assert taken == list(range(len(taken)))
+    assert site.published()[1]["name"] == "next"
+
+
+def test_without_homing_nothing_moves_until_an_operator_says_where_it_is(
+    site: Site, consumer: Watcher
+) -> None:
+    del consumer
+    with (
+        controller(site, reference="confirm") as (twin, rig),
+        site.serving(rig, ready=True) as process,
+    ):
+        site.drop(site.run(name="struck", z_plan=PLAN), "struck.yaml")
+        site.wait_for_log("confirm where it stands")
+        assert twin.motions == 0
+        confirm(site, rig, twin)
+        site.wait_for_event("frame", count=3)
+        twin.script(Fault(Action.RESET, on_motion=1))
+        site.wait_for_event("failed")
+        moved = twin.motions
+        site.drop(site.run(name="next", z_plan=PLAN), "next.yaml")
+        site.until(lambda: len(site.journals()) == 2, "the next run to be accepted")
+        site.until(lambda: "not know its position" in status(site, rig), "the question")
+        assert twin.motions == moved
+        confirm(site, rig, twin)
+        site.until(lambda: site.ends() == ["failed", "published"], "the next run")
+        stop(process)
+        assert twin.violations == []
+
+
+def status(site: Site, rig: Path) -> str:
+    return site.zstackd("status", "--rig", rig).stdout
+
+
+def confirm(site: Site, rig: Path, twin: GrblTwin) -> None:
+    """Say where the axis stands, as an operator who looks at it."""
+    twin.operator_confirms()
+    done = site.zstackd("focus", "confirm", "0", "--rig", rig)
+    assert done.returncode == 0, done.stderr
+
+
+WITH_USB_CAMERA = """
+import sys, threading
+from pathlib import Path
+from zstackd.cli import main
+from zstackd_drivers import factory, uvc_camera
+from zstackd_drivers.uvc_twin import Plugged
+
+def camera(rig, *, clock, truth):
+    bus = Plugged(clock=clock, focus=truth, optics=rig.optics, simulation=rig.simulation)
+    bus.unplugged = Path("unplugged").exists()
+    def obey():
+        while True:
+            for order in ("stall", "die", "unplug"):
+                if Path(order).exists():
+                    Path(order).unlink()
+                    if order == "unplug":
+                        Path("unplugged").touch()
+                    getattr(bus, order)()
+            threading.Event().wait(0.01)
+    threading.Thread(target=obey, daemon=True).start()
+    return uvc_camera.UvcCamera(
+        settings=rig.camera, clock=clock, find=bus.find, open_capture=bus.open
+    )
+
+factory.make_camera = camera
+sys.exit(main())
+"""
+"""The program with the twin of a USB camera, which fails as the test orders it by files."""
+
+
+@contextmanager
+def serving_with_usb_camera(site: Site) -> Iterator[subprocess.Popen[bytes]]:
+    rig = site.rig(
+        camera={"driver": "uvc", "device": "/dev/v4l/by-id/twin", "size_px": [160, 120]},
+        focus={"port": "simulated", "settle_ms": 20},
+    )
+    log = site.folder / "serve.log"
+    words = [sys.executable, "-W", "error", "-c", WITH_USB_CAMERA, "serve", "--rig", str(rig)]
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(words, cwd=site.folder, stdout=stream, stderr=stream) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def order(site: Site, what: str) -> None:
+    (site.folder / what).touch()
+    site.until(lambda: not (site.folder / what).exists(), f"{what} to be obeyed")
+
+
+def test_a_camera_that_stalls_once_is_opened_anew(site: Site, consumer: Watcher) -> None:
+    del consumer
+    with serving_with_usb_camera(site):
+        site.wait_for_log("the rig is ready")
+        site.drop(site.run(z_plan=PLAN), "run.yaml")
+        site.wait_for_event("frame", count=3)
+        order(site, "stall")
+        site.wait_for_event("published")
+    assert "opening the camera anew" in (site.folder / "serve.log").read_text()
+    assert frames_of(site.journal()) == list(range(PLANES))
+    site.published()
+
+
+def test_a_camera_that_hangs_gets_a_new_process_and_the_run_goes_on(
+    site: Site, consumer: Watcher
+) -> None:
+    del consumer
+    with serving_with_usb_camera(site) as process:
+        site.wait_for_log("the rig is ready")
+        site.drop(site.run(z_plan=PLAN), "run.yaml")
+        site.wait_for_event("frame", count=3)
+        order(site, "die")
+        assert process.wait(timeout=60) == 3
+    assert "Traceback" not in (site.folder / "serve.log").read_text()
+    assert site.journal()[-1]["event"] == "waiting"
+    assert "the process must be started anew" in site.journal()[-1]["reason"]
+    with serving_with_usb_camera(site):
+        site.wait_for_event("published")
+    assert frames_of(site.journal()) == list(range(PLANES))
+    site.published()
+
+
+def test_a_camera_that_is_pulled_out_costs_one_run_and_is_waited_for(
+    site: Site, consumer: Watcher
+) -> None:
+    del consumer
+    with serving_with_usb_camera(site) as process:
+        site.wait_for_log("the rig is ready")
+        site.drop(site.run(name="struck", z_plan=PLAN), "struck.yaml")
+        site.wait_for_event("frame", count=3)
+        order(site, "unplug")
+        site.wait_for_event("failed")
+        site.drop(site.run(name="next", z_plan=PLAN), "next.yaml")
+        site.wait_for_log("the rig is not ready")
+        assert process.poll() is None
+        (site.folder / "unplugged").unlink()
+        site.until(lambda: site.ends() == ["failed", "published"], "the next run")
+    struck, _ = site.journals()
+    assert "\n" not in struck[-1]["reason"]
+    assert site.published()[1]["name"] == "next"
+
+
+WITH_A_BROKEN_THREAD = """
+import sys
+from pathlib import Path
+from zstackd import outbox
+from zstackd.cli import main
+
+look = outbox.Outbox.look
+
+def broken(self):
+    if Path("break").exists():
+        raise RuntimeError("broken on purpose")
+    look(self)
+
+outbox.Outbox.look = broken
+sys.exit(main())
+"""
+
+
+def test_a_run_goes_on_after_an_internal_error_of_the_service(
+    site: Site, consumer: Watcher
+) -> None:
+    del consumer
+    rig = site.rig(camera=SMALL, focus={"settle_ms": 3000})
+    words = [sys.executable, "-c", WITH_A_BROKEN_THREAD, "serve", "--rig", str(rig)]
+    site.drop(site.run(z_plan=PLAN), "run.yaml")
+    with subprocess.Popen(words, cwd=site.folder, stderr=subprocess.PIPE, text=True) as process:
+        site.wait_for_event("frame", count=2)
+        (site.folder / "break").touch()
+        assert process.wait(timeout=60) == 1
+        assert process.stderr is not None
+        assert "internal error: RuntimeError: broken on purpose" in process.stderr.read()
+    assert site.ends() == ["open"]
+    with site.serving(rig):
+        site.wait_for_event("published")
+    assert frames_of(site.journal()) == list(range(PLANES))
+    site.published()

@@ -1,0 +1,43 @@
+"""What an operator held stays held over a crash, and what is let go goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Site, Watcher
+
+PLAN = {"bottom": 0, "top": 200, "step": 10}
+SMALL = {"driver": "simulated", "size_px": [160, 120]}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_pause_outlives_a_crash(site: Site, consumer: Watcher, whole: bool) -> None:
+    del consumer
+    rig = site.rig(camera=SMALL, focus={"settle_ms": 3000})
+    socket = ("--socket", site.state / "control.sock")
+    with site.serving(rig, ready=True) as process:
+        site.drop(site.run(z_plan=PLAN), "run.yaml")
+        site.wait_for_event("frame", count=2)
+        which = [] if whole else [site.journal()[0]["run"]]
+        assert site.zstackd("pause", *which, *socket).returncode == 0
+        site.wait_for_event("paused")
+        planes = count(site, "plane")
+        process.kill()
+        process.wait()
+    with site.serving(rig, ready=True):
+        listed = site.zstackd("status", *socket)
+        assert "paused" in listed.stdout
+        site.drop(site.run("two.yaml", name="two", z_plan=PLAN), "two.yaml")
+        site.wait_for_event("accepted", count=2)
+        if not whole:
+            site.wait_for_event("published")  # the other run
+        assert count(site, "plane", run=0) == planes
+        assert site.zstackd("resume", *which, *socket).returncode == 0
+        site.wait_for_event("published", count=2)
+
+
+def count(site: Site, event: str, run: int = 0) -> int:
+    return sum(entry["event"] == event for entry in site.journals()[run])
