@@ -13,7 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from watchdog.events import FileClosedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    FileClosedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 
 from zstackd.durable import storage_error, write_text
@@ -21,6 +26,9 @@ from zstackd_config.errors import InputError
 
 STABLE_S = 1.0
 """A file whose closing nobody saw counts as complete once it has not changed for so long."""
+
+CLOSED_S = 0.25
+"""So long a file that was closed must stay as it is: whoever appends to it opens it again."""
 
 LEFT_S = 10.0
 """So long a file is left alone that could not be taken, for want of room as a rule."""
@@ -59,6 +67,7 @@ class Inbox(FileSystemEventHandler):
         self._wake = wake
         self._lock = threading.Lock()
         self._closed: set[str] = set()
+        self._moved: set[str] = set()
         self._looks: dict[Path, _Look] = {}
         self._left: dict[Path, _Look] = {}
 
@@ -81,28 +90,42 @@ class Inbox(FileSystemEventHandler):
         self._observer.join()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Note that a file was closed after writing; wake the service for anything else too."""
+        """Note what was closed after writing, or moved in; wake the service for all else too."""
         if event.event_type in {"opened", "closed_no_write"}:
             return
-        if isinstance(event, FileClosedEvent):
-            with self._lock:
-                self._closed.add(Path(os.fsdecode(event.src_path)).name)
+        with self._lock:
+            if isinstance(event, FileClosedEvent):
+                self._closed.add(_name(event.src_path))
+            elif isinstance(event, FileMovedEvent):
+                self._moved.add(_name(event.dest_path))
         self._wake.set()
 
     def complete(self) -> list[Path]:
         """Return the run files that are complete, in order of arrival."""
-        with self._lock:
-            closed, self._closed = self._closed, set()
         before = self._looks
         self._looks = {path: _earlier(before.get(path), look) for path, look in self._candidates()}
         found = [
             (look.changed_ns, path)
             for path, look in self._looks.items()
-            if (path.name in closed or time.monotonic() - look.since >= STABLE_S)
+            if time.monotonic() - look.since >= self._needs_s(path)
             and not self._is_left(path, look)
         ]
         self._left = {path: left for path, left in self._left.items() if path in self._looks}
+        # Whoever writes anew to what was found now is waited for again.
+        self._forget_but({path.name for path in self._looks} - {path.name for _, path in found})
         return [path for _, path in sorted(found)]
+
+    def _needs_s(self, path: Path) -> float:
+        """Return how long a file must have stayed as it is."""
+        with self._lock:
+            if path.name in self._moved:
+                return 0.0
+            return CLOSED_S if path.name in self._closed else STABLE_S
+
+    def _forget_but(self, names: set[str]) -> None:
+        with self._lock:
+            self._closed &= names
+            self._moved &= names
 
     def is_waiting(self) -> bool:
         """Return whether a file was seen that may be complete soon."""
@@ -146,6 +169,10 @@ def require_regular(path: Path) -> None:
     """Raise InputError for anything but a plain file; opening a pipe would wait for ever."""
     if not stat.S_ISREG(path.lstat().st_mode):
         raise InputError(f"{path.name}: is a link, folder or device; drop a plain file")
+
+
+def _name(path: bytes | str) -> str:
+    return Path(os.fsdecode(path)).name
 
 
 def as_text(name: str) -> str:

@@ -78,3 +78,38 @@ def test_what_found_no_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
         stop.fail(InputError("over"))
         thread.join()
     assert len(tried) == 3
+
+
+def complete_within(inbox: Inbox, seconds: float) -> list[str]:
+    """Return the files that are complete as soon as any is."""
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        if found := inbox.complete():
+            return [path.name for path in found]
+        time.sleep(0.02)
+    return []
+
+
+def test_a_file_that_is_opened_again_to_be_gone_on_with_is_waited_for(
+    inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_module, "CLOSED_S", 1.0)
+    monkeypatch.setattr(inbox_module, "STABLE_S", 3600.0)
+    path = tmp_path / "a.yaml"
+    for line in ("name: x\n", "z_plan: {absolute: [0]}\n", "priority: 1\n"):
+        with path.open("a") as stream:
+            stream.write(line)
+        assert complete_within(inbox, 0.2) == []
+    assert complete_within(inbox, 30) == ["a.yaml"]
+    assert path.read_text().count("\n") == 3
+
+
+def test_a_file_that_is_renamed_in_counts_at_once(
+    inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CLOSED_S", "STABLE_S"):
+        monkeypatch.setattr(inbox_module, name, 3600.0)
+    hidden = tmp_path / ".a"
+    hidden.write_text("name: x\n")
+    hidden.rename(tmp_path / "a.yaml")
+    assert complete_within(inbox, 30) == ["a.yaml"]
