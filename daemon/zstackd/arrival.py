@@ -2,15 +2,19 @@
 
 import errno
 import logging
+import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from zstackd.durable import flush_file, flush_folder, write_bytes
-from zstackd_config.errors import StorageError
+from zstackd_config.errors import ZstackdError
+from zstackd_config.load import read_document
 
 REQUEST: Final = "request.yaml"
 _TAKEN: Final = ".taken"
+_OURS: Final = re.compile(r"[0-9A-Za-z_-]+", re.ASCII)
 _log = logging.getLogger(__name__)
 
 
@@ -40,8 +44,8 @@ def _bring_across(source: Path, target: Path) -> None:
     source.rename(taken)
     flush_folder(source.parent)
     try:
-        write_bytes(target, taken.read_bytes())
-    except StorageError:
+        write_bytes(target, read_document(taken))
+    except ZstackdError:
         if not target.exists():
             taken.rename(source)
         raise
@@ -55,10 +59,12 @@ def finish_moves(inbox: Path, parents: Sequence[Path]) -> None:
     """
     for taken in inbox.glob(f".*{_TAKEN}"):
         name = taken.name[1 : -len(_TAKEN)]
+        if not (_OURS.fullmatch(name) and stat.S_ISREG(taken.lstat().st_mode)):
+            continue  # somebody else's
         folder = next((each / name for each in parents if (each / name).is_dir()), None)
         try:
             _finish(taken, None if folder is None else folder / REQUEST)
-        except (OSError, StorageError) as error:
+        except (OSError, ZstackdError) as error:
             _log.error("%s stays where it is: %s", taken, error)
 
 
@@ -67,5 +73,5 @@ def _finish(taken: Path, target: Path | None) -> None:
         taken.rename(taken.with_name(f"{taken.name[1:]}.yaml"))
         return
     if not target.exists():
-        write_bytes(target, taken.read_bytes())
+        write_bytes(target, read_document(taken))
     taken.unlink()

@@ -15,8 +15,8 @@ _NO_FOLDER_FLUSH = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP})
 
 
 def flush_file(path: Path) -> None:
-    """Flush one file's contents to the disk."""
-    _flush(path, os.O_RDONLY)
+    """Flush one file's contents to the disk; what turned into a pipe is not waited for."""
+    _flush(path, os.O_RDONLY | os.O_NONBLOCK)
 
 
 def flush_folder(path: Path) -> None:

@@ -70,6 +70,15 @@ def test_a_file_whose_run_never_came_to_the_disk_is_given_back(inbox: Path, tmp_
     assert back.read_bytes() == TEXT
 
 
+def test_what_only_looks_like_a_move_of_ours_is_left_alone(inbox: Path, run: Path) -> None:
+    (inbox / "....taken").write_bytes(TEXT)
+    (inbox / f".{run.name}.taken").symlink_to("/dev/zero")
+    finish_moves(inbox, [run.parent])
+    assert not (run.parent.parent / REQUEST).exists()
+    assert not (run / REQUEST).exists()
+    assert len(list(inbox.iterdir())) == 2
+
+
 def test_a_file_system_that_flushes_no_folders_is_taken_as_it_is() -> None:
     folder = Path("/proc/self")
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
