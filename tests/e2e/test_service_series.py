@@ -1,0 +1,74 @@
+"""A time-lapse over a crash: each point once, at its time or by the policy for late ones."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from zstackd.journal import read_journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Site, Watcher
+
+SMALL = {"driver": "simulated", "size_px": [160, 120]}
+INTERVAL_S = 2.0
+LOOPS = 4
+LATE_S = 1.0
+
+
+def time_lapse(site: Site, when_late: str) -> Path:
+    return site.run(
+        z_plan={"absolute": [0, 50, 100]},
+        time_plan={"interval": {"seconds": INTERVAL_S}, "loops": LOOPS},
+        when_late=when_late,
+        late_after_s=LATE_S,
+        stacking={"align": False},
+    )
+
+
+def series_journal(site: Site) -> list[dict[str, Any]]:
+    (journal,) = site.state.glob("series/*/journal.jsonl")
+    return read_journal(journal)
+
+
+def is_over(site: Site) -> bool:
+    return series_journal(site)[-1]["event"] == "series_ended" and "open" not in site.ends()
+
+
+@pytest.mark.parametrize("when_late", ["run", "skip"])
+def test_a_time_lapse_goes_on_after_a_crash(site: Site, consumer: Watcher, when_late: str) -> None:
+    del consumer
+    rig = site.rig(camera=SMALL)
+    with site.serving(rig, ready=True) as process:
+        site.drop(time_lapse(site, when_late), "series.yaml")
+        site.wait_for_event("published")
+        process.kill()
+        process.wait()
+    begins = datetime.fromisoformat(series_journal(site)[0]["begins"])
+    # Points 1 and 2 pass while the service is down.
+    back_at = begins + timedelta(seconds=2 * INTERVAL_S + 1.5)
+    site.until(lambda: datetime.now(begins.tzinfo) > back_at, "the time of two points")
+    with site.serving(rig, ready=True):
+        site.until(lambda: is_over(site), "the end of the series")
+    points = [journal[0]["point"] for journal in site.journals() if "point" in journal[0]]
+    assert len(set(points)) == len(points)
+    ends = dict(zip(points, site.ends(), strict=True))
+    said = [entry for entry in series_journal(site) if entry["event"] == "point"]
+    skipped = [entry for entry in said if entry.get("skipped")]
+    passed = {n for entry in skipped for n in range(entry["point"], entry["last"] + 1)}
+    assert passed.isdisjoint(ends)
+    assert passed | ends.keys() == set(range(LOOPS))
+    if when_late == "run":
+        assert set(ends.values()) == {"published"}
+        assert any(entry["late_s"] > LATE_S for entry in said)
+    else:
+        assert set(ends.values()) <= {"published", "skipped"}
+        assert passed
+    for journal in site.journals():
+        due = begins + timedelta(seconds=INTERVAL_S * journal[0]["point"])
+        started = next(entry for entry in journal if entry["event"] == "started")
+        assert datetime.fromisoformat(started["at"]) >= due
