@@ -25,7 +25,7 @@ from tests.e2e.powercut.promises import broken, entries_of
 from tests.e2e.powercut.replay import Node, Policy, Record, after_cut, read_log
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Report
+    from tests.conftest import Report
 
 PLANES = 8
 SEED = 20261127
