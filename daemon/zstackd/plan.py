@@ -11,9 +11,9 @@ from zstackd_config.focus import StepperFocus
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure, Run
 from zstackd_config.sampling import largest_step_um
-from zstackd_drivers.approach import check_reach, overshoot_um
 from zstackd_drivers.camera import CameraInfo
 from zstackd_drivers.errors import LimitError
+from zstackd_drivers.stepping.approach import check_reach, overshoot_um
 
 MoveSeconds = Callable[[float, float], float]
 

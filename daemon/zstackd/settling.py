@@ -10,7 +10,7 @@ import numpy as np
 from zstackd_config.errors import HardwareError
 from zstackd_config.focus import StepperFocus
 from zstackd_drivers.camera import Camera, Frame
-from zstackd_drivers.preview import luminance
+from zstackd_drivers.capture.preview import luminance
 from zstackd_stacking.types import FloatMap, Image
 
 STILL_PX: Final = 0.25

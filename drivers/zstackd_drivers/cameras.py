@@ -5,12 +5,12 @@ from zstackd_config.camera import Picamera2Camera as Picamera2Settings
 from zstackd_config.camera import UvcCamera as UvcSettings
 from zstackd_config.rig import Rig
 from zstackd_drivers.camera import Camera
-from zstackd_drivers.camera_twin import SimulatedCamera
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.folder_camera import FolderCamera
-from zstackd_drivers.picamera2_camera import Picamera2Camera
+from zstackd_drivers.picamera2.camera import Picamera2Camera
+from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 from zstackd_drivers.true_focus import TrueFocus
-from zstackd_drivers.uvc_camera import UvcCamera
+from zstackd_drivers.uvc.camera import UvcCamera
 
 
 def make_camera(rig: Rig, *, clock: Clock, truth: TrueFocus) -> Camera:

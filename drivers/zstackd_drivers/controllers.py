@@ -5,13 +5,13 @@ from functools import partial
 
 from zstackd_config.focus import GrblFocus, MarlinFocus, SangaboardFocus, StepperFocus
 from zstackd_drivers.clock import Clock
-from zstackd_drivers.dialogue import Timeouts
-from zstackd_drivers.grbl_controller import GrblController
-from zstackd_drivers.marlin_controller import MarlinController
-from zstackd_drivers.port_search import NamedPort, OnlyPort, usb_serial_ports
-from zstackd_drivers.sangaboard_controller import SangaboardController
-from zstackd_drivers.serial_link import Port
-from zstackd_drivers.stepping_axis import SteppingAxis
+from zstackd_drivers.grbl.controller import GrblController
+from zstackd_drivers.marlin.controller import MarlinController
+from zstackd_drivers.sangaboard.controller import SangaboardController
+from zstackd_drivers.serial.dialogue import Timeouts
+from zstackd_drivers.serial.link import Port
+from zstackd_drivers.serial.port_search import NamedPort, OnlyPort, usb_serial_ports
+from zstackd_drivers.stepping.stepping_axis import SteppingAxis
 
 AnyController = GrblController | MarlinController | SangaboardController
 CONTROLLERS: Mapping[type[StepperFocus], type[AnyController]] = {

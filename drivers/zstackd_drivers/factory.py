@@ -13,8 +13,8 @@ from zstackd_drivers.cameras import make_camera
 from zstackd_drivers.clock import Clock, ScaledClock, SystemClock
 from zstackd_drivers.controllers import make_axis, port_of
 from zstackd_drivers.errors import UnreferencedError
-from zstackd_drivers.firmware_twin import FirmwareTwin
-from zstackd_drivers.port_search import NamedPort
+from zstackd_drivers.firmware.twin import FirmwareTwin
+from zstackd_drivers.serial.port_search import NamedPort
 from zstackd_drivers.true_focus import TrueFocus
 from zstackd_drivers.twins import make_twin
 

@@ -13,9 +13,9 @@ import zstackd_config.rig as settings_of
 from zstackd_config.errors import Interrupted
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, Image, ignore
+from zstackd_drivers.capture.preview import preview_of
 from zstackd_drivers.errors import CameraError
 from zstackd_drivers.image_file import ImageFileError, read_image, read_size_px
-from zstackd_drivers.preview import preview_of
 
 NAME = "folder camera"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})

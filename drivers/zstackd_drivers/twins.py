@@ -16,14 +16,14 @@ from zstackd_config.focus import GrblFocus, MarlinFocus, SangaboardFocus, Steppe
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Simulation
 from zstackd_drivers.clock import Clock, ScaledClock
-from zstackd_drivers.firmware_twin import Firmware, FirmwareTwin
-from zstackd_drivers.grbl_firmware import GrblFirmware
-from zstackd_drivers.grbl_setup import GrblSetup
-from zstackd_drivers.marlin_firmware import MarlinFirmware
-from zstackd_drivers.marlin_setup import MarlinSetup
-from zstackd_drivers.sangaboard_firmware import SangaboardFirmware
-from zstackd_drivers.sangaboard_setup import SangaboardSetup
-from zstackd_drivers.twin_setup import TwinSetup
+from zstackd_drivers.firmware.setup import TwinSetup
+from zstackd_drivers.firmware.twin import Firmware, FirmwareTwin
+from zstackd_drivers.grbl.firmware import GrblFirmware
+from zstackd_drivers.grbl.setup import GrblSetup
+from zstackd_drivers.marlin.firmware import MarlinFirmware
+from zstackd_drivers.marlin.setup import MarlinSetup
+from zstackd_drivers.sangaboard.firmware import SangaboardFirmware
+from zstackd_drivers.sangaboard.setup import SangaboardSetup
 
 
 class _Setups(Protocol):

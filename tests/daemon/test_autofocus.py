@@ -9,8 +9,8 @@ from tests.rigs import simulated_rig
 from zstackd.autofocus import NoFocusError, Sweep, autofocus, depth_of_field_um
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure
-from zstackd_drivers.camera_twin import SimulatedCamera
 from zstackd_drivers.factory import Devices, open_devices, reference_axis
+from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 from zstackd_stacking.sharpness import Region, sharpness
 
 STARTS = 100

@@ -22,19 +22,19 @@ from zstackd_config.rig import Simulation
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.clock import Clock, ScaledClock, SystemClock
 from zstackd_drivers.controllers import make_axis, port_of
-from zstackd_drivers.dialogue import Timeouts
-from zstackd_drivers.firmware_twin import Firmware, FirmwareTwin
-from zstackd_drivers.grbl_firmware import GrblFirmware
-from zstackd_drivers.grbl_setup import GrblSetup
-from zstackd_drivers.marlin_firmware import MarlinFirmware
-from zstackd_drivers.marlin_setup import MarlinSetup
-from zstackd_drivers.other_firmware import Kind, OtherFirmware
-from zstackd_drivers.port_search import NamedPort
-from zstackd_drivers.sangaboard_firmware import SangaboardFirmware
-from zstackd_drivers.sangaboard_setup import SangaboardSetup
-from zstackd_drivers.stepping_axis import SteppingAxis
-from zstackd_drivers.twin_faults import Fault
-from zstackd_drivers.twin_setup import TwinSetup
+from zstackd_drivers.firmware.faults import Fault
+from zstackd_drivers.firmware.other_firmware import Kind, OtherFirmware
+from zstackd_drivers.firmware.setup import TwinSetup
+from zstackd_drivers.firmware.twin import Firmware, FirmwareTwin
+from zstackd_drivers.grbl.firmware import GrblFirmware
+from zstackd_drivers.grbl.setup import GrblSetup
+from zstackd_drivers.marlin.firmware import MarlinFirmware
+from zstackd_drivers.marlin.setup import MarlinSetup
+from zstackd_drivers.sangaboard.firmware import SangaboardFirmware
+from zstackd_drivers.sangaboard.setup import SangaboardSetup
+from zstackd_drivers.serial.dialogue import Timeouts
+from zstackd_drivers.serial.port_search import NamedPort
+from zstackd_drivers.stepping.stepping_axis import SteppingAxis
 
 TIMEOUTS = Timeouts(handshake_s=1.2, quiet_s=0.015)
 LIMITS: dict[str, Any] = {

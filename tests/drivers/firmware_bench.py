@@ -1,6 +1,6 @@
 """A firmware twin alone, in rig time that only passes when told to."""
 
-from zstackd_drivers.firmware_twin import Firmware
+from zstackd_drivers.firmware.twin import Firmware
 
 S = 1_000_000_000
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from zstackd_drivers.controller import Machine
-from zstackd_drivers.hearing import Hearing
+from zstackd_drivers.serial.hearing import Hearing
+from zstackd_drivers.stepping.controller import Machine
 
 SETTING = st.from_regex(r"\A-?[0-9]{1,9}(\.[0-9]{1,6})?\Z").map(float)
 """A number in a dump of settings."""

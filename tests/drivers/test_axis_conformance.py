@@ -11,7 +11,7 @@ from zstackd_config.errors import Interrupted
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.errors import LimitError, LinkError, UnreferencedError
-from zstackd_drivers.port_search import NamedPort
+from zstackd_drivers.serial.port_search import NamedPort
 
 if TYPE_CHECKING:
     from tests.drivers.conftest import AxisBench, OpenBench

@@ -9,9 +9,9 @@ import pytest
 
 from zstackd_config.errors import HardwareError
 from zstackd_drivers.axis import Reference
-from zstackd_drivers.dialogue import Timeouts
 from zstackd_drivers.errors import LinkError, MotionError, UnreferencedError, WrongDeviceError
-from zstackd_drivers.twin_faults import Action, Fault
+from zstackd_drivers.firmware.faults import Action, Fault
+from zstackd_drivers.serial.dialogue import Timeouts
 
 if TYPE_CHECKING:
     from pathlib import Path

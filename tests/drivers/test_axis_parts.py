@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zstackd_config.errors import Interrupted
-from zstackd_drivers import reconnect
 from zstackd_drivers.axis import Reference
-from zstackd_drivers.controller import Standing
 from zstackd_drivers.errors import LinkError, MotionError
-from zstackd_drivers.knowledge import Knowledge
-from zstackd_drivers.reconnect import Reconnector
-from zstackd_drivers.rest import RestWatch
+from zstackd_drivers.serial import reconnect
+from zstackd_drivers.serial.reconnect import Reconnector
+from zstackd_drivers.stepping.controller import Standing
+from zstackd_drivers.stepping.knowledge import Knowledge
+from zstackd_drivers.stepping.rest import RestWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,11 +14,11 @@ from zstackd_config.focus import GrblFocus
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.clock import SystemClock
 from zstackd_drivers.controllers import make_axis
-from zstackd_drivers.dialogue import Timeouts
 from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
 from zstackd_drivers.factory import reference_axis
-from zstackd_drivers.port_search import NamedPort
-from zstackd_drivers.pty_port import PtyPort
+from zstackd_drivers.firmware.pty_port import PtyPort
+from zstackd_drivers.serial.dialogue import Timeouts
+from zstackd_drivers.serial.port_search import NamedPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

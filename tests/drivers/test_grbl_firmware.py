@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from tests.drivers.firmware_bench import FirmwareBench, S
 
-from zstackd_drivers.grbl_firmware import GrblFirmware
-from zstackd_drivers.grbl_setup import GrblSetup
-from zstackd_drivers.kinematics import Profile, braking, trapezoid
-from zstackd_drivers.twin_motion import Mechanics, Motor
+from zstackd_drivers.firmware.motion import Mechanics, Motor
+from zstackd_drivers.grbl.firmware import GrblFirmware
+from zstackd_drivers.grbl.setup import GrblSetup
+from zstackd_drivers.stepping.kinematics import Profile, braking, trapezoid
 
 SETTINGS: Mapping[int, float] = {102: 1000, 112: 600, 122: 10, 132: 20}
 

@@ -7,8 +7,8 @@ from tests.drivers.hearsay import FOCUS, SETTING, check_machine, check_unharmed,
 
 from zstackd_config.focus import GrblFocus
 from zstackd_drivers.errors import WrongDeviceError
-from zstackd_drivers.grbl_hearing import GrblHearing
-from zstackd_drivers.grbl_protocol import (
+from zstackd_drivers.grbl.hearing import GrblHearing
+from zstackd_drivers.grbl.protocol import (
     Alarm,
     Banner,
     Line,
@@ -20,7 +20,7 @@ from zstackd_drivers.grbl_protocol import (
     is_reply,
     parse,
 )
-from zstackd_drivers.grbl_settings import GrblSettings
+from zstackd_drivers.grbl.settings import GrblSettings
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.clock import ScaledClock
 from zstackd_drivers.errors import LimitError, MotionError, WrongDeviceError
-from zstackd_drivers.twin_faults import Action, Fault
+from zstackd_drivers.firmware.faults import Action, Fault
 
 if TYPE_CHECKING:
     from tests.drivers.conftest import OpenBench

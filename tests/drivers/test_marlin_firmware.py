@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from tests.drivers.firmware_bench import FirmwareBench
 
-from zstackd_drivers.marlin_firmware import MarlinFirmware
-from zstackd_drivers.marlin_protocol import numbered
-from zstackd_drivers.marlin_setup import MarlinSetup
+from zstackd_drivers.marlin.firmware import MarlinFirmware
+from zstackd_drivers.marlin.protocol import numbered
+from zstackd_drivers.marlin.setup import MarlinSetup
 
 KILLED = "Error:Printer halted. kill() called!"
 

@@ -7,8 +7,8 @@ from tests.drivers.hearsay import FOCUS, SETTING, check_machine, check_unharmed,
 
 from zstackd_config.focus import MarlinFocus
 from zstackd_drivers.errors import WrongDeviceError
-from zstackd_drivers.marlin_hearing import MarlinHearing
-from zstackd_drivers.marlin_protocol import (
+from zstackd_drivers.marlin.hearing import MarlinHearing
+from zstackd_drivers.marlin.protocol import (
     Busy,
     EndStops,
     Failure,
@@ -26,7 +26,7 @@ from zstackd_drivers.marlin_protocol import (
     numbered,
     parse,
 )
-from zstackd_drivers.marlin_settings import MarlinSettings
+from zstackd_drivers.marlin.settings import MarlinSettings
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,18 @@ from zstackd_config.focus import GrblFocus
 from zstackd_config.rig import Simulation
 from zstackd_drivers.clock import ScaledClock
 from zstackd_drivers.controllers import make_axis, port_of
-from zstackd_drivers.dialogue import Timeouts
 from zstackd_drivers.errors import LinkError
-from zstackd_drivers.firmware_twin import FirmwareTwin
-from zstackd_drivers.grbl_firmware import GrblFirmware
-from zstackd_drivers.grbl_setup import GrblSetup
-from zstackd_drivers.other_firmware import OtherFirmware
-from zstackd_drivers.port_search import usb_serial_ports
-from zstackd_drivers.pty_port import PtyPort
-from zstackd_drivers.twin_faults import Action, Fault
+from zstackd_drivers.firmware.faults import Action, Fault
+from zstackd_drivers.firmware.other_firmware import OtherFirmware
+from zstackd_drivers.firmware.pty_port import PtyPort
+from zstackd_drivers.firmware.twin import FirmwareTwin
+from zstackd_drivers.grbl.firmware import GrblFirmware
+from zstackd_drivers.grbl.setup import GrblSetup
+from zstackd_drivers.serial.dialogue import Timeouts
+from zstackd_drivers.serial.port_search import usb_serial_ports
 
 if TYPE_CHECKING:
-    from zstackd_drivers.serial_link import Port
+    from zstackd_drivers.serial.link import Port
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 FOCUS = GrblFocus(

@@ -9,8 +9,8 @@ import pytest
 from zstackd_config.errors import HardwareError
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.errors import LinkError, MotionError, WrongDeviceError
-from zstackd_drivers.sangaboard_settings import SangaboardSettings
-from zstackd_drivers.twin_faults import Action, Fault
+from zstackd_drivers.firmware.faults import Action, Fault
+from zstackd_drivers.sangaboard.settings import SangaboardSettings
 
 if TYPE_CHECKING:
     from tests.drivers.conftest import AxisBench, OpenBench

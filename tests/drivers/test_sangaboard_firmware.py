@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from tests.drivers.firmware_bench import FirmwareBench
 
-from zstackd_drivers.sangaboard_firmware import SangaboardFirmware
-from zstackd_drivers.sangaboard_machine import ramped
-from zstackd_drivers.sangaboard_setup import SangaboardSetup
+from zstackd_drivers.sangaboard.firmware import SangaboardFirmware
+from zstackd_drivers.sangaboard.machine import ramped
+from zstackd_drivers.sangaboard.setup import SangaboardSetup
 
 NEW: dict[str, Any] = {"blocking_moves": False}
 OLD: dict[str, Any] = {"version": "0.5.1"}

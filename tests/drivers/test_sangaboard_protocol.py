@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.drivers.hearsay import check_unharmed
 
-from zstackd_drivers import sangaboard_protocol as says
-from zstackd_drivers.sangaboard_hearing import SangaboardHearing
+from zstackd_drivers.sangaboard import protocol as says
+from zstackd_drivers.sangaboard.hearing import SangaboardHearing
 
 FORMS = [form for form in vars(says).values() if isinstance(form, re.Pattern)]
 

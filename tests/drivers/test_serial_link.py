@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zstackd_drivers.errors import LinkError
-from zstackd_drivers.port_search import NamedPort
-from zstackd_drivers.pty_port import PtyPort
-from zstackd_drivers.serial_link import SerialLink
+from zstackd_drivers.firmware.pty_port import PtyPort
+from zstackd_drivers.serial.link import SerialLink
+from zstackd_drivers.serial.port_search import NamedPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ import yaml
 from zstackd_config.load import load_rig
 from zstackd_drivers.clock import ScaledClock
 from zstackd_drivers.controllers import make_axis
-from zstackd_drivers.port_search import NamedPort
+from zstackd_drivers.serial.port_search import NamedPort
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,9 +20,9 @@ from tests.rigs import merged, simulated_rig
 from zstackd.journal import ENDS, read_journal
 from zstackd_config.load import load_rig
 from zstackd_drivers.clock import SystemClock
-from zstackd_drivers.grbl_setup import GrblSetup
-from zstackd_drivers.grbl_twin import GrblTwin
-from zstackd_drivers.other_firmware import Kind
+from zstackd_drivers.firmware.other_firmware import Kind
+from zstackd_drivers.grbl.setup import GrblSetup
+from zstackd_drivers.grbl.twin import GrblTwin
 
 ZSTACKD = (sys.executable, "-W", "error", "-m", "zstackd")
 DEADLINE_S = 60.0

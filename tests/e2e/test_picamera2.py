@@ -18,7 +18,7 @@ from pathlib import Path
 from zstackd_config.rig import Optics, Simulation
 from zstackd_drivers.clock import SystemClock
 from zstackd_drivers.factory import AtRest
-from zstackd_drivers.picamera2_twin import Attached, LibraryTwin, Picamera2Twin
+from zstackd_drivers.picamera2.twin import Attached, LibraryTwin, Picamera2Twin
 
 ATTACHED = Attached(
     clock=SystemClock(),

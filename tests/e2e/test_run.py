@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tests.e2e.conftest import Site
 
-    from zstackd_drivers.twin_optics import Truth
+    from zstackd_drivers.simulated.optics import Truth
 
 PLANES, STEP_UM = 21, 10.0
 MOST_RATIO = 1.15

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.conftest import Report
     from tests.e2e.conftest import Site
 
-    from zstackd_drivers.grbl_twin import GrblTwin
+    from zstackd_drivers.grbl.twin import GrblTwin
 
 EXIT_S = 5.0
 MOTOR_NS = 200_000_000

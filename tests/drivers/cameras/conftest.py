@@ -17,14 +17,14 @@ from zstackd_config.camera import Picamera2Camera as Picamera2Settings
 from zstackd_config.camera import UvcCamera as UvcSettings
 from zstackd_config.run import ManualExposure
 from zstackd_drivers.camera import Camera, Frame
-from zstackd_drivers.camera_twin import SimulatedCamera
 from zstackd_drivers.clock import Clock, ScaledClock
 from zstackd_drivers.folder_camera import FolderCamera
-from zstackd_drivers.picamera2_camera import Picamera2Camera
-from zstackd_drivers.picamera2_twin import Attached, LibraryTwin
-from zstackd_drivers.sensor_twin import SensorTwin
-from zstackd_drivers.uvc_camera import UvcCamera
-from zstackd_drivers.uvc_twin import Plugged
+from zstackd_drivers.picamera2.camera import Picamera2Camera
+from zstackd_drivers.picamera2.twin import Attached, LibraryTwin
+from zstackd_drivers.simulated.camera_twin import SimulatedCamera
+from zstackd_drivers.simulated.sensor_twin import SensorTwin
+from zstackd_drivers.uvc.camera import UvcCamera
+from zstackd_drivers.uvc.twin import Plugged
 
 TIME_SCALE = 8.0
 SIZE_PX = (160, 120)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from zstackd_drivers.defocus import Defocus
-from zstackd_drivers.specimen import Bytes, Layer, Specimen
-from zstackd_drivers.specimens import build_specimen
-from zstackd_drivers.twin_truth import all_in_focus
+from zstackd_drivers.simulated.defocus import Defocus
+from zstackd_drivers.simulated.truth import all_in_focus
+from zstackd_drivers.specimens.catalogue import build_specimen
+from zstackd_drivers.specimens.specimen import Bytes, Layer, Specimen
 
 SIDE = 384
 EDGE_PX = 0.8

@@ -10,9 +10,9 @@ import pytest
 
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import ExposureValues
+from zstackd_drivers.capture.exposure_lock import ExposureLimits, brightness, explicit
+from zstackd_drivers.capture.frame_source import LockTolerance
 from zstackd_drivers.errors import CameraError
-from zstackd_drivers.exposure_lock import ExposureLimits, brightness, explicit
-from zstackd_drivers.frame_source import LockTolerance
 
 LIMITS = ExposureLimits(
     name="test camera",

@@ -15,12 +15,12 @@ import pytest
 import tifffile
 
 from zstackd_config.run import LockedAutoExposure, ManualExposure
+from zstackd_drivers.capture.deadline import within
 from zstackd_drivers.clock import SystemClock
-from zstackd_drivers.deadline import within
 from zstackd_drivers.errors import CameraError, CameraHung
-from zstackd_drivers.picamera2_library import load_library
-from zstackd_drivers.picamera2_pixels import check_format, luma, picture
-from zstackd_drivers.picamera2_source import Picamera2Source, Streams, TakenRequest
+from zstackd_drivers.picamera2.library import load_library
+from zstackd_drivers.picamera2.pixels import check_format, luma, picture
+from zstackd_drivers.picamera2.source import Picamera2Source, Streams, TakenRequest
 
 AUTO = LockedAutoExposure()
 OpenPicamera2 = Callable[..., AbstractContextManager[Any]]
@@ -64,7 +64,7 @@ def test_a_library_that_cannot_be_imported_says_what_to_install(
 
 
 def test_nothing_of_picamera2_is_imported_before_it_is_opened() -> None:
-    importlib.import_module("zstackd_drivers.picamera2_camera")
+    importlib.import_module("zstackd_drivers.picamera2.camera")
     assert not {"picamera2", "libcamera"} & set(sys.modules)
 
 

@@ -8,7 +8,7 @@ import pytest
 from zstackd_config.errors import Interrupted
 from zstackd_drivers.camera import ExposureValues, Image
 from zstackd_drivers.errors import CameraError
-from zstackd_drivers.sensor_twin import BUFFERS, Exposed, SensorTwin, Views
+from zstackd_drivers.simulated.sensor_twin import BUFFERS, Exposed, SensorTwin, Views
 
 HEIGHT_PX = 64
 VALUES = ExposureValues(exposure_time_ms=2.0, analogue_gain=2.0, colour_gains=(1.5, 1.5))

@@ -5,10 +5,10 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from zstackd_drivers.specimen import DEPTH_UM, TILE_PX
-from zstackd_drivers.specimen_sheet import Sheet, spread, window
-from zstackd_drivers.specimens import PAINTERS, build_specimen
-from zstackd_drivers.twin_truth import all_in_focus, height_map, measurable
+from zstackd_drivers.simulated.truth import all_in_focus, height_map, measurable
+from zstackd_drivers.specimens.catalogue import PAINTERS, build_specimen
+from zstackd_drivers.specimens.sheet import Sheet, spread, window
+from zstackd_drivers.specimens.specimen import DEPTH_UM, TILE_PX
 
 SIZE_PX = (320, 240)
 Name = Literal["diatom", "board", "insect"]

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zstackd_config.run import LockedAutoExposure, ManualExposure
+from zstackd_drivers.capture.exposure_lock import brightness
 from zstackd_drivers.clock import SystemClock
 from zstackd_drivers.errors import CameraError, CameraHung
-from zstackd_drivers.exposure_lock import brightness
-from zstackd_drivers.uvc_device import fourcc, open_v4l, video_index, words
-from zstackd_drivers.uvc_reader import UvcReader
-from zstackd_drivers.uvc_twin import BUFFERS, VideoCaptureTwin
+from zstackd_drivers.uvc.device import fourcc, open_v4l, video_index, words
+from zstackd_drivers.uvc.reader import UvcReader
+from zstackd_drivers.uvc.twin import BUFFERS, VideoCaptureTwin
 
 AUTO = LockedAutoExposure()
 OpenUvc = Callable[..., AbstractContextManager[Any]]

@@ -1,0 +1,1 @@
+"""What all firmware twins share: port, motor, screw, and scripted faults."""

@@ -1,0 +1,1 @@
+"""GRBL 1.1: its dialect, and its firmware twin."""

@@ -1,0 +1,1 @@
+"""Marlin: its dialect, and its firmware twin."""

@@ -1,0 +1,1 @@
+"""Raspberry Pi cameras by way of picamera2, and a twin of that library."""

@@ -1,0 +1,1 @@
+"""The serial line of every controller: found, opened by one alone, read, asked, mended."""
