@@ -13,9 +13,9 @@ import pytest
 
 from zstackd_config.load import load_rig
 from zstackd_drivers.clock import SystemClock
-from zstackd_drivers.grbl_setup import GrblSetup
-from zstackd_drivers.grbl_twin import GrblTwin
-from zstackd_drivers.twin_faults import Action, Fault
+from zstackd_drivers.firmware.faults import Action, Fault
+from zstackd_drivers.grbl.setup import GrblSetup
+from zstackd_drivers.grbl.twin import GrblTwin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,8 +126,9 @@ WITH_USB_CAMERA = """
 import sys, threading
 from pathlib import Path
 from zstackd.cli import main
-from zstackd_drivers import factory, uvc_camera
-from zstackd_drivers.uvc_twin import Plugged
+from zstackd_drivers import factory
+from zstackd_drivers.uvc import camera as uvc_camera
+from zstackd_drivers.uvc.twin import Plugged
 
 def camera(rig, *, clock, truth):
     bus = Plugged(clock=clock, focus=truth, optics=rig.optics, simulation=rig.simulation)
