@@ -1,8 +1,8 @@
 """An image put together from the two planes around each place's height.
 
-The shares of planes are worked out at half size and enlarged. On a slope they pass evenly from
-one plane to the next; at a step, where heights in between would bring in planes that are blurred
-on both sides, the two planes of the step cross over within two pixels.
+The shares of planes are worked out at half size and enlarged: on a slope they pass evenly from one
+plane to the next. Where heights step from one pixel of that size to the next, the two planes of
+the step cross over; those in between, blurred on both sides, are not brought in.
 """
 
 from typing import Any, Final
