@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from zstackd.manifest import Manifest, TimingEntry
+from zstackd.runs.manifest import Manifest, TimingEntry
 
 MOST_RATIO = 1.15
 RIG = Path(__file__).parents[1] / "config" / "examples" / "rig.simulated.yaml"

@@ -10,10 +10,10 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from zstackd.completing import word_in_completion
-from zstackd.leaving import leave
-from zstackd.logs import configure_logging
-from zstackd.streams import give_up_output, prepare_streams
+from zstackd.system.leaving import leave
+from zstackd.system.logs import configure_logging
+from zstackd.system.streams import give_up_output, prepare_streams
+from zstackd.terminal.completing import word_in_completion
 from zstackd_config.errors import ZstackdError
 
 _READER_GONE = 128 + signal.SIGPIPE
@@ -98,7 +98,7 @@ def _dispatch(words: list[str]) -> object:
         heed_termination()
         words.remove("stack")
         return stack([word for word in words if word != "--debug"])
-    from zstackd.typed_commands import run_typed  # noqa: PLC0415 - start-up
+    from zstackd.terminal.typed_commands import run_typed  # noqa: PLC0415 - start-up
 
     words = [word for word in words if word != "--debug"]
     named = named or word_in_completion(os.environ)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from zstackd.arguments import Parser, file_path
 from zstackd.cli import guarded, heed_termination, save_cpu_time
-from zstackd.logs import configure_logging
-from zstackd.streams import prepare_streams
+from zstackd.system.logs import configure_logging
+from zstackd.system.streams import prepare_streams
+from zstackd.terminal.arguments import Parser, file_path
 
 _DEFAULT_KERNEL_PX = 5
 _OFF = {"0", "false", "no", "off"}
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> None:
     wanted = parser().parse_args(argv)
-    from zstackd.classic import stack_folder  # noqa: PLC0415 - cv2 and numpy cost start-up
+    from zstackd.stack_command.classic import stack_folder  # noqa: PLC0415 - cv2 and numpy cost start-up
 
     stack_folder(
         wanted.input,

@@ -13,26 +13,26 @@ import yaml
 from tests.rigs import simulated_rig
 
 from zstackd.api.app import Application, create_app
+from zstackd.api.front import Reloading
 from zstackd.api.limits import Limits
 from zstackd.api.metrics import Metrics
+from zstackd.api.recent import RecentMessages
 from zstackd.api.server import ApiServer
-from zstackd.catalogue import Catalogue
-from zstackd.events import Events
-from zstackd.front import Reloading
-from zstackd.halt import Halt
-from zstackd.hardware import Hardware
-from zstackd.house import House
-from zstackd.notify import Notifier
-from zstackd.recent import RecentMessages
-from zstackd.service import Service
-from zstackd.spool import Spool
+from zstackd.runs.halt import Halt
+from zstackd.service.catalogue import Catalogue
+from zstackd.service.events import Events
+from zstackd.service.hardware import Hardware
+from zstackd.service.house import House
+from zstackd.service.service import Service
+from zstackd.store.spool import Spool
+from zstackd.system.notify import Notifier
 from zstackd_config.load import load_rig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from zstackd.control import Control
+    from zstackd.service.control import Control
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of a test
 RUN = {"name": "A small run", "z_plan": {"bottom": 0, "top": 100, "step": 25}}

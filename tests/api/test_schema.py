@@ -22,7 +22,7 @@ from tests.api.conftest import TOKEN
 
 from zstackd.api.app import create_app
 from zstackd.api.metrics import Metrics
-from zstackd.recent import RecentMessages
+from zstackd.api.recent import RecentMessages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from schemathesis import APIOperation
     from tests.api.conftest import Running
 
-    from zstackd.control import Control
+    from zstackd.service.control import Control
 
 EXAMPLES = 15
 ENDLESS = {"GET /v1/events"}

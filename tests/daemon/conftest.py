@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from zstackd.catalogue import Catalogue
-from zstackd.durable import sha256_of
-from zstackd.events import Events
-from zstackd.halt import Halt
-from zstackd.hardware import Hardware
-from zstackd.house import House
-from zstackd.publish import Publisher
-from zstackd.run_state import RunSummary
-from zstackd.spool import RunFolder, Spool
+from zstackd.runs.halt import Halt
+from zstackd.runs.publish import Publisher
+from zstackd.service.catalogue import Catalogue
+from zstackd.service.events import Events
+from zstackd.service.hardware import Hardware
+from zstackd.service.house import House
+from zstackd.store.durable import sha256_of
+from zstackd.store.run_state import RunSummary
+from zstackd.store.spool import RunFolder, Spool
 from zstackd_config.rig import Rig
 
 RIG: dict[str, Any] = {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zstackd.arrival import REQUEST, bring, finish_moves
-from zstackd.durable import flush_folder
+from zstackd.store.arrival import REQUEST, bring, finish_moves
+from zstackd.store.durable import flush_folder
 from zstackd_config.errors import StorageError
 
 if TYPE_CHECKING:

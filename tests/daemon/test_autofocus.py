@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.rigs import simulated_rig
 
-from zstackd.autofocus import NoFocusError, Sweep, autofocus, depth_of_field_um
+from zstackd.runs.autofocus import NoFocusError, Sweep, autofocus, depth_of_field_um
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure
 from zstackd_drivers.factory import Devices, open_devices, reference_axis

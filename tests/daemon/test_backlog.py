@@ -3,8 +3,8 @@
 import threading
 from pathlib import Path
 
-from zstackd.backlog import Backlog, Job
-from zstackd.spool import RunFolder
+from zstackd.service.backlog import Backlog, Job
+from zstackd.store.spool import RunFolder
 
 
 class Wall:

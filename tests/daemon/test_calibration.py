@@ -14,7 +14,6 @@ import yaml
 from numpy.typing import NDArray
 from tests.rigs import simulated_rig
 
-from zstackd.autofocus import Sweep, autofocus, depth_of_field_um
 from zstackd.calibration import findings
 from zstackd.calibration.backlash import measure_backlash
 from zstackd.calibration.exposure import find_exposure
@@ -22,6 +21,7 @@ from zstackd.calibration.fragment import write_finding
 from zstackd.calibration.magnification import measure_breathing
 from zstackd.calibration.pixel_size import measure_rulings
 from zstackd.calibration.settle import measure_settling
+from zstackd.runs.autofocus import Sweep, autofocus, depth_of_field_um
 from zstackd_config.errors import HardwareError, StackError
 from zstackd_config.rig import Optics, Rig
 from zstackd_config.run import LockedAutoExposure, ManualExposure

@@ -13,7 +13,7 @@ from zstackd.doctor.devices import devices
 from zstackd.doctor.diagnosis import Diagnosis, Level
 from zstackd.doctor.folders import folders
 from zstackd.doctor.machine import cma, memory, power, temperature
-from zstackd.spool import Spool
+from zstackd.store.spool import Spool
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Paths
 

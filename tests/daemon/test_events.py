@@ -2,7 +2,7 @@
 
 import threading
 
-from zstackd.events import REMEMBERED, Event, Events
+from zstackd.service.events import REMEMBERED, Event, Events
 
 
 def kinds(events: list[Event | None]) -> list[str | None]:

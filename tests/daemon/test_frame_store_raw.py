@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zstackd.frame_store import CapturedFrame, FrameStore, RawFile
-from zstackd.halt import Halt
-from zstackd.past import damaged, past_of
+from zstackd.runs.frame_store import CapturedFrame, FrameStore, RawFile
+from zstackd.runs.halt import Halt
+from zstackd.runs.past import damaged, past_of
 from zstackd_config.rig import Frames
 from zstackd_drivers.axis import MoveReport
 from zstackd_drivers.camera import ExposureValues, Frame

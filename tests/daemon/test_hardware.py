@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.rigs import simulated_rig
 
-from zstackd.halt import Halt
-from zstackd.hardware import Hardware
+from zstackd.runs.halt import Halt
+from zstackd.service.hardware import Hardware
 from zstackd_config.errors import Interrupted
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zstackd.halt import Halt
-from zstackd.hooks import OUTPUT_BYTES, run_hook
+from zstackd.runs.halt import Halt
+from zstackd.service.hooks import OUTPUT_BYTES, run_hook
 from zstackd_config.service import Hook
 
 

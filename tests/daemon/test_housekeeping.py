@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tests.daemon.conftest import Lodging, lodgings
 
-from zstackd import catalogue
-from zstackd.journal import read_journal
-from zstackd.outbox import ACKNOWLEDGED, Outbox
-from zstackd.retention import Kept, Sweeper, to_delete
-from zstackd.run_state import RunState, RunSummary
-from zstackd.spool import RunFolder
+from zstackd.service import catalogue
+from zstackd.service.outbox import ACKNOWLEDGED, Outbox
+from zstackd.service.retention import Kept, Sweeper, to_delete
+from zstackd.store.journal import read_journal
+from zstackd.store.run_state import RunState, RunSummary
+from zstackd.store.spool import RunFolder
 from zstackd_config.service import Retention
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

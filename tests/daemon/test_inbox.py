@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zstackd import inbox as inbox_module
-from zstackd.halt import Halt
-from zstackd.inbox import Inbox
-from zstackd.intake import Intake
-from zstackd.pulse import Pulses
+from zstackd.runs.halt import Halt
+from zstackd.runs.pulse import Pulses
+from zstackd.service import inbox as inbox_module
+from zstackd.service.inbox import Inbox
+from zstackd.service.intake import Intake
 from zstackd_config.errors import InputError, StorageError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zstackd.journal import Journal, read_journal
+from zstackd.store.journal import Journal, read_journal
 from zstackd_config.errors import StorageError
 
 
@@ -42,7 +42,7 @@ def test_a_journal_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 WRITES_TO_A_FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from zstackd.journal import Journal
+from zstackd.store.journal import Journal
 from zstackd_config.errors import StorageError
 
 with Journal(Path(sys.argv[1])) as journal:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tests.daemon.conftest import Lodging, write_result
 
-from zstackd.outcome import is_whole, result_already_out
-from zstackd.past import Past
-from zstackd.publish import Publisher
+from zstackd.runs.outcome import is_whole, result_already_out
+from zstackd.runs.past import Past
+from zstackd.runs.publish import Publisher
 from zstackd_config.errors import StorageError
 
 

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from zstackd.gate import Gate
-from zstackd.halt import Cancelled, Halt
-from zstackd.pulse import PATIENCE_S, Pulse, Pulses
+from zstackd.runs.gate import Gate
+from zstackd.runs.halt import Cancelled, Halt
+from zstackd.runs.pulse import PATIENCE_S, Pulse, Pulses
 from zstackd_config.errors import Interrupted
 
 
@@ -32,7 +32,7 @@ def test_a_beat_is_due_after_the_expected_time_and_the_patience() -> None:
 
 
 def test_only_threads_that_hang_are_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zstackd.pulse.PATIENCE_S", -1.0)
+    monkeypatch.setattr("zstackd.runs.pulse.PATIENCE_S", -1.0)
     pulses = Pulses()
     pulses.of("hangs").beat()
     pulses.of("waits").rest()

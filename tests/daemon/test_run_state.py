@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from zstackd.catalogue import Catalogue, summary_of
-from zstackd.events import Events
-from zstackd.journal import Journal, read_ends, read_journal
-from zstackd.run_state import RunState, RunSummary
-from zstackd.spool import RunFolder, Spool
+from zstackd.service.catalogue import Catalogue, summary_of
+from zstackd.service.events import Events
+from zstackd.store.journal import Journal, read_ends, read_journal
+from zstackd.store.run_state import RunState, RunSummary
+from zstackd.store.spool import RunFolder, Spool
 
 ACCEPTED: dict[str, Any] = {"event": "accepted", "name": "x", "priority": 3}
 FRAME: dict[str, Any] = {"event": "frame", "index": 0, "file": "z_0000.jpg"}

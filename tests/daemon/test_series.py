@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from zstackd.backlog import Backlog, Job
-from zstackd.catalogue import Catalogue
-from zstackd.events import Events
-from zstackd.journal import read_journal
-from zstackd.recovery import recover
-from zstackd.schedule import schedule_of
-from zstackd.series import SeriesKeeper
-from zstackd.spool import RunFolder, Spool
+from zstackd.service.backlog import Backlog, Job
+from zstackd.service.catalogue import Catalogue
+from zstackd.service.events import Events
+from zstackd.service.recovery import recover
+from zstackd.service.schedule import schedule_of
+from zstackd.service.series import SeriesKeeper
+from zstackd.store.journal import read_journal
+from zstackd.store.spool import RunFolder, Spool
 from zstackd_config.errors import ConfigError
 from zstackd_config.load import parse_run
 

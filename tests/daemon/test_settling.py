@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from zstackd.settling import QUIET_FRAMES, STILL_PX, FixedRest, NotStillError, StillImage, motion_px
+from zstackd.runs.settling import (
+    QUIET_FRAMES,
+    STILL_PX,
+    FixedRest,
+    NotStillError,
+    StillImage,
+    motion_px,
+)
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure
 from zstackd_drivers.factory import Devices, open_devices, reference_axis

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zstackd.journal import read_journal
-from zstackd.recovery import recover
-from zstackd.spool import RunFolder, Spool, slug
+from zstackd.service.recovery import recover
+from zstackd.store.journal import read_journal
+from zstackd.store.spool import RunFolder, Spool, slug
 from zstackd_config.errors import StorageError
 
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from zstackd.channel import Channel
-from zstackd.halt import Halt
-from zstackd.signals import StopSignals
-from zstackd.worker import Worker
+from zstackd.runs.channel import Channel
+from zstackd.runs.halt import Halt
+from zstackd.runs.worker import Worker
+from zstackd.system.signals import StopSignals
 from zstackd_config.errors import HardwareError, Interrupted, StorageError
 
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from tests.rigs import merged, simulated_rig
 
-from zstackd.journal import ENDS, read_journal
+from zstackd.store.journal import ENDS, read_journal
 from zstackd_config.load import load_rig
 from zstackd_drivers.clock import SystemClock
 from zstackd_drivers.firmware.other_firmware import Kind

@@ -212,7 +212,7 @@ def test_a_camera_that_is_pulled_out_costs_one_run_and_is_waited_for(
 WITH_A_BROKEN_THREAD = """
 import sys
 from pathlib import Path
-from zstackd import outbox
+from zstackd.service import outbox
 from zstackd.cli import main
 
 look = outbox.Outbox.look

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from zstackd.durable import sha256_of
+from zstackd.store.durable import sha256_of
 
 if TYPE_CHECKING:
     from tests.conftest import Report

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zstackd.client import Client
+from zstackd.api.client import Client
 
 if TYPE_CHECKING:
     import subprocess

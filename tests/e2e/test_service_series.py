@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from zstackd.journal import read_journal
+from zstackd.store.journal import read_journal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from zstackd.client import Client
+from zstackd.api.client import Client
 from zstackd_config.errors import ZstackdError
 
 if TYPE_CHECKING:

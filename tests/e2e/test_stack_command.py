@@ -17,7 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from zstackd.stack_options import METHODS
+from zstackd.stack_command.options import METHODS
 
 PROGRAM = Path(sys.executable).with_name("zstackd")
 DEADLINE_S = 60.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zstackd.focusstack import parser as focusstack_parser
-from zstackd.stack_options import stack_parser
+from zstackd.stack_command.options import stack_parser
 
 PAGE = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
 PARTS = dict(zip(("stack", "focusstack"), PAGE.split("## `focusstack`"), strict=True))

@@ -14,7 +14,7 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from zstackd.stack_options import METHODS
+from zstackd.stack_command.options import METHODS
 from zstackd_stacking.types import Method
 
 Stack = Callable[..., subprocess.CompletedProcess[str]]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zstackd.journald import JournalFormatter, is_journal, priority
+from zstackd.system.journald import JournalFormatter, is_journal, priority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ def test_only_the_stream_that_systemd_named_is_the_journal(tmp_path: Path) -> No
 
 def test_the_program_writes_priorities_to_the_journal_only(tmp_path: Path) -> None:
     code = (
-        "import logging; from zstackd.logs import configure_logging;"
+        "import logging; from zstackd.system.logs import configure_logging;"
         "configure_logging(debug=False); logging.getLogger('x').warning('two\\nlines')"
     )
     texts = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zstackd.notify import Notifier, Watchdog, watchdog_interval_s
+from zstackd.system.notify import Notifier, Watchdog, watchdog_interval_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -41,7 +41,7 @@ RUN = {"name": "A run", "z_plan": {"bottom": 0, "top": 200, "step": 2}}
 HANGING = """
 import os, sys, threading
 from pathlib import Path
-from zstackd import pulse
+from zstackd.runs import pulse
 from zstackd.cli import main
 
 pulse.PATIENCE_S = 1.0  # a test cannot wait a minute

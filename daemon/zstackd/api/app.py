@@ -11,11 +11,11 @@ from zstackd.api.health import health_router
 from zstackd.api.metrics import Metrics
 from zstackd.api.models import EventAnswer, Problem
 from zstackd.api.problems import answer_errors
+from zstackd.api.recent import RecentMessages
 from zstackd.api.rig import Reload, rig_router
 from zstackd.api.runs import runs_router
 from zstackd.api.stream import stream_router
-from zstackd.control import Control
-from zstackd.recent import RecentMessages
+from zstackd.service.control import Control
 
 _TITLE = "zstackd"
 _SUMMARY = "Control of a microscope capture-and-stack service."

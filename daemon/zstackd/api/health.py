@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from zstackd.api.metrics import Metrics
 from zstackd.api.models import HealthAnswer
-from zstackd.control import Control
+from zstackd.service.control import Control
 
 
 def health_router(control: Control, metrics: Metrics) -> APIRouter:

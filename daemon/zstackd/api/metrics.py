@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from zstackd.control import Control, ServiceStatus
-from zstackd.events import Event, Subscription
-from zstackd.run_state import ENDED, RunState
-from zstackd.temperature import temperature_c
+from zstackd.service.control import Control, ServiceStatus
+from zstackd.service.events import Event, Subscription
+from zstackd.store.run_state import ENDED, RunState
+from zstackd.system.temperature import temperature_c
 from zstackd_drivers.axis import Reference
 
 _QUEUE: Final = 4096

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from zstackd.control import ServiceStatus, Space
-from zstackd.events import Event
-from zstackd.plan import Plan
-from zstackd.run_state import RunState, RunSummary
-from zstackd.series import SeriesSummary
+from zstackd.runs.plan import Plan
+from zstackd.service.control import ServiceStatus, Space
+from zstackd.service.events import Event
+from zstackd.service.series import SeriesSummary
+from zstackd.store.run_state import RunState, RunSummary
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.camera import CameraInfo
 

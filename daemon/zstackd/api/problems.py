@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from zstackd.api.models import Problem
-from zstackd.control import NoSuchRun, WrongState
-from zstackd.hardware import RigBusy
+from zstackd.service.control import NoSuchRun, WrongState
+from zstackd.service.hardware import RigBusy
 from zstackd_config.errors import (
     ConfigError,
     HardwareError,

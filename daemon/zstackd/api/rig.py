@@ -16,10 +16,10 @@ from zstackd.api.models import (
     Target,
 )
 from zstackd.api.problems import documented
+from zstackd.api.recent import RecentMessages
 from zstackd.api.runs import Words
-from zstackd.control import Control
-from zstackd.recent import RecentMessages
-from zstackd.temperature import temperature_c
+from zstackd.service.control import Control
+from zstackd.system.temperature import temperature_c
 
 Reload = Callable[[], Sequence[str]]
 """Reads the rig file again and returns what changed; raises what is wrong with it."""

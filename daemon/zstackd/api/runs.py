@@ -18,8 +18,8 @@ from zstackd.api.models import (
     SeriesAnswer,
 )
 from zstackd.api.problems import documented
-from zstackd.control import Control
-from zstackd.run_state import RunState
+from zstackd.service.control import Control
+from zstackd.store.run_state import RunState
 
 MOST_RUNS: Final = 1000
 

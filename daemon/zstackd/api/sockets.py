@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from zstackd.client import DEFAULT_SOCKET
+from zstackd.api.client import DEFAULT_SOCKET
 from zstackd_config.api import Api, Tcp
 from zstackd_config.errors import InputError, StorageError
 from zstackd_config.rig import Rig

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 
 from zstackd.api.models import EventAnswer
 from zstackd.api.problems import documented
-from zstackd.control import Control
-from zstackd.events import Event, Subscription
+from zstackd.service.control import Control
+from zstackd.service.events import Event, Subscription
 
 MOST_LISTENERS: Final = 16
 _LOOK_S: Final = 1.0

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zstackd.autofocus import frame_at_rest
 from zstackd.calibration.spread import robust_sigma
+from zstackd.runs.autofocus import frame_at_rest
 from zstackd_config.errors import HardwareError
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.focus_curve import NoPeak, find_peak, shift_between

@@ -5,14 +5,14 @@ from typing import Final
 
 import numpy as np
 
-from zstackd.autofocus import FoundFocus
 from zstackd.calibration.backlash import Backlash
 from zstackd.calibration.exposure import FoundExposure
 from zstackd.calibration.fragment import Finding
 from zstackd.calibration.magnification import Breathing
 from zstackd.calibration.pixel_size import Rulings
 from zstackd.calibration.settle import Settling
-from zstackd.settling import STILL_PX
+from zstackd.runs.autofocus import FoundFocus
+from zstackd.runs.settling import STILL_PX
 from zstackd_stacking.chart import Series, chart
 
 SETTLE_MARGIN: Final = 1.25

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from zstackd.durable import write_text
+from zstackd.store.durable import write_text
 from zstackd_stacking.footer import Picture
 from zstackd_stacking.output import write_image
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zstackd.autofocus import frame_at_rest
 from zstackd.calibration.spread import robust_sigma
+from zstackd.runs.autofocus import frame_at_rest
 from zstackd_config.errors import StackError
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.focus_curve import NoPeak, find_peak

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zstackd.calibration.spread import robust_sigma
-from zstackd.settling import STILL_PX
+from zstackd.runs.settling import STILL_PX
 from zstackd_config.errors import StackError
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.planes import luma

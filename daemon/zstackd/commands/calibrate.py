@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from zstackd.autofocus import depth_of_field_um, find_focus
-from zstackd.by_hand import opened
 from zstackd.calibration import findings
 from zstackd.calibration.backlash import measure_backlash
 from zstackd.calibration.exposure import find_exposure
@@ -15,7 +13,9 @@ from zstackd.calibration.fragment import Finding, write_finding
 from zstackd.calibration.magnification import measure_breathing
 from zstackd.calibration.pixel_size import length_px, measure_rulings
 from zstackd.calibration.settle import measure_settling
-from zstackd.show import short
+from zstackd.runs.autofocus import depth_of_field_um, find_focus
+from zstackd.runs.by_hand import opened
+from zstackd.terminal.show import short
 from zstackd_config.errors import InputError
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Rig

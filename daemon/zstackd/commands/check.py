@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from zstackd.plan import Plan, plan_run, sampling_warning
-from zstackd.room import readable
-from zstackd.schedule import Schedule, is_series, schedule_of
+from zstackd.runs.plan import Plan, plan_run, sampling_warning
+from zstackd.service.schedule import Schedule, is_series, schedule_of
+from zstackd.store.room import readable
 from zstackd_config.errors import ZstackdError
 from zstackd_config.load import load_rig, load_run
 from zstackd_config.rig import Rig

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zstackd.client import Client, Unreachable
+from zstackd.api.client import Client, Unreachable
 from zstackd.commands.options import JsonOption, SocketOption, print_json, service
 from zstackd_config.errors import HardwareError, InputError
 from zstackd_config.rig import Rig
@@ -50,7 +50,7 @@ Axis = dict[str, Any]
 @focus.command()
 def home(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption = False) -> None:
     """Run the homing cycle; afterwards the service knows the position."""
-    from zstackd import by_hand  # noqa: PLC0415 - start-up
+    from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
 
     _tell(_asked(socket, rig, Client.home, lambda own: _facts(by_hand.home(own))), as_json=as_json)
 
@@ -58,7 +58,7 @@ def home(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption
 @focus.command()
 def where(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption = False) -> None:
     """Say where the axis stands. Nothing moves."""
-    from zstackd import by_hand  # noqa: PLC0415 - start-up
+    from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
 
     _tell(_asked(socket, rig, _axis, lambda own: _facts(by_hand.where(own))), as_json=as_json)
 
@@ -94,7 +94,7 @@ def move(
     as_json: JsonOption = False,
 ) -> None:
     """Move the axis to this height, within the rig's limits."""
-    from zstackd import by_hand  # noqa: PLC0415 - start-up
+    from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
 
     def ask(client: Client) -> Axis:
         _axis(client)
@@ -114,7 +114,7 @@ def jog(
     as_json: JsonOption = False,
 ) -> None:
     """Move the axis by this distance, within the rig's limits."""
-    from zstackd import by_hand  # noqa: PLC0415 - start-up
+    from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
 
     def ask(client: Client) -> Axis:
         axis = _axis(client)
@@ -134,7 +134,7 @@ def auto(
     as_json: JsonOption = False,
 ) -> None:
     """Look for the sharpest height within a range. For a rig without a service."""
-    from zstackd import by_hand  # noqa: PLC0415 - start-up
+    from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
     from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
 
     if not low_um < high_um:
@@ -149,7 +149,7 @@ def auto(
 @focus.command()
 def stop(socket: SocketOption = None, rig: RigOption = None) -> None:
     """Stop the motor now; a run in work is interrupted by it."""
-    from zstackd import by_hand  # noqa: PLC0415 - start-up
+    from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
 
     def own(settings: Rig) -> Axis:
         by_hand.stop(settings)

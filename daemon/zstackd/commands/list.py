@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from zstackd.client import Words
+from zstackd.api.client import Words
 from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_json, service
 from zstackd.commands.wording import runs_table, series_table, show_markup
-from zstackd.run_state import RunState
+from zstackd.store.run_state import RunState
 
 States = Annotated[
     list[RunState] | None,

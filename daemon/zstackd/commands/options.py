@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from zstackd.client import DEFAULT_SOCKET, Client, Unreachable
+from zstackd.api.client import DEFAULT_SOCKET, Client, Unreachable
 from zstackd_config.errors import InputError, ZstackdError
 
 T = TypeVar("T")

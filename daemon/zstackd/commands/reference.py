@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from zstackd.cli import COMMANDS
-from zstackd.typed_commands import typed_app
+from zstackd.terminal.typed_commands import typed_app
 
 _INTRODUCTION: Final = """\
 # Commands

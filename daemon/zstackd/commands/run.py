@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from zstackd.durable import make_folder
-from zstackd.halt import Halt
-from zstackd.plan import plan_run
-from zstackd.publish import Publisher
-from zstackd.recovery import recover
-from zstackd.runner import run_with_rig
-from zstackd.show import ProgressBars, ProgressLines, summary
-from zstackd.signals import StopSignals
-from zstackd.spool import Spool
-from zstackd.task import Published, Task
+from zstackd.runs.halt import Halt
+from zstackd.runs.plan import plan_run
+from zstackd.runs.publish import Publisher
+from zstackd.runs.runner import run_with_rig
+from zstackd.runs.task import Published, Task
+from zstackd.service.recovery import recover
+from zstackd.store.durable import make_folder
+from zstackd.store.spool import Spool
+from zstackd.system.signals import StopSignals
+from zstackd.terminal.show import ProgressBars, ProgressLines, summary
 from zstackd_config.load import load_rig, load_run
 from zstackd_config.rig import Rig
 from zstackd_drivers.factory import open_devices

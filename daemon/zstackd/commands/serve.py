@@ -6,18 +6,18 @@ from typing import Annotated
 
 import typer
 
-from zstackd.catalogue import Catalogue
-from zstackd.events import Events
-from zstackd.front import Front, Reloading
-from zstackd.halt import Halt
-from zstackd.hardware import Hardware
-from zstackd.house import House
-from zstackd.notify import Notifier
-from zstackd.output_mount import expected_mount
-from zstackd.service import Service
-from zstackd.signals import StopSignals
-from zstackd.spool import Spool
-from zstackd.thrift import keep_few_arenas
+from zstackd.api.front import Front, Reloading
+from zstackd.runs.halt import Halt
+from zstackd.service.catalogue import Catalogue
+from zstackd.service.events import Events
+from zstackd.service.hardware import Hardware
+from zstackd.service.house import House
+from zstackd.service.service import Service
+from zstackd.store.output_mount import expected_mount
+from zstackd.store.spool import Spool
+from zstackd.system.notify import Notifier
+from zstackd.system.signals import StopSignals
+from zstackd.system.thrift import keep_few_arenas
 from zstackd_config.load import load_rig
 
 

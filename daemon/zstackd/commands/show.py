@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from zstackd.client import Client, RunJson
+from zstackd.api.client import Client, RunJson
 from zstackd.commands.options import (
     JsonOption,
     RigOption,

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from zstackd.stack_options import stack_parser
+from zstackd.stack_command.options import stack_parser
 
 if TYPE_CHECKING:  # they cost start-up, which `--help` and usage errors do without
-    from zstackd.stack_job import OnFrame, StackDone, StackJob
+    from zstackd.stack_command.job import OnFrame, StackDone, StackJob
     from zstackd_stacking import FrameReport
 
 
@@ -21,7 +21,7 @@ def stack(words: Sequence[str]) -> int:
         InputError: an option, a frame or an output cannot be used.
     """
     wanted = stack_parser().parse_intermixed_args(words)
-    from zstackd.stack_request import job_from, pattern_from  # noqa: PLC0415 - start-up
+    from zstackd.stack_command.request import job_from, pattern_from  # noqa: PLC0415 - start-up
 
     if wanted.batch is not None:
         return _stack_batch(wanted, pattern_from(wanted))
@@ -34,7 +34,7 @@ def stack(words: Sequence[str]) -> int:
 
 
 def _stack_one(wanted: Namespace, job: "StackJob") -> "StackDone":
-    from zstackd.stack_job import run_job  # noqa: PLC0415 - start-up
+    from zstackd.stack_command.job import run_job  # noqa: PLC0415 - start-up
     from zstackd_stacking.methods import passes  # noqa: PLC0415
 
     terminal = sys.stderr.isatty() and not (wanted.quiet or wanted.json)
@@ -46,7 +46,7 @@ def _stack_one(wanted: Namespace, job: "StackJob") -> "StackDone":
 
 
 def _stack_batch(wanted: Namespace, pattern: "StackJob") -> int:
-    from zstackd.stack_batch import run_batch  # noqa: PLC0415 - start-up
+    from zstackd.stack_command.batch import run_batch  # noqa: PLC0415 - start-up
 
     told: list[dict[str, Any]] = []
     failed: list[str] = []

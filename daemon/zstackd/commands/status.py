@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from rich.markup import escape
 
-from zstackd.client import RunJson
+from zstackd.api.client import RunJson
 from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_json, service
 from zstackd.commands.wording import (
     coloured,

@@ -7,7 +7,7 @@ from typing import Final, TextIO
 
 import typer
 
-from zstackd.client import Client, EventJson
+from zstackd.api.client import Client, EventJson
 from zstackd.commands.options import JsonOption, MaybeRunArgument, RigOption, SocketOption, service
 from zstackd.commands.wording import facts_text
 from zstackd_config.errors import Interrupted, ZstackdError

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from zstackd.client import RunJson
+from zstackd.api.client import RunJson
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600

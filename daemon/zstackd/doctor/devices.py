@@ -4,10 +4,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from zstackd.api.client import Client
 from zstackd.api.sockets import socket_of
-from zstackd.client import Client
 from zstackd.doctor.diagnosis import Diagnosis, failure, fine, warning
-from zstackd.spool import Spool
+from zstackd.store.spool import Spool
 from zstackd_config.errors import StorageError, ZstackdError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import Reference

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from zstackd.doctor.diagnosis import Diagnosis, failure, fine, warning
-from zstackd.durable import probe_writable
-from zstackd.room import free_bytes, readable
+from zstackd.store.durable import probe_writable
+from zstackd.store.room import free_bytes, readable
 from zstackd_config.errors import ZstackdError
 from zstackd_config.rig import Paths
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from zstackd.doctor.commands import answer
 from zstackd.doctor.diagnosis import Diagnosis, failure, fine, warning
-from zstackd.room import available_memory_bytes, readable
+from zstackd.store.room import available_memory_bytes, readable
 
 LEAST_MEMORY_BYTES: Final = 400 * 2**20
 LEAST_CMA_BYTES: Final = 64 * 2**20

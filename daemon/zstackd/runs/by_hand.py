@@ -1,0 +1,129 @@
+"""The rig by hand, where no service has it: opened, used, and closed again."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from zstackd.runs.autofocus import FoundFocus, find_focus
+from zstackd.runs.halt import Halt
+from zstackd.runs.safety import motor_stops_with
+from zstackd.store.spool import Spool
+from zstackd.system.signals import StopSignals
+from zstackd_config.errors import HardwareError, InputError, Interrupted
+from zstackd_config.rig import Rig
+from zstackd_config.run import LockedAutoExposure
+from zstackd_drivers.axis import AxisSnapshot, FocusAxis
+from zstackd_drivers.errors import LimitError, UnreferencedError
+from zstackd_drivers.factory import Devices, open_axis, open_devices, reference_axis
+
+_AGAIN_S = 0.02
+
+
+def home(rig: Rig) -> AxisSnapshot:
+    """Run the homing cycle."""
+    with _held(rig) as axis:
+        axis.home()
+        return axis.snapshot()
+
+
+def where(rig: Rig) -> AxisSnapshot:
+    """Return what the controller reports, which nobody vouches for."""
+    with _held(rig) as axis:
+        return axis.snapshot()
+
+
+def move(rig: Rig, z_um: float, *, at_um: float | None) -> AxisSnapshot:
+    """Move to a height, from `at_um` if given, else homed first where the rig can.
+
+    Raises InputError beyond the limits, UnreferencedError where nobody knows the position.
+    """
+    with _referenced(rig, at_um) as axis:
+        axis.move_to(z_um)
+        return axis.snapshot()
+
+
+def jog(rig: Rig, by_um: float, *, at_um: float | None) -> AxisSnapshot:
+    """Move by a distance; raises as `move`."""
+    with _referenced(rig, at_um) as axis:
+        axis.move_to((axis.snapshot().position_um or 0.0) + by_um)
+        return axis.snapshot()
+
+
+def stop(rig: Rig) -> None:
+    """Stop whatever moves: opening the controller does, and it is told once more."""
+    with _held(rig) as axis:
+        axis.stop()
+
+
+def auto(rig: Rig, range_um: tuple[float, float], *, at_um: float | None) -> FoundFocus:
+    """Look for focus within a range; the axis ends there.
+
+    Raises NoFocusError where none can be trusted.
+    """
+    with opened(rig, at_um) as devices:
+        return find_focus(devices, rig, range_um)
+
+
+@contextmanager
+def opened(rig: Rig, at_um: float | None, *, referenced: bool = True) -> Iterator[Devices]:
+    """Open the whole rig while nobody else uses it; a signal stops the motor.
+
+    Unless told otherwise, the axis is referenced (by the operator's word, where `at_um` is given)
+    and the exposure is locked.
+    """
+    halt = Halt()
+    with (
+        StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
+        Spool(rig.paths.state),
+        open_devices(rig) as devices,
+        motor_stops_with(halt, devices),
+    ):
+        if referenced:
+            if at_um is not None:
+                devices.axis.confirm(at_um)
+            reference_axis(devices.axis, rig.focus)
+            devices.camera.lock_exposure(LockedAutoExposure())
+        yield devices
+
+
+@contextmanager
+def _referenced(rig: Rig, at_um: float | None) -> Iterator[FocusAxis]:
+    with _held(rig) as axis:
+        if at_um is not None:
+            axis.confirm(at_um)
+        try:
+            reference_axis(axis, rig.focus)
+            yield axis
+        except LimitError as error:
+            raise InputError(str(error)) from error
+        except UnreferencedError as error:
+            raise UnreferencedError(f"{error} (--at-um UM)") from error
+
+
+@contextmanager
+def _held(rig: Rig) -> Iterator[FocusAxis]:
+    """Open the axis while nobody else uses the rig; SIGTERM and Ctrl-C stop the motor."""
+    with Spool(rig.paths.state), open_axis(rig) as axis, _stopped_by_signals(axis):
+        yield axis
+
+
+@contextmanager
+def _stopped_by_signals(axis: FocusAxis) -> Iterator[None]:
+    left = threading.Event()
+    heard: list[str] = []
+
+    def stop_again_and_again(name: str) -> None:
+        # A stop between two motions would be missed by the second.
+        heard.append(name)
+        while not left.is_set():
+            with suppress(HardwareError):
+                axis.stop()
+            left.wait(_AGAIN_S)
+
+    with StopSignals(stop_again_and_again):
+        try:
+            yield
+        finally:
+            left.set()
+    if heard:
+        raise Interrupted(f"stopped by {heard[0]}")

@@ -1,0 +1,1 @@
+"""The running service: inbox, queue, series, recovery, retention, hooks, the rig."""

@@ -1,0 +1,233 @@
+"""The devices of the rig: opened once they are there, reopened after trouble, lent to one user."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final, TypeVar
+
+from zstackd.runs.halt import Halt
+from zstackd.runs.safety import BETWEEN_PLANES
+from zstackd.runs.worker import Worker
+from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
+from zstackd_config.rig import Rig
+from zstackd_drivers.axis import AxisSnapshot
+from zstackd_drivers.camera import CameraInfo
+from zstackd_drivers.errors import CameraHung
+from zstackd_drivers.factory import Devices, open_devices
+
+RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Pauses between attempts to open what is not there; the last one is kept."""
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class RigBusy(InputError):
+    """Something else uses the rig."""
+
+
+class Hardware:
+    """Owns the open devices; safe from any thread.
+
+    Whoever uses them holds the lease (`lent`). `trouble` says why they are not open. `faults`
+    counts how often they failed since the start.
+    """
+
+    def __init__(self, rig: Rig, stop: Halt | None = None) -> None:
+        self._rig = self._next_rig = rig
+        self._stop = stop or Halt()
+        self._lease = threading.Lock()
+        self._stack = ExitStack()
+        self._devices: Devices | None = None
+        self._camera: CameraInfo | None = None
+        self._fault_when_opened: str | None = None
+        self._camera_cancelled = False
+        self._failures = 0
+        self._retry_at_s = 0.0
+        self._trouble: str | None = "opening the rig"
+        self._hung: CameraHung | None = None
+        self.faults = 0
+
+    @property
+    def rig(self) -> Rig:
+        """The settings in force."""
+        return self._rig
+
+    @property
+    def next_rig(self) -> Rig:
+        """The settings in force once the devices are given back."""
+        return self._next_rig
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the devices are not open; None where they are."""
+        return self._trouble
+
+    def axis(self) -> AxisSnapshot | None:
+        """Return the focus axis as last reported; None where it is not open."""
+        devices = self._devices
+        return None if devices is None else devices.axis.snapshot()
+
+    def camera(self) -> CameraInfo | None:
+        """Return what the open camera delivers; None where it is not open.
+
+        Known since it was opened: whoever has the lease may just be opening it anew.
+        """
+        return None if self._devices is None else self._camera
+
+    @contextmanager
+    def lent(self) -> Iterator[Devices]:
+        """Lend the open devices to the caller alone.
+
+        Raises RigBusy where they are lent, HardwareError where they are not there. An error
+        inside closes them: they may have been stopped.
+        """
+        if not self._lease.acquire(blocking=False):
+            raise RigBusy("the rig is busy with a run or a move; wait for its end, or cancel it")
+        try:
+            self._open_cancelled_camera()
+            devices = self._devices
+            if devices is None:
+                raise HardwareError(f"the rig is not ready: {self._trouble}")
+            try:
+                yield devices
+            except BETWEEN_PLANES:
+                raise
+            except BaseException as error:
+                self._note(error)
+                raise
+        finally:
+            self._lease.release()
+
+    def keep(self) -> bool:
+        """Open the devices where they are not open and it is time; return whether they are.
+
+        Returns at once while they are lent. Devices that lost their link are closed and opened.
+        Raises CameraHung for good where only a new process may help.
+        """
+        if self._hung is not None:
+            raise self._hung
+        if not self._lease.acquire(blocking=False):
+            return self._devices is not None
+        try:
+            self._take_settings()
+            self._notice_fault()
+            self._open_cancelled_camera()
+            if self._devices is None and time.monotonic() >= self._retry_at_s:
+                self._open()
+            return self._devices is not None
+        except Interrupted:
+            return False
+        finally:
+            self._lease.release()
+
+    def stop_motion(self) -> None:
+        """Stop the motor of whoever uses the devices; harmless where they are not open."""
+        devices = self._devices
+        if devices is not None:
+            devices.axis.stop()
+
+    def replace(self, rig: Rig) -> None:
+        """Use other settings as soon as the devices are given back."""
+        self._next_rig = rig
+
+    def close(self) -> None:
+        """Close the devices."""
+        with self._lease:
+            self._close("closed")
+
+    def _take_settings(self) -> None:
+        if self._next_rig is self._rig:
+            return
+        self._close("opening the rig with its new settings")
+        self._rig, self._retry_at_s = self._next_rig, 0.0
+        _log.info("new settings of %s are in force", self._rig.name)
+
+    def _note(self, error: BaseException) -> None:
+        """Note what has to be opened again: a stop leaves the camera cancelled, a fault more.
+
+        It is opened before its next use, not now: a service that stops must not wait for that.
+        """
+        if isinstance(error, CameraHung):
+            self._hung = error
+        if isinstance(error, HardwareError) or self._fault() != self._fault_when_opened:
+            self.faults += 1
+            self._close("opening the rig again after an error")
+        else:
+            self._camera_cancelled = True
+
+    def _open_cancelled_camera(self) -> None:
+        if self._devices is None or not self._camera_cancelled:
+            return
+        camera = self._devices.camera
+
+        def open_again() -> None:
+            camera.__exit__(None, None, None)
+            camera.__enter__()
+
+        try:
+            self._unless_stopped(open_again)
+            self._camera_cancelled = False
+        except Interrupted:
+            # Its thread still has the camera: the end of the process closes it.
+            self._stack.pop_all()
+            raise
+        except CameraHung as error:
+            self._hung = error
+            raise
+        except ZstackdError as trouble:
+            self._close(str(trouble))
+
+    def _unless_stopped(self, act: Callable[[], T]) -> T:
+        """Return what `act` returns; it may wait long for a device, so a stop leaves it behind."""
+        halt = Halt()
+        worker = Worker("opening the rig", act, halt)
+        with halt.following(self._stop):
+            worker.start()
+            return worker.result()
+
+    def _fault(self) -> str | None:
+        return None if self._devices is None else self._devices.axis.snapshot().fault
+
+    def _notice_fault(self) -> None:
+        fault = self._fault()
+        if self._devices is not None and fault != self._fault_when_opened:
+            self.faults += 1
+            _log.warning("the focus axis: %s; opening the rig again", fault)
+            self._close(fault or "opening the rig again")
+
+    def _open(self) -> None:
+        try:
+            devices = self._unless_stopped(self._opened)
+            self._camera = devices.camera.info()
+            self._devices = devices
+        except Interrupted:
+            raise
+        except CameraHung as error:
+            self._hung = error
+            raise
+        except ZstackdError as error:
+            if str(error) != self._trouble:
+                self.faults += 1
+                _log.error("the rig is not ready: %s; trying again until it is", error)
+            self._trouble = str(error)
+            self._retry_at_s = time.monotonic() + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
+            self._failures += 1
+            return
+        _log.info("the rig is ready: %s", devices.axis.identity())
+        self._failures, self._trouble = 0, None
+        self._fault_when_opened = self._fault()
+
+    def _opened(self) -> Devices:
+        return self._stack.enter_context(open_devices(self._rig))
+
+    def _close(self, why: str) -> None:
+        self._devices = None
+        self._camera_cancelled = False
+        self._trouble = why
+        try:
+            self._stack.close()
+        except ZstackdError as error:
+            _log.warning("while closing the rig: %s", error)

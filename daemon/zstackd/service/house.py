@@ -1,0 +1,101 @@
+"""The parts of one running service, which its threads share."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from zstackd.runs.gate import Gate
+from zstackd.runs.halt import Halt
+from zstackd.runs.publish import Publisher
+from zstackd.runs.pulse import Pulses
+from zstackd.service.backlog import Backlog
+from zstackd.service.catalogue import Catalogue
+from zstackd.service.events import Events
+from zstackd.service.hardware import Hardware
+from zstackd.store.durable import remove_file, write_text
+from zstackd.store.spool import Spool
+from zstackd_config.rig import Rig
+from zstackd_drivers.axis import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything that intake, runs, housekeeping and clients have in common.
+
+    `mount` is the mount point that the output folder is below; None: any.
+    """
+
+    spool: Spool
+    output: Path
+    hardware: Hardware
+    events: Events
+    catalogue: Catalogue
+    stop: Halt
+    mount: Path | None = None
+    pulses: Pulses = field(default_factory=Pulses)
+    backlog: Backlog = field(default_factory=Backlog)
+    gate: Gate = field(default_factory=lambda: Gate("service"))
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def rig(self) -> Rig:
+        """The rig's settings in force."""
+        return self.hardware.rig
+
+    def publisher(self, run_id: str) -> Publisher:
+        """Return what lets the result of a run appear."""
+        return Publisher(self.output, run_id, self.mount)
+
+    def reserved_bytes(self) -> int:
+        """Return what the run in work will still write, at most."""
+        job = self.backlog.in_work()
+        return 0 if job is None else job.reserved_bytes
+
+    def shut(self, reason: str) -> None:
+        """Pause the service, also beyond a restart."""
+        write_text(self._paused, reason + "\n")
+        self.gate.shut(reason)
+        self.events.tell("service", state="paused", why=reason)
+
+    def open(self) -> None:
+        """Let the service go on."""
+        remove_file(self._paused)
+        self.gate.open()
+        self.backlog.wake()
+
+    def stay_paused(self) -> None:
+        """Pause the service where it was paused when it ended."""
+        try:
+            self.gate.shut(self._paused.read_text(encoding="utf-8").strip() or "paused")
+        except FileNotFoundError:
+            return
+
+    @property
+    def _paused(self) -> Path:
+        return self.spool.state / "paused"
+
+    def awaits_operator(self) -> str | None:
+        """Return what only an operator can say before anything may move; None: nothing."""
+        axis = self.hardware.axis()
+        focus = self.rig.focus
+        if axis is None or axis.reference is Reference.REFERENCED or focus.reference == "home":
+            return None
+        known = axis.fault or "not referenced since start"
+        return f"the focus axis does not know its position ({known}): confirm where it stands"
+
+    def state(self) -> tuple[str, str | None]:
+        """Return the service's state in one word, and why, where there is something to say."""
+        job = self.backlog.in_work()
+        if self.stop.event.is_set():
+            return "stopping", str(self.stop.cause)
+        if self.gate.reason is not None:
+            return "paused", self.gate.reason
+        why = self.hardware.trouble or self.awaits_operator() or self._held_up()
+        if why is not None and job is None:
+            return "degraded", why
+        return ("running" if job else "idle"), None
+
+    def _held_up(self) -> str | None:
+        """Return what the first waiting run is held up by."""
+        held = (job.held_for for job in self.backlog.waiting() if job.held_for is not None)
+        return next(held, None)

@@ -1,0 +1,267 @@
+"""The control facade on a running service; see `zstackd.service.control` for its promises."""
+
+import shutil
+from collections.abc import Callable, Collection
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from zstackd.runs.halt import Halt
+from zstackd.runs.plan import Plan
+from zstackd.runs.safety import motor_stops_with
+from zstackd.service.backlog import Job
+from zstackd.service.catalogue import summary_of
+from zstackd.service.control import NoSuchRun, ServiceStatus, Space, WrongState
+from zstackd.service.events import QUEUE, Subscription
+from zstackd.service.house import House
+from zstackd.service.reception import Reception
+from zstackd.service.series import SeriesKeeper, SeriesSummary
+from zstackd.store.journal import read_journal
+from zstackd.store.run_state import RunState, RunSummary
+from zstackd.store.spool import RunFolder, is_run_id
+from zstackd_config.errors import InputError
+from zstackd_config.rig import Rig
+from zstackd_drivers.axis import AxisSnapshot
+from zstackd_drivers.errors import LimitError, UnreferencedError
+from zstackd_drivers.factory import Devices, reference_axis
+
+_ONLY_BY_RESTART: Final = ("paths", "api")
+
+
+class ServiceControl:
+    """What clients may ask for, done with the parts of the house."""
+
+    def __init__(self, house: House, reception: Reception, series: SeriesKeeper) -> None:
+        self._house = house
+        self._reception = reception
+        self._series = series
+
+    # Runs.
+
+    def submit(self, document: bytes, *, source: str) -> RunSummary | SeriesSummary:
+        """Accept a run file's text; see `Control.submit`."""
+        accepted = self._reception.take_text(document, source=source)
+        series = self._series.find(accepted)
+        return self.run(accepted) if series is None else series
+
+    def check(self, document: bytes, *, source: str) -> Plan:
+        """Judge a run file's text and return its plan; nothing is kept."""
+        return self._reception.judged(document, source=source)[1]
+
+    def runs(
+        self, *, states: Collection[RunState] | None = None, limit: int | None = 100
+    ) -> list[RunSummary]:
+        """Return runs, the newest first."""
+        return self._house.catalogue.listed(states=states, limit=limit)
+
+    def series(self) -> list[SeriesSummary]:
+        """Return the series that have points left, oldest first."""
+        return self._series.summaries()
+
+    def run(self, run_id: str) -> RunSummary:
+        """Return one run; raises NoSuchRun."""
+        return self._house.catalogue.get(run_id) or summary_of(self._folder(run_id))
+
+    def journal(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the entries of a run's journal, oldest first; raises NoSuchRun."""
+        return read_journal(self._folder(run_id).journal)
+
+    def manifest(self, run_id: str) -> Path:
+        """Return the path of a published run's manifest; raises NoSuchRun, WrongState."""
+        result = self.run(run_id).result
+        manifest = None if result is None else result / "manifest.json"
+        if manifest is None or not manifest.is_file():
+            raise WrongState(f"run {run_id} has no result in the output folder")
+        return manifest
+
+    def cancel(self, run_id: str, *, by: str) -> RunSummary:
+        """End a run, or a series with its run in the queue; see `Control.cancel`."""
+        reason = f"cancelled by {by}"
+        if self._series.find(run_id) is not None:
+            current = self._series.cancel(run_id, reason)
+            if current is None:
+                return RunSummary(run_id, state=RunState.CANCELLED, reason=reason)
+            run_id = current
+        return self._cancel_run(run_id, reason)
+
+    def pause(self, run_id: str | None = None, *, by: str) -> None:
+        """Hold one run, or (None) the whole service, before its next plane or run."""
+        reason = f"paused by {by}"
+        if run_id is None:
+            self._house.shut(reason)
+            return
+        job = self._open_job(run_id)
+        if job.gate.reason is None:
+            job.gate.shut(reason)
+            self._say_of_waiting(job, "paused", reason=reason)
+
+    def resume(self, run_id: str | None = None) -> None:
+        """Let one run, or (None) the service, go on; harmless where nothing is paused."""
+        if run_id is None:
+            self._house.open()
+            return
+        job = self._open_job(run_id)
+        if job.gate.reason is not None:
+            job.retake = True
+            self._say_of_waiting(job, "resumed")
+            job.gate.open()
+            self._house.backlog.wake()
+
+    # The service.
+
+    def status(self) -> ServiceStatus:
+        """Return the service at this moment."""
+        house = self._house
+        state, why = house.state()
+        job = house.backlog.in_work()
+        return ServiceStatus(
+            state=state,
+            why=why,
+            rig=house.rig.name,
+            version=version("zstackd"),
+            started_at=house.started_at.isoformat(timespec="seconds"),
+            current=None if job is None else house.catalogue.get(job.run_id),
+            queue=len(house.backlog.waiting()),
+            counts=house.catalogue.counts(),
+            axis=house.hardware.axis(),
+            camera=house.hardware.camera(),
+            spool=_space(house.spool.state),
+            output=_space(house.output),
+            reserved_bytes=house.reserved_bytes(),
+            faults=house.hardware.faults,
+        )
+
+    def subscribe(self, *, after: int | None = None, size: int = QUEUE) -> Subscription:
+        """Return a new queue of events."""
+        return self._house.events.subscribe(after=after, size=size)
+
+    def latest_frame(self) -> Path | None:
+        """Return the newest whole frame; None where there is none."""
+        latest = self._house.catalogue.latest_frame()
+        if latest is None:
+            return None
+        run_id, file = latest
+        path = RunFolder(self._house.spool.runs / run_id).frames / file
+        return path if path.is_file() else None
+
+    def preview(self, run_id: str) -> Path | None:
+        """Return the preview of a published run while it is in the output folder; else None."""
+        result = self.run(run_id).result
+        path = None if result is None else result / "preview.jpg"
+        return path if path is not None and path.is_file() else None
+
+    def beats_s(self) -> dict[str, float]:
+        """Return the seconds since each essential thread last showed that it lives."""
+        return self._house.pulses.ages_s()
+
+    def overdue_s(self) -> dict[str, float]:
+        """Return the essential threads that hang, with the seconds they are late; empty: none."""
+        return self._house.pulses.overdue_s()
+
+    def reload(self, rig: Rig) -> list[str]:
+        """Use these settings from the next run on; see `Control.reload`."""
+        before = self._house.hardware.next_rig
+        changed = [
+            key for key in type(rig).model_fields if getattr(rig, key) != getattr(before, key)
+        ]
+        for key in _ONLY_BY_RESTART:
+            if key in changed:
+                raise InputError(f"{key}: can only be changed by a restart of the service")
+        if changed:
+            self._house.hardware.replace(rig)
+            self._house.backlog.wake()
+        return changed
+
+    # The rig, while no run uses it.
+
+    def home(self) -> AxisSnapshot:
+        """Home the idle focus axis and return where it stands; may take a minute."""
+        return self._moved(lambda devices: devices.axis.home())
+
+    def confirm(self, position_um: float) -> AxisSnapshot:
+        """Take an operator's word on where the idle axis stands; nothing moves."""
+        return self._moved(lambda devices: devices.axis.confirm(position_um))
+
+    def move_to(self, z_um: float) -> AxisSnapshot:
+        """Move the idle, referenced axis within its limits and return where it stands."""
+
+        def move(devices: Devices) -> None:
+            reference_axis(devices.axis, self._house.rig.focus)
+            devices.axis.move_to(z_um)
+
+        return self._moved(move)
+
+    def stop_motion(self) -> None:
+        """Stop the motor now; a run in work is interrupted by it."""
+        job = self._house.backlog.in_work()
+        if job is not None:
+            job.halt.request("stopped by an operator")
+        self._house.hardware.stop_motion()
+
+    # Parts of the above.
+
+    def _moved(self, act: Callable[[Devices], None]) -> AxisSnapshot:
+        """Act on the lent devices; a refusal before any motion leaves them as they are."""
+        refused: LimitError | UnreferencedError | None = None
+        halt = Halt()
+        with (
+            self._house.hardware.lent() as devices,
+            halt.following(self._house.stop),
+            motor_stops_with(halt, devices),
+        ):
+            try:
+                act(devices)
+            except (LimitError, UnreferencedError) as error:
+                refused = error
+            snapshot = devices.axis.snapshot()
+        if isinstance(refused, LimitError):
+            raise InputError(str(refused)) from refused
+        if refused is not None:
+            raise refused
+        self._house.backlog.wake()
+        return snapshot
+
+    def _folder(self, run_id: str) -> RunFolder:
+        folder = RunFolder(self._house.spool.runs / run_id) if is_run_id(run_id) else None
+        if folder is None or not folder.request.is_file():
+            raise NoSuchRun(f"no run {run_id[:80]!r} in the spool; `zstackd list` names them")
+        return folder
+
+    def _open_job(self, run_id: str) -> Job:
+        job = self._house.backlog.find(run_id)
+        if self._series.find(run_id) is not None:
+            raise WrongState(f"{run_id} is a series: pause its run in work or the whole service")
+        if job is None:
+            state = self.run(run_id).state
+            raise WrongState(f"run {run_id} is {state}: only a run that is not ended can be paused")
+        return job
+
+    def _cancel_run(self, run_id: str, reason: str) -> RunSummary:
+        job = self._house.backlog.remove(run_id)
+        if job is not None:
+            with self._house.spool.journal(job.folder) as journal:
+                journal.append("cancelled", reason=reason)
+            return self.run(run_id)
+        job = self._house.backlog.find(run_id)
+        summary = self.run(run_id)
+        if job is None or summary.ended:
+            raise WrongState(f"run {run_id} is {summary.state} already")
+        job.halt.cancel(reason)
+        for gate in (job.gate, self._house.gate):
+            gate.wake()
+        return summary
+
+    def _say_of_waiting(self, job: Job, event: Literal["paused", "resumed"], **facts: str) -> None:
+        """Write into the journal of a run that waits; one in work says it by itself."""
+        if self._house.backlog.in_work() is job:
+            return
+        with self._house.spool.journal(job.folder) as journal:
+            journal.append(event, **facts)
+
+
+def _space(folder: Path) -> Space:
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return Space(folder, None, None)
+    return Space(folder, usage.free, usage.total)

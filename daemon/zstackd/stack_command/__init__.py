@@ -1,0 +1,1 @@
+"""`zstackd stack` and the classic `focusstack`: files become a stack."""

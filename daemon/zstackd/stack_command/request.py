@@ -1,0 +1,114 @@
+"""From the command line's words to the job that they ask for."""
+
+import math
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+from zstackd.stack_command.batch import NAME
+from zstackd.stack_command.job import StackJob, gather
+from zstackd.stack_command.outputs import Role, Settings, Wanted, check_kinds, needs_heights
+from zstackd_config.errors import InputError
+from zstackd_stacking import StackOptions
+from zstackd_stacking.methods import measures_heights
+from zstackd_stacking.output import MAX_QUALITY
+from zstackd_stacking.types import Method
+
+_LEAST_VERTICES, _MOST_VERTICES = 4, 20_000_000
+
+
+def job_from(wanted: Namespace) -> StackJob:
+    """The job of stacking the frames that the user named.
+
+    Raises:
+        InputError: an option's value cannot be used, or there are no frames.
+    """
+    if wanted.output is None:
+        raise InputError("zstackd stack: no output named; add -o FILE, such as -o stack.png")
+    pattern = pattern_from(wanted)
+    return replace(pattern, frames=gather(wanted.frames, wanted.input))
+
+
+def pattern_from(wanted: Namespace) -> StackJob:
+    """The job without its frames, which a batch repeats for each subfolder.
+
+    Raises:
+        InputError: an option's value cannot be used, or batch and frames are both given.
+    """
+    if wanted.batch is not None and (wanted.frames or wanted.input):
+        raise InputError("--batch takes its frames from subfolders; give no others with it")
+    settings = Settings(
+        pixel_size_um=_pixel_size(wanted.pixel_size_um),
+        z_step_um=_z_step(wanted.z_step_um),
+        quality=_between("--quality", wanted.quality, 1, MAX_QUALITY),
+        mesh_vertices=_between(
+            "--mesh-vertices", wanted.mesh_vertices, _LEAST_VERTICES, _MOST_VERTICES
+        ),
+    )
+    outputs = _outputs(wanted)
+    check_kinds(outputs, settings)
+    _require_heights(wanted.method, outputs)
+    options = StackOptions(
+        method=wanted.method,
+        align=not wanted.no_align,
+        depth=needs_heights(outputs),
+        high_is_near=_high_is_near(wanted.near, wanted.method, settings.z_step_um),
+    )
+    return StackJob(
+        frames=(), outputs=outputs, settings=settings, options=options, reference=wanted.reference
+    )
+
+
+def _outputs(wanted: Namespace) -> tuple[Wanted, ...]:
+    image: Path = wanted.output or wanted.batch / f"{NAME}.png"
+    others = (
+        Wanted(role, path)
+        for role in get_args(Role)
+        if role != "image"
+        for path in getattr(wanted, role)
+    )
+    return Wanted("image", image), *others
+
+
+def _require_heights(method: Method, outputs: Sequence[Wanted]) -> None:
+    if measures_heights(method):
+        return
+    for wanted in outputs:
+        if needs_heights([wanted]):
+            raise InputError(
+                f"{wanted.path}: the method {method} measures no heights; choose another one, "
+                f"or leave --{wanted.role} out"
+            )
+
+
+def _high_is_near(end: str | None, method: Method, z_step_um: float | None) -> bool | None:
+    """Whether greater heights are nearer to the lens; None where the user did not say."""
+    if end is None:
+        return None
+    if method not in ("near", "far"):
+        raise InputError(f"--near {end}: only the methods near and far go by it, not {method}")
+    rising = z_step_um is None or z_step_um > 0
+    return rising == (end == "last")
+
+
+def _pixel_size(value_um: float | None) -> float | None:
+    if value_um is not None and not (math.isfinite(value_um) and value_um > 0):
+        raise InputError(f"--pixel-size-um {value_um:g}: must be a length above 0 µm")
+    return value_um
+
+
+def _z_step(value_um: float | None) -> float | None:
+    if value_um is not None and (value_um == 0 or not math.isfinite(value_um)):
+        raise InputError(
+            f"--z-step-um {value_um:g}: must be a length in µm other than 0; negative where the "
+            "frames were taken from above downward"
+        )
+    return value_um
+
+
+def _between(option: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise InputError(f"{option} {value}: must be {low} to {high}")
+    return value

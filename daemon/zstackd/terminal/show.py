@@ -1,0 +1,129 @@
+"""What a person in front of a terminal sees of a run."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from zstackd.runs.manifest import Manifest
+from zstackd.runs.progress import Stage
+from zstackd.runs.task import Published
+
+_WORDS: Final[dict[Stage, str]] = {
+    "capture": "capturing planes",
+    "stack": "stacking planes",
+    "publish": "writing the result",
+}
+_LINES_PER_STAGE: Final = 4
+
+
+class ProgressBars:
+    """One bar for each stage, on a terminal."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=40),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._lock = threading.Lock()
+        self._tasks: dict[Stage, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, stage: Stage, done: int, total: int) -> None:
+        """Show `done` of `total` on the stage's bar."""
+        with self._lock:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._progress.add_task(_WORDS[stage], total=total)
+            self._progress.update(self._tasks[stage], completed=done)
+
+
+class ProgressLines:
+    """A few plain lines for each stage, where nobody watches a terminal."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        sys.stderr.flush()
+
+    def __call__(self, stage: Stage, done: int, total: int) -> None:
+        """Print a line at every quarter of a stage."""
+        quarters = _LINES_PER_STAGE * done // total, _LINES_PER_STAGE * (done - 1) // total
+        if done and quarters[0] != quarters[1]:
+            sys.stderr.write(f"{_WORDS[stage]}: {done} of {total}\n")
+
+
+def summary(published: Published) -> str:
+    """Return what was made, and which files to look at, in a few lines."""
+    manifest = published.manifest
+    timing = manifest.timing
+    low, high = _ends(manifest)
+    planes = f"{len(manifest.frames)} planes from {low:g} to {high:g} µm"
+    lines = [
+        f"{manifest.name}: {planes} in {timing.wall_s / timing.time_scale:.1f} s",
+        *(f"left out: plane {frame.plane}: {frame.note}"
+          for frame in manifest.frames if not frame.used),
+        *(f"warning: {warning}" for warning in manifest.warnings),
+        "Look at:",
+        *(f"  {short(published.folder / name)}  {what}" for name, what in _files(manifest)),
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _ends(manifest: Manifest) -> tuple[float, float]:
+    heights = [frame.commanded_um for frame in manifest.frames]
+    return min(heights), max(heights)
+
+
+def _files(manifest: Manifest) -> list[tuple[str, str]]:
+    words = {
+        "image": "the fused image",
+        "depth_picture": "the height map as a picture",
+        "depth": "the height map in µm (32-bit float)",
+        "preview": "a small copy of the image",
+        "confidence": "how sure each height is, 0 to 1 (32-bit float)",
+        "relief": "the height map as a lit surface",
+        "mesh": "the height map as a coloured mesh in µm",
+        "focus_curve": "how sharp each plane is",
+    }
+    listed = [(file.name, words[file.role]) for file in manifest.files]
+    entries = [*listed, ("manifest.json", "every frame, setting, size and SHA-256")]
+    width = max(len(name) for name, _ in entries)
+    return [(name.ljust(width), what) for name, what in entries]
+
+
+def short(path: Path) -> str:
+    """Return the path relative to the working folder where that is shorter."""
+    relative = os.path.relpath(path)
+    return min(relative, str(path), key=len)
