@@ -36,6 +36,12 @@ _CHANGE_PX: Final = np.array([0.1, 0.1, 0.015, 0.015])
 _CHANGE_OF_HABIT: Final = np.array([1.0, 1.0, 0.12, 0.12])
 """How much a step may differ from the one before: so much, and so much of the usual step."""
 _SURPRISE: Final = 5.0
+_SCALE: Final = 2
+_BUT_SCALE: Final = np.array([1.0, 1.0, 0.0, 1.0])
+_DOUBT_OF_BREATHING: Final = 0.03
+"""Share by which a measured breathing may be wrong. What goes out of focus looks larger, too; where
+that is more than this allows, it is no motion.
+"""
 _UNSEEN: Final = np.full(4, (FROM_REFERENCE_PX / 2) ** 2)
 """Variance of the place of a frame that seems to rest."""
 
@@ -54,7 +60,8 @@ class Placement:
 class _Side:
     """The frames on one side of the reference so far: the last one, its pace and its variance.
 
-    `pace` is what the last step had beyond the breathing. `rest` is None from the first frame on
+    `pace` is what the last step had beyond the breathing, of which none is left in the
+    magnification where it `breathes` as was measured. `rest` is None from the first frame on
     that has moved.
     """
 
@@ -65,6 +72,7 @@ class _Side:
     habit: "_Habit"
     rest: Rest | None
     z_um: float | None = None
+    breathes: bool = False
 
     def breathed(
         self, z_um: float | None, breathing_per_um: float, shape: tuple[int, int]
@@ -74,6 +82,10 @@ class _Side:
             return np.zeros(4)
         outward = np.expm1(-breathing_per_um * (z_um - self.z_um)) * max(shape) / 2
         return np.array([0.0, 0.0, outward, 0.0])
+
+    def going_on(self, step: Motion) -> Motion:
+        """What of a step, beyond the breathing, the next one is expected to have."""
+        return step * _BUT_SCALE if self.breathes else step
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,7 @@ class Track:
             known = self._breathing_per_um != 0
             rest = None if known else Rest(nothing, nothing, 0.0)
             habit = _Habit(nothing, steps=int(known))
-            start = _Side(reduced, identity(), nothing, nothing, habit, rest, z_um)
+            start = _Side(reduced, identity(), nothing, nothing, habit, rest, z_um, known)
             self._sides = dict.fromkeys((True, False), start)
             self._reference_index = index
             return Placement(identity(), used=True, residual_px=0.0)
@@ -174,13 +186,18 @@ def _by_neighbour(
     news = motion_between(identity(), found.matrix, reduced.shape) - side.pace - breathed
     doubt = (_NEIGHBOUR_BELIEF * found.spread) ** 2 + _LEAST_NEIGHBOUR_PX**2
     freedom = side.habit.freedom()
+    if side.breathes:
+        freedom[_SCALE] = (_LEAST_NEIGHBOUR_PX / 2 + _DOUBT_OF_BREATHING * breathed[_SCALE]) ** 2
     surprising = np.abs(news) > _SURPRISE * np.sqrt(freedom + doubt)
     share = np.where(surprising, 1.0, 1.0 / (1.0 + doubt / freedom))
+    if side.breathes and surprising[_SCALE]:
+        share[_SCALE] = 0.0
     step = side.pace + share * news
-    return _Side(
+    return replace(
+        side,
         reduced=reduced,
         matrix=compose(side.matrix, from_motion(step + breathed, reduced.shape)),
-        pace=step,
+        pace=side.going_on(step),
         variance=side.variance + share * doubt,
         habit=side.habit.after(step),
         rest=None,
@@ -199,7 +216,7 @@ def _by_anchor(side: _Side, anchor: align.Reduced) -> _Side:
     return replace(
         side,
         matrix=compose(from_motion(correction, shape), side.matrix),
-        pace=side.pace + correction,
+        pace=side.going_on(side.pace + correction),
         variance=(1 - share) * side.variance,
     )
 
