@@ -46,6 +46,25 @@ def test_priority_goes_before_arrival_and_time_before_both() -> None:
     assert taken(backlog) == "later"
 
 
+def test_a_run_is_in_the_queue_once_until_it_has_left() -> None:
+    backlog = Backlog()
+    for _ in range(2):
+        backlog.put(job("a"))
+    assert taken(backlog) == "a"
+    backlog.put(job("a"))
+    assert backlog.waiting() == []
+    backlog.done()
+    backlog.put(job("a"))
+    assert backlog.remove("a") is not None
+    backlog.put(job("a"))
+    first = backlog.take(0.0, able=anything)
+    assert first is not None
+    backlog.put_back(first)
+    backlog.done()
+    backlog.put(job("a"))
+    assert [each.run_id for each in backlog.waiting()] == ["a"]
+
+
 def test_a_job_put_back_goes_before_its_equals() -> None:
     backlog = Backlog()
     for name in ("a", "b"):

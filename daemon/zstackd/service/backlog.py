@@ -50,12 +50,14 @@ class Backlog:
         self._changed = threading.Condition()
         self._waiting: list[Job] = []
         self._in_work: Job | None = None
+        self._known: set[str] = set()
         self._closed = False
 
     def put(self, job: Job) -> None:
         """Add a job behind all others of its priority; a run that is there stays as it is."""
         with self._changed:
-            if job.run_id not in {known.run_id for known in self._jobs()}:
+            if job.run_id not in self._known:
+                self._known.add(job.run_id)
                 self._waiting.append(job)
                 self._changed.notify_all()
 
@@ -63,6 +65,7 @@ class Backlog:
         """Let the job in work wait again, before all others of its priority."""
         with self._changed:
             self._in_work = None
+            self._known.add(job.run_id)
             self._waiting.insert(0, job)
             self._changed.notify_all()
 
@@ -85,6 +88,8 @@ class Backlog:
     def done(self) -> None:
         """Say that the job in work is finished."""
         with self._changed:
+            if self._in_work is not None:
+                self._known.discard(self._in_work.run_id)
             self._in_work = None
             self._changed.notify_all()
 
@@ -93,6 +98,7 @@ class Backlog:
         with self._changed:
             job = next((job for job in self._waiting if job.run_id == run_id), None)
             if job is not None:
+                self._known.discard(run_id)
                 self._waiting.remove(job)
             return job
 
