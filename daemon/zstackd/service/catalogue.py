@@ -1,7 +1,7 @@
 """Every run of the spool in one line each, kept up to date by the journals themselves."""
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from zstackd.service.events import Events
@@ -22,9 +22,10 @@ class Catalogue:
         self._runs: dict[str, RunSummary] = {}
         self._latest_frame: tuple[str, str] | None = None
 
-    def load(self, spool: Spool) -> None:
-        """Read what stands in the spool."""
+    def load(self, spool: Spool, check: Callable[[], None] = lambda: None) -> None:
+        """Read what stands in the spool; `check` is called before each run, and may raise."""
         for folder in spool.folders():
+            check()
             summary = summary_of(folder)
             with self._lock:
                 self._runs[folder.run_id] = summary

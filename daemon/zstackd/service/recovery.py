@@ -3,6 +3,7 @@
 import logging
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from zstackd.runs.outcome import result_already_out
@@ -17,15 +18,16 @@ _HIDDEN = re.compile(r"\.(?P<run_id>.+)\.tmp")
 _log = logging.getLogger(__name__)
 
 
-def recover(spool: Spool, output: Path) -> list[OpenRun]:
+def recover(spool: Spool, output: Path, check: Callable[[], None] = lambda: None) -> list[OpenRun]:
     """Return the runs that wait for the service, begun ones too, in order of acceptance.
 
     A run of `zstackd run` has nobody who would go on with it: it is closed as what it is, and its
-    frames stay. What is left in the output folder of runs that have ended is removed.
+    frames stay. What is left in the output folder of runs that have ended is removed. `check` is
+    called before each run is read, and may raise.
     """
     finish_moves(spool.inbox, (spool.runs, spool.series))
     _remove_never_accepted(spool)
-    runs = spool.open_runs()
+    runs = spool.open_runs(check)
     for run in runs:
         if run.is_foreground:
             _close(spool, run)

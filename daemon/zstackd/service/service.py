@@ -48,7 +48,11 @@ class Service:
         Calls `opened` once runs can be accepted.
         """
         house = self._house
-        self._prepare()
+        try:
+            self._prepare()
+        except Interrupted as error:
+            _log.info("%s while it started", error)
+            return
         house.stop.listen(house.backlog.close)
         intake = Intake(house.spool.inbox, self.reception, house.stop, house.pulses.of("inbox"))
         helpers = [
@@ -86,8 +90,8 @@ class Service:
             house.publisher("").require_place()
         except StorageError as error:
             _log.error("%s", error)
-        waiting = recover(house.spool, house.output)
-        house.catalogue.load(house.spool)
+        waiting = recover(house.spool, house.output, house.stop.check)
+        house.catalogue.load(house.spool, house.stop.check)
         house.stay_paused()
         for run in waiting:
             house.backlog.put(_job_from(run))

@@ -178,10 +178,16 @@ class Spool:
             self._hear(run.run_id, entry)
         return run
 
-    def open_runs(self) -> list[OpenRun]:
-        """Return every run that was accepted and not closed, in order of acceptance."""
-        waiting = [folder for folder in self.folders() if not _looks_closed(folder)]
-        runs = [OpenRun(folder, tuple(read_journal(folder.journal))) for folder in waiting]
+    def open_runs(self, check: Callable[[], None] = lambda: None) -> list[OpenRun]:
+        """Return every run that was accepted and not closed, in order of acceptance.
+
+        Calls `check` before each one, which may raise: a full spool takes a while.
+        """
+        runs = []
+        for folder in self.folders():
+            check()
+            if not _looks_closed(folder):
+                runs.append(OpenRun(folder, tuple(read_journal(folder.journal))))
         return sorted((run for run in runs if not run.closed), key=_arrival)
 
 
