@@ -101,9 +101,12 @@ def evidence(detail: Detail, noise: float) -> Evidence:
     ]
     least = np.float32(NOISE_MARGIN * noise)
     fine, coarser = _log(_smooth(energies[0], _FEW_TAPS), least), _log(energies[1], least)
-    mixed = cv2.addWeighted(fine, 1 - COARSER_SHARE, coarser, COARSER_SHARE, 0)
+    mixed = cv2.addWeighted(fine, 1 - COARSER_SHARE, coarser, COARSER_SHARE, 0, dst=fine)
     floor = np.float32(AMPLITUDE_NOISE * noise)
-    return Evidence(as_floats(mixed), tuple(as_floats(cv2.sqrt(part + floor)) for part in energies))
+    for part in energies:
+        np.add(part, floor, out=part)
+        cv2.sqrt(part, dst=part)
+    return Evidence(as_floats(mixed), tuple(energies))
 
 
 def weights(found: Evidence, coverage: FloatMap | None, *, levels: int) -> list[FloatMap]:
@@ -111,9 +114,9 @@ def weights(found: Evidence, coverage: FloatMap | None, *, levels: int) -> list[
 
     `coverage` (half size, 0 to 1) takes away weight; None takes none.
     """
-    near_one = found.log_focus + _LOG_NEAR_ONE
-    result = [as_floats(cv2.exp(near_one * np.float32(3)))]
-    backed = as_floats(cv2.exp(near_one))
+    backed = found.log_focus + _LOG_NEAR_ONE
+    cv2.exp(backed, dst=backed)
+    result = [_cubed(backed)]
     for level in range(1, levels + 1):
         backed = reduced(backed) if level > 1 else backed
         result.append(_weights(backed, level))
@@ -122,7 +125,9 @@ def weights(found: Evidence, coverage: FloatMap | None, *, levels: int) -> list[
     masks = [coverage, coverage]
     while len(masks) < len(result):
         masks.append(reduced(masks[-1]))
-    return [as_floats(cv2.multiply(w, m)) for w, m in zip(result, masks, strict=True)]
+    for weight, mask in zip(result, masks, strict=True):
+        cv2.multiply(weight, mask, dst=weight)
+    return result
 
 
 def _squared(values: FloatMap) -> FloatMap:
@@ -130,16 +135,20 @@ def _squared(values: FloatMap) -> FloatMap:
 
 
 def _log(energy: FloatMap, least: np.float32) -> FloatMap:
-    return as_floats(cv2.log(np.maximum(energy, least)))
+    values = np.maximum(energy, least)
+    return as_floats(cv2.log(values, dst=values))
 
 
 def _weights(backed: FloatMap, level: int) -> FloatMap:
     sigma_px = SPREAD_PX[min(level, len(SPREAD_PX) - 1)]
     square = as_floats(cv2.multiply(backed, backed))
     spread = _spread(square, sigma_px)
-    if level >= _SOFT_FROM:
-        return spread
-    return as_floats(cv2.multiply(cv2.multiply(spread, spread), spread))
+    return spread if level >= _SOFT_FROM else _cubed(spread)
+
+
+def _cubed(values: FloatMap) -> FloatMap:
+    square = cv2.multiply(values, values)
+    return as_floats(cv2.multiply(square, values, dst=square))
 
 
 def _spread(values: FloatMap, sigma_px: float) -> FloatMap:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import cv2
+import numpy as np
 from numpy.typing import NDArray
 
-from zstackd_stacking.geometry import Matrix, rescale
+from zstackd_stacking.geometry import Matrix, compose, identity, invert, rescale, shifted
 from zstackd_stacking.pyramid import band, reduced
 from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 
@@ -20,9 +21,12 @@ GREEN: Final = 0.587
 RED: Final = 0.299
 STRIP_ROWS: Final = 96
 _MARGIN_ROWS: Final = 8
+_LOOKED_UP_ROWS: Final = 3
 _COLOUR_NDIM: Final = 3
 _CHANNELS: Final = 3
 _SAMPLE_EACH: Final = 4
+_MOST_COLOURED: Final = 0.9
+_FAINT_LEVELS: Final = 2.0
 _COLOURED: Final = 0.3
 _WHITE: Final = 3.0
 """Detail has about as much energy in the finest band as in the next, noise eight times as much."""
@@ -72,6 +76,7 @@ class Planes:
         """`luminance` (H, W) is that of `image`."""
         self.shape: tuple[int, int] = luminance.shape[:2]
         self.coloured = image.ndim == _COLOUR_NDIM
+        self.unit = 257.0 if image.dtype == np.uint16 else 1.0
         self._image, self._matrix = image, matrix
         self._luma = _Movable([luminance], matrix)
         half = split(as_image(cv2.pyrDown(image))) if self.coloured else []
@@ -103,40 +108,66 @@ class _Movable:
     def __init__(
         self, channels: Sequence[Image], matrix: Matrix | None, flags: int = cv2.INTER_CUBIC
     ) -> None:
-        self._matrix, self._flags = matrix, flags
-        self._channels: Sequence[Image | FloatMap] = channels
-        if matrix is not None:
-            self._channels = [as_floats(channel) for channel in channels]
+        self._channels, self._matrix, self._flags = channels, matrix, flags
+        self._inverse = None if matrix is None else invert(matrix)
 
     def rows(self, top: int, bottom: int) -> list[FloatMap]:
-        if self._matrix is None:
+        if self._matrix is None or self._inverse is None:
             return [as_floats(channel[top:bottom]) for channel in self._channels]
-        matrix = self._matrix.copy()
+        height, width = self._channels[0].shape
+        first, last = _looked_up(self._inverse, top, bottom, (height, width))
+        matrix = compose(self._matrix, shifted(identity(), 0, first))
         matrix[1, 2] -= top
+        size = width, bottom - top
         return [
-            as_floats(_warp(part, matrix, (part.shape[1], bottom - top), self._flags))
-            for part in self._channels
+            as_floats(_warp(as_floats(channel[first:last]), matrix, size, self._flags))
+            for channel in self._channels
         ]
 
 
+def _looked_up(inverse: Matrix, top: int, bottom: int, shape: tuple[int, int]) -> tuple[int, int]:
+    """The rows of a frame (H, W) that are needed for rows `top` to `bottom` of the moved one."""
+    height, width = shape
+    corners = np.array([[0, width, 0, width], [top, top, bottom, bottom], [1, 1, 1, 1]])
+    seen = (inverse @ corners)[1]
+    first = int(np.clip(np.floor(seen.min()) - _LOOKED_UP_ROWS, 0, height - 1))
+    return first, int(np.clip(np.ceil(seen.max()) + _LOOKED_UP_ROWS, first + 1, height))
+
+
 def finely_coloured(planes: Planes) -> bool:
-    """Whether a frame has detail in colour, beyond noise, that half its size would lose."""
+    """Whether a frame has detail in colour, beyond noise, that half its size would lose.
+
+    Judged where there is most of it.
+    """
     if not planes.coloured:
         return False
     planes.prepare_colours()
-    luminance, colour, coarser = 0.0, 0.0, 0.0
-    for top, bottom in strips(planes.shape[0])[::_SAMPLE_EACH]:
-        rows = planes.luma_rows(top, bottom)
-        luminance += _power(band(rows, reduced(rows)))
-        for part in planes.colour_rows(top, bottom):
-            half = reduced(part)
-            colour += _power(band(part, half))
-            coarser += 4 * _power(band(half, reduced(half)))
-    return colour > _COLOURED * luminance and colour < _WHITE * coarser
+    sampled = [_powers(planes, *strip) for strip in strips(planes.shape[0])[::_SAMPLE_EACH]]
+    luminance, colour, coarser = np.concatenate(sampled, axis=1)
+    most = colour >= np.quantile(colour, _MOST_COLOURED)
+    mean = float(colour[most].mean())
+    return (
+        mean > _FAINT_LEVELS**2 * planes.unit**2
+        and mean > _COLOURED * float(luminance[most].mean())
+        and mean < _WHITE * float(coarser[most].mean())
+    )
 
 
-def _power(values: FloatMap) -> float:
-    return float(cv2.norm(values, cv2.NORM_L2SQR))
+def _powers(planes: Planes, top: int, bottom: int) -> FloatMap:
+    """Of blocks of some rows, (3, blocks): the finest band of luminance and of colour, the next."""
+    rows = planes.luma_rows(top, bottom)
+    colours = planes.colour_rows(top, bottom)
+    halves = [reduced(part) for part in colours]
+    fine = [_blocks(band(part, half)) for part, half in zip(colours, halves, strict=True)]
+    next_ones = [_blocks(band(half, reduced(half))) for half in halves]
+    return np.vstack([_blocks(band(rows, reduced(rows))), sum(fine), sum(next_ones)])
+
+
+def _blocks(values: FloatMap) -> FloatMap:
+    """Mean squares of a strip's blocks, three columns of which are as wide as the strip is high."""
+    count = max(3 * values.shape[1] // values.shape[0], 1)
+    square = cv2.multiply(values, values)
+    return as_floats(cv2.resize(square, (count, 1), interpolation=cv2.INTER_AREA))
 
 
 def _warp(values: NDArray[Any], matrix: Matrix, size: tuple[int, int], flags: int) -> NDArray[Any]:

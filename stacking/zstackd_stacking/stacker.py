@@ -22,7 +22,7 @@ from zstackd_stacking.types import (
     as_floats,
     as_image,
 )
-from zstackd_stacking.workers import Behind
+from zstackd_stacking.workers import Behind, one_thread_each
 
 _DEFAULTS: Final = StackOptions()
 
@@ -49,14 +49,8 @@ class Stacker:
 
         Raises StackError where size, dtype, index or height do not fit the frames so far.
         """
-        placed = self._intake.take(image, index=index, z_um=z_um, name=name)
-        if not placed.placement.used:
-            return self._intake.note(placed, 0.0)
-        detail = measured(placed.luminance)
-        self._noise.observe(detail.samples, detail.unit)
-        found = evidence(detail, self._noise.energy())
-        self._behind.run(partial(self._fuse, placed, found))
-        return self._intake.note(placed, found.sharpness)
+        with one_thread_each():
+            return self._add(image, index, z_um, name)
 
     def preview(self, *, max_side_px: int = 1024) -> Image:
         """The image so far, reduced to at most `max_side_px` on its longer side."""
@@ -79,9 +73,21 @@ class Stacker:
         depth_um, confidence = self._heights() if self._options.depth else (None, None)
         return StackResult(image[:height, :width], depth_um, confidence, report)
 
-    def _fuse(self, placed: Placed, found: Evidence) -> None:
+    def _add(self, image: Image, index: int, z_um: float | None, name: str) -> FrameReport:
+        placed = self._intake.take(image, index=index, z_um=z_um, name=name)
+        if not placed.placement.used:
+            return self._intake.note(placed, 0.0)
+        detail = measured(placed.luminance)
+        self._noise.observe(detail.samples, detail.unit)
+        found = evidence(detail, self._noise.energy())
+        del detail
+        sharpness = found.sharpness
         if placed.matrix is not None:
             found = found.moved(placed.matrix)
+        self._behind.run(partial(self._fuse, placed, found))
+        return self._intake.note(placed, sharpness)
+
+    def _fuse(self, placed: Placed, found: Evidence) -> None:
         planes = Planes(placed.image, placed.luminance, placed.matrix)
         self._fusion.add(planes, found, placed.coverage, gain=placed.gain)
         if self._options.depth:

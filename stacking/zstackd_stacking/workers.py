@@ -25,7 +25,7 @@ def mapped(function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
     """
     todo = list(items)
     threads = min(cores(), len(todo))
-    with _one_thread_each():
+    with one_thread_each():
         if threads < 2:  # noqa: PLR2004 - one thread is no parallel work
             return [function(item) for item in todo]
         with ThreadPoolExecutor(threads, thread_name_prefix="stacking") as pool:
@@ -53,7 +53,7 @@ class Behind:
 
 
 def _alone(task: Callable[[], None]) -> None:
-    with _one_thread_each():
+    with one_thread_each():
         task()
 
 
@@ -63,7 +63,7 @@ _threads_before = 0
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Keep OpenCV, whose setting is the process's, from starting threads within ours."""
     global _users, _threads_before  # noqa: PLW0603 - so is this count of who needs it
     with _lock:
