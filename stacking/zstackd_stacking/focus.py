@@ -3,7 +3,8 @@
 The energies of the two finest bands, pooled over a neighbourhood, are mixed as a geometric mean.
 All coarser bands follow this fine evidence: coarse contrast that no fine detail backs belongs to
 something out of focus. A second, wide pooling of its square lets a strong edge speak for its
-surroundings, where other planes show the edge's blur; that is what keeps halos away.
+surroundings, where other planes show the edge's blur; that is what keeps halos away. A place whose
+own detail is well above noise has more of a say of its own.
 """
 
 from dataclasses import dataclass
@@ -23,10 +24,15 @@ NOISE_MARGIN: Final = 0.65
 AMPLITUDE_NOISE: Final = 0.1
 SPREAD_PX: Final = (0.0, 2.0, 2.0, 1.4, 1.9, 0.5)
 """Standard deviation of the second pooling of each band, in pixels of that band."""
+OWN_SAY: Final = (0.0, 1.3, 1.3, 3.0, 3.0, 0.0)
+"""How much more a place's own detail counts than that around it, for each band."""
+OWN_FROM_NOISE: Final = 8.0
+"""Energy, in that of noise, from which a place speaks for itself."""
 _SOFT_FROM: Final = 5
 _WIDE_PX: Final = 1.7
-_LOG_NEAR_ONE: Final = np.float32(-np.log(30))
-"""Energies are divided by so much: then even their twelfth powers fit into 32 bits."""
+_NEAR_ONE: Final = 1 / 30
+"""Energies are made so much less: then even their twelfth powers fit into 32 bits."""
+_LOG_NEAR_ONE: Final = np.float32(np.log(_NEAR_ONE))
 _TAPS: Final = as_floats(np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16)
 _FEW_TAPS: Final = as_floats(np.array([1.0, 2.0, 1.0]) / 4)
 _PYRAMID_VARIANCE: Final = 2.0
@@ -51,11 +57,12 @@ class Evidence:
 
     `log_focus`: logarithm of the pooled energy at half size, in units of white noise variance of
     one 8-bit level. `amplitudes`: root of the energy of the finest bands, that of the finest at
-    half size.
+    half size. `noise`: energy of noise alone.
     """
 
     log_focus: FloatMap
     amplitudes: tuple[FloatMap, ...]
+    noise: float
 
     @property
     def sharpness(self) -> float:
@@ -65,7 +72,7 @@ class Evidence:
     def moved(self, matrix: Matrix) -> "Evidence":
         """The same in reference coordinates."""
         amplitudes = tuple(_warped(part, matrix, i) for i, part in enumerate(self.amplitudes))
-        return Evidence(_warped(self.log_focus, matrix, 0), amplitudes)
+        return Evidence(_warped(self.log_focus, matrix, 0), amplitudes, self.noise)
 
 
 def measured(luminance: Image) -> Detail:
@@ -106,7 +113,7 @@ def evidence(detail: Detail, noise: float) -> Evidence:
     for part in energies:
         np.add(part, floor, out=part)
         cv2.sqrt(part, dst=part)
-    return Evidence(as_floats(mixed), tuple(energies))
+    return Evidence(as_floats(mixed), tuple(energies), noise)
 
 
 def weights(found: Evidence, coverage: FloatMap | None, *, levels: int) -> list[FloatMap]:
@@ -119,7 +126,7 @@ def weights(found: Evidence, coverage: FloatMap | None, *, levels: int) -> list[
     result = [_cubed(backed)]
     for level in range(1, levels + 1):
         backed = reduced(backed) if level > 1 else backed
-        result.append(_weights(backed, level))
+        result.append(_weights(backed, level, np.float32(OWN_FROM_NOISE * found.noise * _NEAR_ONE)))
     if coverage is None:
         return result
     masks = [coverage, coverage]
@@ -139,10 +146,13 @@ def _log(energy: FloatMap, least: np.float32) -> FloatMap:
     return as_floats(cv2.log(values, dst=values))
 
 
-def _weights(backed: FloatMap, level: int) -> FloatMap:
-    sigma_px = SPREAD_PX[min(level, len(SPREAD_PX) - 1)]
-    square = as_floats(cv2.multiply(backed, backed))
-    spread = _spread(square, sigma_px)
+def _weights(backed: FloatMap, level: int, least: np.float32) -> FloatMap:
+    known = min(level, len(SPREAD_PX) - 1)
+    spread = _spread(_squared(backed), SPREAD_PX[known])
+    if OWN_SAY[known]:
+        own = np.maximum(backed - least, 0)
+        own *= np.float32(OWN_SAY[known])
+        cv2.accumulateSquare(own, spread)
     return spread if level >= _SOFT_FROM else _cubed(spread)
 
 

@@ -49,7 +49,7 @@ def split(image: Image) -> list[Image]:
 def warped(image: Image, matrix: Matrix) -> Image:
     """The image in reference coordinates; what lies outside the frame repeats its border."""
     size = image.shape[1], image.shape[0]
-    return as_image(_warp(image, matrix, size, cv2.INTER_CUBIC))
+    return as_image(_warp(image, matrix, size))
 
 
 def differences(channels: Sequence[FloatMap]) -> list[FloatMap]:
@@ -81,7 +81,7 @@ class Planes:
         self._luma = _Movable([luminance], matrix)
         half = split(as_image(cv2.pyrDown(image))) if self.coloured else []
         half_matrix = None if matrix is None else rescale(matrix, 0.5)
-        self._half = _Movable(half, half_matrix, cv2.INTER_LINEAR)
+        self._half = _Movable(half, half_matrix)
         self._whole: _Movable | None = None
 
     def luma_rows(self, top: int, bottom: int) -> FloatMap:
@@ -105,10 +105,8 @@ class Planes:
 class _Movable:
     """Channels of which rows are wanted in another geometry, as floats."""
 
-    def __init__(
-        self, channels: Sequence[Image], matrix: Matrix | None, flags: int = cv2.INTER_CUBIC
-    ) -> None:
-        self._channels, self._matrix, self._flags = channels, matrix, flags
+    def __init__(self, channels: Sequence[Image], matrix: Matrix | None) -> None:
+        self._channels, self._matrix = channels, matrix
         self._inverse = None if matrix is None else invert(matrix)
 
     def rows(self, top: int, bottom: int) -> list[FloatMap]:
@@ -120,7 +118,7 @@ class _Movable:
         matrix[1, 2] -= top
         size = width, bottom - top
         return [
-            as_floats(_warp(as_floats(channel[first:last]), matrix, size, self._flags))
+            as_floats(_warp(as_floats(channel[first:last]), matrix, size))
             for channel in self._channels
         ]
 
@@ -170,8 +168,8 @@ def _blocks(values: FloatMap) -> FloatMap:
     return as_floats(cv2.resize(square, (count, 1), interpolation=cv2.INTER_AREA))
 
 
-def _warp(values: NDArray[Any], matrix: Matrix, size: tuple[int, int], flags: int) -> NDArray[Any]:
+def _warp(values: NDArray[Any], matrix: Matrix, size: tuple[int, int]) -> NDArray[Any]:
     moved: NDArray[Any] = cv2.warpAffine(
-        values, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE
+        values, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return moved
