@@ -20,7 +20,12 @@ from zstackd.calibration.exposure import find_exposure
 from zstackd.calibration.fragment import write_finding
 from zstackd.calibration.magnification import measure_breathing
 from zstackd.calibration.pixel_size import measure_rulings
-from zstackd.calibration.settle import measure_settling
+from zstackd.calibration.settle import (
+    LEAST_CAUGHT,
+    Settling,
+    measure_settling,
+    require_shaking_frames,
+)
 from zstackd.runs.autofocus import Sweep, autofocus, depth_of_field_um
 from zstackd_config.errors import HardwareError, StackError
 from zstackd_config.rig import Optics, Rig
@@ -112,12 +117,18 @@ def test_a_slow_camera_tells_the_decay_from_frames_at_staggered_times(tmp_path: 
             slowed(devices, 300), near_um=focus, far_um=focus - 25, moves=40, watch_ms=400
         )
     assert measured.decay_ms == pytest.approx(60, rel=0.5)
+    assert 0 < measured.error_ms < measured.settle_ms
 
 
-def test_too_few_frames_within_the_shake_are_refused(tmp_path: Path) -> None:
-    settings = rig(tmp_path, vibration_um=10, vibration_decay_ms=60, time_scale=4)
-    with opened(settings) as devices, pytest.raises(StackError, match="frames were taken while"):
-        measure_settling(slowed(devices, 400), near_um=100, far_um=75, moves=6, watch_ms=800)
+def test_too_few_frames_within_the_shake_are_refused() -> None:
+    def seen(caught: int) -> Settling:
+        since_ms = (*[5.0] * caught, *[900.0] * 40)
+        moved_px = (*[3.0] * caught, *[0.0] * 40)
+        return Settling(3.0, 60.0, 0.02, 140.0, 0.0, since_ms, moved_px)
+
+    require_shaking_frames(seen(LEAST_CAUGHT))
+    with pytest.raises(StackError, match=r"only 11 frames.*settle_ms: auto"):
+        require_shaking_frames(seen(LEAST_CAUGHT - 1))
 
 
 def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def of_backlash(measured: Backlash) -> Finding:
 
 
 def of_settling(measured: Settling) -> Finding:
-    """Return the finding of watched moves; the rest asked for has a margin of a quarter."""
-    settle_ms = round(SETTLE_MARGIN * measured.settle_ms)
+    """Return the finding of watched moves; the rest asked for has room for its error and more."""
+    settle_ms = round(SETTLE_MARGIN * (measured.settle_ms + measured.error_ms))
     watched_ms = max(measured.since_ms, default=1.0)
     times_ms = np.linspace(0, watched_ms, 200)
     fit_px = measured.shake_px * 3.0 ** (-times_ms / measured.decay_ms)
@@ -48,7 +48,7 @@ def of_settling(measured: Settling) -> Finding:
         settings={"focus": {"settle_ms": settle_ms}},
         summary=f"the image shakes by {measured.shake_px:.2f} px after a move and by a third of "
         f"that every {measured.decay_ms:.0f} ms; below {STILL_PX:g} px after "
-        f"{measured.settle_ms:.0f} ms, {settle_ms} ms with a margin",
+        f"{measured.settle_ms:.0f} ± {measured.error_ms:.0f} ms, {settle_ms} ms with a margin",
         numbers=asdict(measured),
         picture=chart(
             Series(

@@ -1,7 +1,8 @@
 """Settling: how long the image shakes after a move, and the rest that is really needed."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -32,7 +33,8 @@ class Settling:
 
     `shake_px`: its size (root mean square along one axis) when the axis reports rest.
     `decay_ms`: time in which it falls to a third. `noise_px`: what is left when all is still.
-    `settle_ms`: rest after which the shake is below `STILL_PX`. `since_ms` and `moved_px`: each
+    `settle_ms`: rest after which the shake is below `STILL_PX`. `error_ms`: its standard error, by
+    leaving out one move after the other (jackknife). `since_ms` and `moved_px`: each
     frame's time since the move, at mid exposure, and its distance from the resting place.
     """
 
@@ -40,8 +42,17 @@ class Settling:
     decay_ms: float
     noise_px: float
     settle_ms: float
+    error_ms: float
     since_ms: tuple[float, ...]
     moved_px: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """The frames after one move: (N,) times since it, (N, 2) shifts."""
+
+    since_ms: NDArray[np.float64]
+    moved_px: NDArray[np.float64]
 
 
 def measure_settling(
@@ -59,25 +70,25 @@ def measure_settling(
     Raises:
         StackError: too few frames were taken while the image shook.
     """
-    since: list[float] = []
-    moved: list[tuple[float, float]] = []
+    watches: list[_Watch] = []
     half = moves // 2
     delays_ms = [watch_ms * (turn / half) ** 2 for turn in range(half)]
     for turn in range(2 * half):
         if turn == half:
-            seen_ms = min(watch_ms, _LONGEST * _fitted(np.array(since), np.array(moved)).decay_ms)
+            seen_ms = min(watch_ms, _LONGEST * _fitted(watches).decay_ms)
             delays_ms += [seen_ms * turn / half for turn in range(half)]
         devices.axis.move_to(far_um)
         devices.axis.move_to(near_um)
         times_ms, frames = _watched(devices, delays_ms[turn], watch_ms)
-        since += times_ms
-        moved += _shifts_px(frames)
-    found = _fitted(np.array(since), np.array(moved))
-    _require_shaking_frames(found)
-    return found
+        watches.append(_Watch(np.array(times_ms), np.array(_shifts_px(frames))))
+    found = _fitted(watches)
+    require_shaking_frames(found)
+    others = [_fitted(watches[:i] + watches[i + 1 :]).settle_ms for i in range(len(watches))]
+    error_ms = float(np.std(others)) * math.sqrt(len(watches) - 1)
+    return replace(found, error_ms=error_ms)
 
 
-def _require_shaking_frames(found: Settling) -> None:
+def require_shaking_frames(found: Settling) -> None:
     """Raise StackError where the decay is a guess: no frames to tell it by."""
     caught = sum(since_ms < _LONGEST * found.decay_ms for since_ms in found.since_ms)
     if found.settle_ms > 0 and caught < LEAST_CAUGHT:
@@ -116,13 +127,15 @@ def _shifts_px(frames: list[FloatMap]) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in shifts]
 
 
-def _fitted(since_ms: NDArray[np.float64], moved_px: NDArray[np.float64]) -> Settling:
+def _fitted(watches: Sequence[_Watch]) -> Settling:
     """Fit shake² · 9^(−t/decay) + noise² to the variance of the shifts.
 
     The shake oscillates, so single shifts say little; the likelihood of all of them, as normal
     deviates whose variance decays, is maximised over a grid that closes in on the best pair. A
     knock on the table counts no more than a bounded amount.
     """
+    since_ms = np.concatenate([watch.since_ms for watch in watches])
+    moved_px = np.concatenate([watch.moved_px for watch in watches])
     quiet = since_ms > np.quantile(since_ms, 0.8)
     noise_px = max(robust_sigma(moved_px[quiet]), _LEAST_STILL_PX)
     squares = np.mean(moved_px**2, axis=1)
@@ -143,6 +156,7 @@ def _fitted(since_ms: NDArray[np.float64], moved_px: NDArray[np.float64]) -> Set
         decay_ms=decay_ms,
         noise_px=noise_px,
         settle_ms=max(0.0, decay_ms * math.log(max(shake_px / STILL_PX, 1e-9)) / _LN_3),
+        error_ms=0.0,
         since_ms=tuple(since_ms.tolist()),
         moved_px=tuple(np.hypot(moved_px[:, 0], moved_px[:, 1]).tolist()),
     )
