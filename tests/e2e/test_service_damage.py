@@ -50,6 +50,7 @@ def test_an_operator_may_have_them_taken_again(damaged: Site, consumer: Watcher)
     assert site.published()[1]["partial_because"] is None
 
 
+@pytest.mark.soak
 def test_by_policy_the_rest_is_stacked_and_marked(damaged: Site, consumer: Watcher) -> None:
     del consumer
     site = damaged

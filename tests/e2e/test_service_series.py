@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Site, Watcher
 
 SMALL = {"driver": "simulated", "size_px": [160, 120]}
-INTERVAL_S = 2.0
+INTERVAL_S = 4.0
 LOOPS = 4
 LATE_S = 1.0
 
@@ -39,13 +39,13 @@ def is_over(site: Site) -> bool:
     return series_journal(site)[-1]["event"] == "series_ended" and "open" not in site.ends()
 
 
-@pytest.mark.parametrize("when_late", ["run", "skip"])
+@pytest.mark.parametrize("when_late", [pytest.param("run", marks=pytest.mark.soak), "skip"])
 def test_a_time_lapse_goes_on_after_a_crash(site: Site, consumer: Watcher, when_late: str) -> None:
     del consumer
     rig = site.rig(camera=SMALL)
     with site.serving(rig, ready=True) as process:
         site.drop(time_lapse(site, when_late), "series.yaml")
-        site.wait_for_event("published")
+        site.wait_for_event("started")
         process.kill()
         process.wait()
     begins = datetime.fromisoformat(series_journal(site)[0]["begins"])
