@@ -198,3 +198,18 @@ def test_phases_follow_one_another() -> None:
 def test_time_plans_that_cannot_be_are_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         schedule_of(parse_run(document(**changes), name="x"), BEGIN, source="x.yaml")
+
+
+def test_a_disk_without_room_is_said_once_and_waited_for(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.begin(repeat=2)
+    runs, aside = bench.spool.runs, bench.spool.state / "aside"
+    runs.rename(aside)
+    runs.touch()  # so that no run can be made in it
+    for _ in range(3):
+        assert bench.due(0) == []
+    assert caplog.text.count("trying again") == 1
+    runs.unlink()
+    aside.rename(runs)
+    assert bench.due(0) == ["0000"]

@@ -1,3 +1,4 @@
+import errno
 import re
 from pathlib import Path
 
@@ -79,3 +80,27 @@ def test_recovery_closes_foreground_runs_and_hands_back_the_others(tmp_path: Pat
     ends = [read_journal(run.journal)[-1]["event"] for run in (foreground, done, capturing)]
     assert ends == ["interrupted", "published", "plane"]
     assert [path.exists() for path in (left, kept, foreign, torn)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("refused_at", ["before", "after"])
+def test_a_disk_that_fails_leaves_a_request_either_accepted_or_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused_at: str
+) -> None:
+    request = tmp_path / "r.yaml"
+    request.write_text("name: x")
+
+    def fails(path: Path) -> None:
+        raise OSError(errno.EIO, "the disk fails", str(path))
+
+    with Spool(tmp_path / "state") as spool:
+        where = {"before": "zstackd.spool.flush_folder", "after": "zstackd.arrival.flush_folder"}
+        monkeypatch.setattr(where[refused_at], fails)
+        if refused_at == "before":
+            with pytest.raises(StorageError, match="the disk fails"):
+                spool.accept(request, name="x", keep=False)
+            assert request.exists()
+            assert list(spool.runs.iterdir()) == []
+        else:
+            run = spool.accept(request, name="x", keep=False)
+            assert not request.exists()
+            assert [open_run.folder for open_run in spool.open_runs()] == [run]

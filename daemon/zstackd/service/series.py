@@ -77,6 +77,7 @@ class SeriesKeeper:
         self._now = now
         self._lock = threading.Lock()
         self._active: dict[str, _Series] = {}
+        self._trouble: dict[str, str] = {}
 
     def load(self) -> None:
         """Go on with every series that a former start left with points to do."""
@@ -126,7 +127,9 @@ class SeriesKeeper:
                 try:
                     self._advance(series)
                 except StorageError as error:
-                    _log.error("series %s: %s; trying again", series.series_id, error)
+                    self._say_trouble(series.series_id, str(error))
+                else:
+                    self._trouble.pop(series.series_id, None)
 
     def cancel(self, series_id: str, reason: str) -> str | None:
         """End a series; returns its run in the queue, if any. KeyError where it is not active."""
@@ -134,6 +137,12 @@ class SeriesKeeper:
             series = self._active[series_id]
             self._end(series, reason)
             return series.current if self._is_open(series.current) else None
+
+    def _say_trouble(self, series_id: str, trouble: str) -> None:
+        """Say once, not at every turn, what keeps a series from going on."""
+        if self._trouble.get(series_id) != trouble:
+            self._trouble[series_id] = trouble
+            _log.error("series %s: %s; trying again", series_id, trouble)
 
     def _advance(self, series: _Series) -> None:
         if self._is_open(series.current):

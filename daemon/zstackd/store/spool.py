@@ -1,6 +1,7 @@
 """The state folder: inbox, one folder for each accepted run, and the lock on it all."""
 
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -15,10 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from zstackd.store.arrival import REQUEST, bring
-from zstackd.store.durable import flush_folder, make_folder, storage_error, write_bytes
+from zstackd.store.durable import flush_folder, make_folder, storage_at, storage_error, write_bytes
 from zstackd.store.journal import ENDS, Journal, read_ends, read_journal
 from zstackd_config.errors import StorageError
 
+_log = logging.getLogger(__name__)
 _SLUG_LENGTH = 40
 _MOST_ALIKE = 10_000
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z_[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
@@ -164,16 +166,18 @@ class Spool:
         """Give a new folder its journal and, last, the request that makes it accepted."""
         run = RunFolder(path)
         try:
-            with Journal(run.journal) as journal:
-                entry = journal.append("accepted", run=run.run_id, name=name, **facts)
-            # First the folder itself: a request must not move into one that a power cut takes.
-            flush_folder(path.parent)
-            fill(run.request)
-        except OSError as error:
-            raise storage_error(error, run.path) from error
-        finally:
+            with storage_at(run.path):
+                with Journal(run.journal) as journal:
+                    entry = journal.append("accepted", run=run.run_id, name=name, **facts)
+                # First the folder itself: no request may move into one that a power cut takes.
+                flush_folder(path.parent)
+                fill(run.request)
+        except StorageError as error:
             if not run.request.exists():
                 shutil.rmtree(path, ignore_errors=True)
+                raise
+            # Whoever were refused now would send it again, and it would be done twice.
+            _log.warning("%s: accepted, but a power cut may undo that: %s", run.run_id, error)
         if path.parent == self.runs:
             self._hear(run.run_id, entry)
         return run
