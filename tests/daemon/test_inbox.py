@@ -12,6 +12,7 @@ import pytest
 from zstackd.runs.halt import Halt
 from zstackd.runs.pulse import Pulses
 from zstackd.service import inbox as inbox_module
+from zstackd.service import intake as intake_module
 from zstackd.service.inbox import Inbox
 from zstackd.service.intake import Intake
 from zstackd_config.errors import InputError, StorageError
@@ -53,6 +54,7 @@ def test_long_names_that_differ_at_the_end_alone_are_answered_apart(
 
 def test_what_found_no_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox_module, "LEFT_S", 0.2)
+    monkeypatch.setattr(intake_module, "SCAN_S", 0.1)
     tried: list[Path] = []
 
     class NoRoomAtFirst:

@@ -93,7 +93,10 @@ def test_a_disk_that_fails_leaves_a_request_either_accepted_or_where_it_was(
         raise OSError(errno.EIO, "the disk fails", str(path))
 
     with Spool(tmp_path / "state") as spool:
-        where = {"before": "zstackd.spool.flush_folder", "after": "zstackd.arrival.flush_folder"}
+        where = {
+            "before": "zstackd.store.spool.flush_folder",
+            "after": "zstackd.store.arrival.flush_folder",
+        }
         monkeypatch.setattr(where[refused_at], fails)
         if refused_at == "before":
             with pytest.raises(StorageError, match="the disk fails"):
