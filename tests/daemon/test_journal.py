@@ -61,3 +61,11 @@ def test_a_line_that_found_no_room_spoils_no_later_one(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     subprocess.run([sys.executable, "-c", WRITES_TO_A_FULL_DISK, path], check=True)
     assert [entry["event"] for entry in read_journal(path)] == ["accepted", "waiting"]
+
+
+def test_a_closed_journal_writes_into_no_other_file(tmp_path: Path) -> None:
+    with Journal(tmp_path / "one.jsonl") as journal:
+        journal.append("accepted")
+    with Journal(tmp_path / "other.jsonl"), pytest.raises(StorageError, match=r"one\.jsonl"):
+        journal.append("frame")
+    assert read_journal(tmp_path / "other.jsonl") == []

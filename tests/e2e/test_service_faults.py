@@ -244,3 +244,36 @@ def test_a_run_goes_on_after_an_internal_error_of_the_service(
         site.wait_for_event("published")
     assert frames_of(site.journal()) == list(range(PLANES))
     site.published()
+
+
+WITH_A_SLOW_DISK = """
+import os, sys, threading
+from zstackd.cli import main
+
+fsync = os.fsync
+
+def slow(descriptor):
+    if threading.current_thread().name == "frame writer":
+        threading.Event().wait(0.2)
+    fsync(descriptor)
+
+os.fsync = slow
+sys.exit(main())
+"""
+
+
+def test_the_last_frame_is_written_before_its_run_is_closed(site: Site) -> None:
+    with controller(site) as (twin, rig):
+        words = [sys.executable, "-c", WITH_A_SLOW_DISK, "serve", "--rig", str(rig)]
+        site.drop(site.run(z_plan=PLAN), "run.yaml")
+        with subprocess.Popen(words, cwd=site.folder, stderr=subprocess.DEVNULL) as process:
+            try:
+                site.wait_for_event("frame", count=2)
+                twin.script(Fault(Action.RESET, on_motion=1))
+                site.wait_for_event("failed")
+            finally:
+                process.terminate()
+    events = [entry["event"] for entry in site.journal()]
+    assert events[-1] == "failed"
+    (folder,) = site.state.glob("runs/*/frames")
+    assert len(list(folder.iterdir())) == events.count("frame")

@@ -1,6 +1,8 @@
 """The steps of one run, in order; `zstackd.runs.runner` closes it whatever happens in them."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from zstackd.runs.capture import CaptureLoop
@@ -12,7 +14,7 @@ from zstackd.runs.frame_store import CapturedFrame, FrameStore
 from zstackd.runs.fusing import Fusing
 from zstackd.runs.past import Planned
 from zstackd.runs.plan import plan_run
-from zstackd.runs.safety import motor_stops_with
+from zstackd.runs.safety import BETWEEN_PLANES, motor_stops_with
 from zstackd.runs.settling import rest_of
 from zstackd.runs.task import Published, Task
 from zstackd.runs.timing import Timings
@@ -24,6 +26,7 @@ from zstackd_drivers.factory import Devices, make_clock, reference_axis
 from zstackd_stacking import StackResult
 
 _QUEUE_FRAMES = 2
+_PATIENCE_S = 1.0
 
 
 class Attempt:
@@ -121,10 +124,7 @@ class Attempt:
     ) -> None:
         """Capture the missing planes and return once the last frame is on the disk."""
         task = self._task
-        frames = Channel[CapturedFrame](_QUEUE_FRAMES, task.halt)
-        writer = Worker("frame writer", lambda: self._write(frames, store), task.halt)
-        writer.start()
-        CaptureLoop(
+        loop = CaptureLoop(
             axis=devices.axis,
             camera=devices.camera,
             clock=devices.clock,
@@ -144,9 +144,30 @@ class Attempt:
                 pulse=task.pulses.of("focus"),
                 reserve_bytes=task.reserve_bytes,
             ),
-        ).run(missing, task.past.exposure_for(self._run.exposure), frames)
-        writer.result()
+        )
+        with self._writing(store) as frames:
+            loop.run(missing, task.past.exposure_for(self._run.exposure), frames)
         task.journal.append("captured", planes=len(planned.plan.planes_um))
+
+    @contextmanager
+    def _writing(self, store: FrameStore) -> Iterator[Channel[CapturedFrame]]:
+        """Write frames meanwhile; the thread that does has ended before the run is closed."""
+        halt = self._task.halt
+        frames = Channel[CapturedFrame](_QUEUE_FRAMES, halt)
+        writer = Worker("frame writer", lambda: self._write(frames, store), halt)
+        writer.start()
+        try:
+            yield frames
+            writer.result()
+        except BETWEEN_PLANES:
+            frames.close()
+            raise
+        except BaseException as error:
+            halt.fail(error)
+            raise
+        finally:
+            # The frame in work is finished; a disk that does not answer is not waited for.
+            writer.join(time.monotonic() + _PATIENCE_S)
 
     def _write(self, frames: Channel[CapturedFrame], store: FrameStore) -> None:
         pulse = self._task.pulses.of("frame writer")

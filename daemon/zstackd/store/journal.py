@@ -53,6 +53,8 @@ def nobody(entry: dict[str, Any]) -> None:
 
 
 _END_BYTES: Final = 4096
+_PATIENCE_S: Final = 1.0
+_CLOSED: Final = -1
 
 
 class Journal:
@@ -86,7 +88,11 @@ class Journal:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._descriptor)
+        # Left open where a thread hangs in it: its number must not become another file's.
+        if self._lock.acquire(timeout=_PATIENCE_S):
+            os.close(self._descriptor)
+            self._descriptor = _CLOSED
+            self._lock.release()
 
     def append(self, event: Event, **facts: Any) -> dict[str, Any]:
         """Write `event` with its `facts` (JSON values) and return the entry.
