@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.conftest import Lodging, lodgings
 
-from zstackd.service import catalogue
+from zstackd.service import catalogue, outbox
 from zstackd.service.outbox import ACKNOWLEDGED, Outbox
 from zstackd.service.retention import Kept, Sweeper, to_delete
 from zstackd.store.journal import read_journal
@@ -39,6 +39,21 @@ def test_taken_and_acknowledged_results_are_noted_once(lodging: Lodging) -> None
     assert events_of(lodging, acknowledged).count("consumed") == 1
     assert "consumed" not in events_of(lodging, left)
     assert lodging.summary(taken).consumed
+
+
+def test_every_one_of_many_results_has_its_turn(
+    lodging: Lodging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "AT_ONCE", 2)
+    runs = [lodging.publish() for _ in range(7)]
+    keeper = Outbox(lodging.house)
+    for run in runs[:5]:
+        (result_of(run) / ACKNOWLEDGED).touch()
+    keeper.look()
+    assert sum(lodging.summary(run).consumed for run in runs) == 2  # the newest two are not
+    for _ in range(6):
+        keeper.look()
+    assert [lodging.summary(run).consumed for run in runs] == [True] * 5 + [False] * 2
 
 
 def test_results_of_an_output_folder_that_is_away_are_not_taken(lodging: Lodging) -> None:

@@ -25,6 +25,7 @@ SMALL = {"driver": "simulated", "size_px": [64, 48]}
 QUICK = {"settle_ms": 1, "speed_um_per_s": 5000}
 SHORT_RUN = "name: run {}\nz_plan: {{absolute: [0, 5, 10]}}\nstacking: {{align: false}}\n"
 MOST_GROWTH_MB = 8.0
+"""Up to a thousand ended runs are kept in memory, with some kilobytes each."""
 MOST_PSS_MB = 120.0
 MOST_IDLE_SHARE = 0.01
 SOAK = [pytest.mark.soak, pytest.mark.timeout(5400)]

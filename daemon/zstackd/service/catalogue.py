@@ -9,8 +9,8 @@ from zstackd.store.journal import read_ends, read_journal
 from zstackd.store.run_state import RunState, RunSummary
 from zstackd.store.spool import RunFolder, Spool
 
-MOST_ENDED: Final = 2000
-"""Ended runs kept in memory; older ones are still found in the spool by their id."""
+MOST_ENDED: Final = 1000
+"""Ended runs kept in memory, as many as clients may list; older ones are found by their id."""
 
 
 class Catalogue:

@@ -10,6 +10,9 @@ from zstackd.store.spool import RunFolder
 from zstackd_config.errors import StorageError
 
 ACKNOWLEDGED: Final = "acknowledged"
+AT_ONCE: Final = 100
+"""So many of the newest results are looked at each time, and as many of the others in turn."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -18,16 +21,30 @@ class Outbox:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._turn = 0
 
     def look(self) -> None:
-        """Note in its journal each result that a consumer has taken or acknowledged."""
+        """Note in its journal each result that a consumer has taken or acknowledged.
+
+        Takes no longer for thousands of results than for some: the older ones wait their turn.
+        """
         place = self._place()
         if place is None:
             return
-        for run in self._house.catalogue.listed():
-            how = None if run.consumed or run.result is None else how_consumed(run, place)
+        there = [
+            run
+            for run in self._house.catalogue.listed()
+            if run.result is not None and not run.consumed
+        ]
+        for run in (*there[:AT_ONCE], *self._in_turn(there[AT_ONCE:])):
+            how = how_consumed(run, place)
             if how is not None:
                 self._note(run, how)
+
+    def _in_turn(self, older: list[RunSummary]) -> list[RunSummary]:
+        start = self._turn if self._turn < len(older) else 0
+        self._turn = start + AT_ONCE
+        return older[start : self._turn]
 
     def _place(self) -> str | None:
         """Return which output folder is there; None where none is."""
