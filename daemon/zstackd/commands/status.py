@@ -16,6 +16,8 @@ from zstackd.commands.wording import (
     show_markup,
     since,
 )
+from zstackd.service.catalogue import MOST_ENDED
+from zstackd.store.run_state import ENDED
 
 _RECENT: Final = 8
 _SERIES: Final = 3
@@ -69,7 +71,9 @@ def _work(run: RunJson | None) -> str:
 
 def _counts(counts: dict[str, int]) -> str:
     ended = ("published", "failed", "interrupted", "cancelled")
-    return ", ".join(f"{counts.get(state, 0)} {coloured(state)}" for state in ended)
+    text = ", ".join(f"{counts.get(state, 0)} {coloured(state)}" for state in ended)
+    all_ended = sum(counts.get(state, 0) for state in ENDED)
+    return f"{text}, of the newest {MOST_ENDED}" if all_ended >= MOST_ENDED else text
 
 
 def _axis(axis: dict[str, Any] | None) -> str:
