@@ -188,6 +188,7 @@ def test_a_camera_that_stalls_once_is_opened_anew(site: Site, consumer: Watcher)
     site.published()
 
 
+@pytest.mark.soak
 def test_a_camera_that_is_pulled_out_costs_one_run_and_is_waited_for(
     site: Site, consumer: Watcher
 ) -> None:
@@ -262,6 +263,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.soak
 def test_the_last_frame_is_written_before_its_run_is_closed(site: Site) -> None:
     with controller(site) as (twin, rig):
         words = [sys.executable, "-c", WITH_A_SLOW_DISK, "serve", "--rig", str(rig)]

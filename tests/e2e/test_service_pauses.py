@@ -13,7 +13,7 @@ PLAN = {"bottom": 0, "top": 200, "step": 10}
 SMALL = {"driver": "simulated", "size_px": [160, 120]}
 
 
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("whole", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_a_pause_outlives_a_crash(site: Site, consumer: Watcher, whole: bool) -> None:
     del consumer
     rig = site.rig(camera=SMALL, focus={"settle_ms": 3000})

@@ -67,8 +67,8 @@ def test_a_time_lapse_goes_on_after_a_crash(site: Site, consumer: Watcher, when_
         assert any(entry["late_s"] > LATE_S for entry in said)
     else:
         assert set(ends.values()) <= {"published", "skipped"}
-        assert passed
+        assert passed or "skipped" in ends.values()
     for journal in site.journals():
         due = begins + timedelta(seconds=INTERVAL_S * journal[0]["point"])
-        started = next(entry for entry in journal if entry["event"] == "started")
-        assert datetime.fromisoformat(started["at"]) >= due
+        starts = [entry["at"] for entry in journal if entry["event"] == "started"]
+        assert all(datetime.fromisoformat(at) >= due for at in starts)
