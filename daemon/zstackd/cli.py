@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from zstackd.system.leaving import leave
 from zstackd.system.logs import configure_logging
 from zstackd.system.streams import give_up_output, prepare_streams
+from zstackd.system.thrift import be_thrifty
 from zstackd.terminal.completing import word_in_completion
 from zstackd_config.errors import ZstackdError
 
@@ -67,14 +68,6 @@ def guarded(call: Callable[[], object], *, program: str, debug: bool) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-def save_cpu_time() -> None:
-    """Keep numpy from starting a thread per core for linear algebra, which nothing here needs.
-
-    They only spin; the image work is done by OpenCV's own threads. Must come before numpy.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
 def heed_termination() -> None:
     """Let SIGTERM end a program as Ctrl-C does, so that it cleans up behind itself."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -82,7 +75,7 @@ def heed_termination() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process' own) and return its exit status."""
-    save_cpu_time()
+    be_thrifty()
     prepare_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words

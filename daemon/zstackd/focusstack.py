@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from zstackd.cli import guarded, heed_termination, save_cpu_time
+from zstackd.cli import guarded, heed_termination
 from zstackd.system.logs import configure_logging
 from zstackd.system.streams import prepare_streams
+from zstackd.system.thrift import be_thrifty
 from zstackd.terminal.arguments import Parser, file_path
 
 _DEFAULT_KERNEL_PX = 5
@@ -47,7 +48,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process' own) and return its exit status."""
-    save_cpu_time()
+    be_thrifty()
     prepare_streams()
     heed_termination()
     configure_logging(debug=False)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zstackd_stacking.geometry import Matrix, Motion, invert
+from zstackd_stacking.ranks import quantile
 from zstackd_stacking.types import FloatMap, as_floats
 
 SIMILARITY: Final = 4
@@ -123,7 +124,7 @@ def solve(template: Fixed, image: FloatMap, matrix: Matrix, parameters: int) -> 
             return None
         motion = np.asarray(np.linalg.solve(normal, right), np.float64)
         misfit = _misfit(equations, motion)
-        scale = float(np.median(misfit[textured]))
+        scale = quantile(misfit[textured], 0.5)
         weight = trust / (1.0 + misfit / max(3 * scale, 1e-9))
     spread = _spread(equations, weight, normal, motion)
     by_texture = weight * equations.texture

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from zstackd_stacking.pyramid import BAND_NOISE
+from zstackd_stacking.ranks import quantile
 from zstackd_stacking.types import FloatMap, as_floats
 
 LEAST_ENERGY: Final = 0.05
@@ -92,4 +93,4 @@ def _quiet(squares: FloatMap, scale: float) -> float:
     alive = energies[energies > _DEAD]
     if 4 * alive.size < energies.size:
         return 0.0
-    return float(np.quantile(alive, _QUIET_QUANTILE)) * _QUANTILE_TO_MEAN
+    return quantile(alive, _QUIET_QUANTILE) * _QUANTILE_TO_MEAN

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from zstackd_stacking.geometry import Matrix, compose, identity, invert, rescale, shifted
 from zstackd_stacking.pyramid import band, reduced
+from zstackd_stacking.ranks import quantile
 from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 
 BLUE: Final = 0.114
@@ -142,7 +143,7 @@ def finely_coloured(planes: Planes) -> bool:
     planes.prepare_colours()
     sampled = [_powers(planes, *strip) for strip in strips(planes.shape[0])[::_SAMPLE_EACH]]
     luminance, colour, coarser = np.concatenate(sampled, axis=1)
-    most = colour >= np.quantile(colour, _MOST_COLOURED)
+    most = colour >= quantile(colour, _MOST_COLOURED)
     mean = float(colour[most].mean())
     return (
         mean > _FAINT_LEVELS**2 * planes.unit**2

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -48,7 +49,7 @@ def unit_of(report: StackReport) -> Literal["um", "planes"]:
 def z_step_of(report: StackReport) -> float | None:
     """The usual distance between neighbouring frames in µm; None where it is unknown."""
     heights = sorted(frame.z_um for frame in report.frames if frame.z_um is not None)
-    return float(np.median(np.diff(heights))) if len(heights) > 1 else None
+    return float(median(np.diff(heights).tolist())) if len(heights) > 1 else None
 
 
 def cut_offs(result: StackResult) -> tuple[CutOff, ...]:
@@ -63,7 +64,7 @@ def cut_offs(result: StackResult) -> tuple[CutOff, ...]:
     if len(used) < _LEAST_FRAMES:
         return ()
     heights = [height_of(frame) for frame in used]
-    step = float(np.median(np.diff(heights)))
+    step = float(median(np.diff(heights).tolist()))
     shares = _end_shares(result, heights[0], heights[-1], step)
     if shares is None:
         return _by_sharpness(used, step, result.report)
@@ -92,7 +93,7 @@ def _end_shares(
 def _by_sharpness(used: list[FrameReport], step: float, report: StackReport) -> tuple[CutOff, ...]:
     sharpness = [frame.sharpness for frame in used]
     best = int(np.argmax(sharpness))
-    if sharpness[best] < _CLEARLY_SHARPER * float(np.median(sharpness)):
+    if sharpness[best] < _CLEARLY_SHARPER * median(sharpness):
         return ()
     if best == 0:
         return (_cut_off("low", used, step, None, report),)

@@ -11,6 +11,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from zstackd_stacking.ranks import quantile
 from zstackd_stacking.types import FloatMap, as_floats
 
 SHRINK: Final = 0.9
@@ -41,7 +42,7 @@ def noise_variance(energy: FloatMap, share: FloatMap, proven: float) -> float:
     if proven <= 0:
         return 0.0
     ratio = energy[::_STRIDE, ::_STRIDE] / np.maximum(share[::_STRIDE, ::_STRIDE], _TINY)
-    quiet = float(np.quantile(ratio, _QUIET_QUANTILE)) * _QUIET_TO_MEAN
+    quiet = quantile(ratio, _QUIET_QUANTILE) * _QUIET_TO_MEAN
     return SHRINK * min(proven, quiet)
 
 

@@ -17,7 +17,6 @@ from zstackd.store.output_mount import expected_mount
 from zstackd.store.spool import Spool
 from zstackd.system.notify import Notifier
 from zstackd.system.signals import StopSignals
-from zstackd.system.thrift import keep_few_arenas
 from zstackd_config.load import load_rig
 
 
@@ -33,7 +32,6 @@ def serve(
     ] = None,
 ) -> None:
     """Run what is dropped into the inbox, until SIGTERM."""
-    keep_few_arenas()
     settings = load_rig(rig)
     stop, events, hung_up = Halt(), Events(), threading.Event()
     catalogue = Catalogue(events)
