@@ -29,6 +29,8 @@ LEAST_SIDE_PX: Final = 32
 _STILL_PX: Final = 0.12
 _WHOLE: Final = 0.999
 _GAIN_PX: Final = 32
+_EDGE_PX: Final = 5
+_FRACTION_BITS: Final = 4
 _COLOUR: Final = 3
 _LEAST_FLICKER: Final = 0.002
 _MOST_GAIN: Final = 5.0
@@ -220,11 +222,14 @@ def _coverage(matrix: Matrix | None, shape: tuple[int, ...]) -> FloatMap | None:
     if matrix is None:
         return None
     height, width = shape
-    ones = np.ones(((height + 1) // 2, (width + 1) // 2), np.float32)
-    size = ones.shape[1], ones.shape[0]
-    inside = cv2.warpAffine(ones, rescale(matrix, 0.5), size, flags=cv2.INTER_LINEAR)
-    whole = as_floats(as_floats(inside) > _WHOLE)
-    return as_floats(cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=1))
+    last = width - 1 - _EDGE_PX, height - 1 - _EDGE_PX
+    corners = np.array(
+        [[_EDGE_PX, last[0], last[0], _EDGE_PX], [_EDGE_PX, _EDGE_PX, *last[1:] * 2]]
+    )
+    outline = (matrix[:, :2] @ corners + matrix[:, 2:]).T / 2 * 2**_FRACTION_BITS
+    inside = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
+    cv2.fillConvexPoly(inside, np.rint(outline).astype(np.int32), 1, shift=_FRACTION_BITS)
+    return as_floats(inside)
 
 
 def _as_tuples(

@@ -91,7 +91,7 @@ class Planes:
 
     def half_colour_rows(self, top: int, bottom: int) -> list[FloatMap]:
         """Rows of the colour differences at half size."""
-        return differences(self._half.rows(top, bottom))
+        return self._half.rows(top, bottom)
 
     def prepare_colours(self) -> None:
         """Must be called before `colour_rows`, which few stacks need."""
@@ -100,11 +100,11 @@ class Planes:
     def colour_rows(self, top: int, bottom: int) -> list[FloatMap]:
         """Rows of the colour differences at full size."""
         assert self._whole is not None  # noqa: S101 - see prepare_colours
-        return differences(self._whole.rows(top, bottom))
+        return self._whole.rows(top, bottom)
 
 
 class _Movable:
-    """Channels of which rows are wanted in another geometry, as floats."""
+    """A luminance, or the colour differences of channels, of which moved rows are wanted."""
 
     def __init__(self, channels: Sequence[Image], matrix: Matrix | None) -> None:
         self._channels, self._matrix = channels, matrix
@@ -112,16 +112,17 @@ class _Movable:
 
     def rows(self, top: int, bottom: int) -> list[FloatMap]:
         if self._matrix is None or self._inverse is None:
-            return [as_floats(channel[top:bottom]) for channel in self._channels]
+            return self._floats(top, bottom)
         height, width = self._channels[0].shape
         first, last = _looked_up(self._inverse, top, bottom, (height, width))
         matrix = compose(self._matrix, shifted(identity(), 0, first))
         matrix[1, 2] -= top
         size = width, bottom - top
-        return [
-            as_floats(_warp(as_floats(channel[first:last]), matrix, size))
-            for channel in self._channels
-        ]
+        return [as_floats(_warp(part, matrix, size)) for part in self._floats(first, last)]
+
+    def _floats(self, top: int, bottom: int) -> list[FloatMap]:
+        channels = [as_floats(channel[top:bottom]) for channel in self._channels]
+        return channels if len(channels) == 1 else differences(channels)
 
 
 def _looked_up(inverse: Matrix, top: int, bottom: int, shape: tuple[int, int]) -> tuple[int, int]:
