@@ -129,14 +129,16 @@ def blend(total: FloatMap, weight: FloatMap) -> FloatMap:
 
 def restoring(sums: Sums, level: int) -> FloatMap:
     """By how much the blend of a band is weaker than its strongest frame, at least 1."""
-    lost = sums.strongest[level] * sums.weights[level] / np.maximum(sums.damped[level], TINY)
-    return as_floats(np.clip(lost, 1, MOST_RESTORED))
+    could_be = cv2.multiply(sums.strongest[level], sums.weights[level])
+    lost = as_floats(cv2.divide(could_be, np.maximum(sums.damped[level], TINY), dst=could_be))
+    return np.clip(lost, 1, MOST_RESTORED, out=lost)
 
 
 def noise_share(sums: Sums, level: int, restored: FloatMap) -> FloatMap:
     """Variance that noise has in the restored blend, relative to that of one frame."""
-    factor = restored / np.maximum(sums.weights[level], TINY)
-    return as_floats(sums.squares[level] * factor * factor)
+    factor = blend(restored, sums.weights[level])
+    cv2.multiply(factor, factor, dst=factor)
+    return as_floats(cv2.multiply(sums.squares[level], factor, dst=factor))
 
 
 def _started(planes: Planes, found: Evidence, parts: Sequence[FloatMap]) -> Sums:

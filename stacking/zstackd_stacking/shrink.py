@@ -18,7 +18,7 @@ SHRINK: Final = 0.9
 MOST_NOISE: Final = (1.0, 1.9, 2.7)
 """Variance that luminance and the differences of red and blue can have, in luminance's."""
 
-_POOL_PX: Final = 1.66
+_POOL_PX: Final = 5
 _QUIET_QUANTILE: Final = 0.2
 _QUIET_TO_MEAN: Final = 1.15
 _TINY: Final = np.float32(1e-30)
@@ -30,7 +30,7 @@ _STEEPEST: Final = 1.5
 
 def local_energy(part: FloatMap) -> FloatMap:
     """Mean square around each place of a band (H, W)."""
-    return as_floats(cv2.GaussianBlur(cv2.multiply(part, part), (0, 0), _POOL_PX))
+    return as_floats(cv2.sqrBoxFilter(part, cv2.CV_32F, (_POOL_PX, _POOL_PX)))
 
 
 def noise_variance(energy: FloatMap, share: FloatMap, proven: float) -> float:
@@ -58,11 +58,15 @@ def slope(luma: FloatMap, difference: FloatMap, unit: float) -> FloatMap:
     `unit` is one 8-bit level in the image's levels.
     """
     mean, other = _pooled(luma), _pooled(difference)
-    along = _pooled(as_floats(cv2.multiply(luma, difference))) - mean * other
-    variance = _pooled(as_floats(cv2.multiply(luma, luma))) - mean * mean
-    steep = along / (np.maximum(variance, 0) + np.float32(_GUIDE_NOISE * unit * unit))
-    return as_floats(np.clip(steep, -_STEEPEST, _STEEPEST))
+    along = _pooled(as_floats(cv2.multiply(luma, difference)))
+    cv2.subtract(along, cv2.multiply(mean, other), dst=along)
+    variance = _pooled(as_floats(cv2.multiply(luma, luma)))
+    cv2.subtract(variance, cv2.multiply(mean, mean), dst=variance)
+    np.maximum(variance, 0, out=variance)
+    variance += np.float32(_GUIDE_NOISE * unit * unit)
+    cv2.divide(along, variance, dst=along)
+    return as_floats(np.clip(along, -_STEEPEST, _STEEPEST, out=along))
 
 
 def _pooled(values: FloatMap) -> FloatMap:
-    return as_floats(cv2.GaussianBlur(values, (0, 0), _GUIDE_PX))
+    return as_floats(cv2.GaussianBlur(values, (5, 5), _GUIDE_PX))
