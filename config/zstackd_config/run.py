@@ -93,6 +93,11 @@ class Stacking(Settings):
     reference: Literal["first", "middle", "last"] | Annotated[int, Field(ge=0)] = Field(
         "middle", description="Plane whose geometry the result has: a word or an index from 0."
     )
+    memory: Literal["normal", "low"] = Field(
+        "normal",
+        description="`low` halves what the method `pyramid` holds, for large frames on a small "
+        "computer: it takes longer, and leaves more noise in the image.",
+    )
 
 
 class Output(Settings):

@@ -86,7 +86,8 @@ def stack_files(
     order = frame_order(len(paths), options.method, reference)
     require_alike(paths, order[0])
     sink = make_stacker(options)
-    feed(sink, paths, order, z_step_um=z_step_um, on_frame=on_frame)
+    ahead = options.memory != "low"
+    feed(sink, paths, order, ahead=ahead, z_step_um=z_step_um, on_frame=on_frame)
     result = sink.result()
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
         return replace(result, image=load_image(paths[0]).image)
@@ -136,37 +137,49 @@ def feed(
     paths: Sequence[Path],
     order: Sequence[int],
     *,
+    ahead: bool = True,
     z_step_um: float | None = None,
     on_frame: OnFrame | None = None,
 ) -> None:
-    """Give each frame to `sink` in `order`, and again where it asks for it, reading ahead."""
-    warned = False
-    for index, loaded in zip(order, _read_ahead(paths, order), strict=True):
-        if loaded.header.alpha and not warned:
-            _LOG.warning("%s: transparency is left out, here and in all frames", paths[index])
-            warned = True
-        report = sink.add(
-            loaded.image,
-            index=index,
-            z_um=None if z_step_um is None else index * z_step_um + 0.0,  # never -0
-            name=paths[index].name,
-        )
-        if on_frame is not None:
-            on_frame(report)
-    if isinstance(sink, Rereader):
-        _feed_again(sink, paths, on_frame)
+    """Give each frame to `sink` in `order`, and again where it asks for it.
 
+    With `ahead`, the next frame is read meanwhile; without, no two are held at once.
+    """
 
-def _feed_again(sink: Rereader, paths: Sequence[Path], on_frame: OnFrame | None) -> None:
-    for indices in sink.rounds():
-        for index, loaded in zip(indices, _read_ahead(paths, indices), strict=True):
-            report = sink.again(loaded.image, index=index)
+    def add(index: int, loaded: Loaded) -> FrameReport:
+        z_um = None if z_step_um is None else index * z_step_um + 0.0  # never -0
+        return sink.add(loaded.image, index=index, z_um=z_um, name=paths[index].name)
+
+    def told(reports: Iterable[FrameReport]) -> None:
+        for report in reports:
             if on_frame is not None:
                 on_frame(report)
 
+    told(map(add, order, _warning_of_alpha(paths, order, _read(paths, order, ahead=ahead))))
+    if isinstance(sink, Rereader):
+        for indices in sink.rounds():
+            frames = _read(paths, indices, ahead=ahead)
+            told(
+                sink.again(loaded.image, index=i) for i, loaded in zip(indices, frames, strict=True)
+            )
 
-def _read_ahead(paths: Sequence[Path], indices: Sequence[int]) -> Iterator[Loaded]:
-    return read_ahead([paths[index] for index in indices])
+
+def _warning_of_alpha(
+    paths: Sequence[Path], order: Sequence[int], frames: Iterator[Loaded]
+) -> Iterator[Loaded]:
+    warned = False
+    for index in order:
+        loaded = next(frames)
+        if loaded.header.alpha and not warned:
+            _LOG.warning("%s: transparency is left out, here and in all frames", paths[index])
+            warned = True
+        yield loaded
+        del loaded
+
+
+def _read(paths: Sequence[Path], indices: Sequence[int], *, ahead: bool) -> Iterator[Loaded]:
+    wanted = [paths[index] for index in indices]
+    return read_ahead(wanted) if ahead else map(load_image, wanted)
 
 
 def read_ahead(paths: Sequence[Path]) -> Iterator[Loaded]:

@@ -26,14 +26,15 @@ _GUIDED: Final = 0.95
 class Finest:
     """What the finest band is made of; the maps are at half size.
 
-    `restored` makes good what blending damped, `slopes` relate colour differences to luminance,
-    `variances` are those of one frame's noise in luminance and colour differences.
+    `slopes` relate colour differences to luminance. `restored` makes good what blending damped,
+    `share` is the blend's part of the noise of one frame, `variances` are those of that noise in
+    luminance and colour differences; where these were not measured, the blend stays as it is.
     """
 
     sums: Sums
-    restored: FloatMap
-    share: FloatMap
     slopes: list[FloatMap]
+    restored: FloatMap | None = None
+    share: FloatMap | None = None
     variances: tuple[float, ...] = ()
 
     def rows(self, top: int, bottom: int) -> list[FloatMap]:
@@ -54,15 +55,18 @@ class Finest:
         """Rows of luminance, and what it does not foretell of measured colour; not shrunk."""
         width = self.sums.shape[1]
         weight = np.maximum(doubled_rows(self.sums.weights[0], top, bottom, width), TINY)
-        factor = cv2.divide(doubled_rows(self.restored, top, bottom, width), weight)
-        luma = as_floats(cv2.multiply(self.sums.luma[0][top:bottom], factor))
+        if self.restored is not None:
+            cv2.divide(weight, doubled_rows(self.restored, top, bottom, width), dst=weight)
+        luma = as_floats(cv2.divide(self.sums.luma[0][top:bottom], weight))
         rests = []
         for total, steep in zip(self.sums.fine_colours, self.slopes, strict=False):
-            own = cv2.multiply(total[top:bottom], factor)
+            own = cv2.divide(total[top:bottom], weight)
             rests.append(as_floats(cv2.subtract(own, _foretold(steep, luma, top, bottom))))
         return luma, rests
 
     def _shrunk(self, part: FloatMap, top: int, bottom: int, number: int) -> FloatMap:
+        if self.share is None:
+            return part
         share = self.share[top // 2 : (bottom + 1) // 2]
         left = doubled(kept(_halved_energy(part), share, self.variances[number]))
         return as_floats(cv2.multiply(part, left[: part.shape[0], : part.shape[1]]))
@@ -75,14 +79,17 @@ def measured_finest(sums: Sums, half: list[FloatMap], noise: NoiseLevel, unit: f
     """
     luma, *differences = half
     slopes = mapped(lambda difference: slope(luma, difference, unit), differences)
+    if not sums.squares:
+        return Finest(sums, slopes)
     restored = restoring(sums, 0)
-    bare = Finest(sums, restored, noise_share(sums, 0, restored), slopes)
+    share = noise_share(sums, 0, restored)
+    bare = Finest(sums, slopes, restored, share)
     chosen = strips(sums.shape[0])[::_SAMPLE_EACH]
     samples = mapped(lambda strip: _energies(bare, *strip), chosen)
-    share = np.concatenate([bare.share[top // 2 : (bottom + 1) // 2] for top, bottom in chosen])
+    sampled = np.concatenate([share[top // 2 : (bottom + 1) // 2] for top, bottom in chosen])
     proven = noise.proven_variance(0) * unit * unit
     variances = tuple(
-        noise_variance(as_floats(np.concatenate(energies)), share, proven * most)
+        noise_variance(as_floats(np.concatenate(energies)), sampled, proven * most)
         for energies, most in zip(zip(*samples, strict=True), MOST_NOISE, strict=False)
     )
     return replace(bare, variances=variances)

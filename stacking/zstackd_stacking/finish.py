@@ -64,7 +64,7 @@ def _with_band(sums: Sums, level: int, coarse: Parts, noise: NoiseLevel, unit: f
     """The image with one more band, in which noise is shrunk where it still matters."""
     weight = sums.weights[level]
     totals = [sums.luma[level], *(bands[level - 1] for bands in sums.colours)]
-    if level >= min(SHRUNK_LEVELS, len(sums.luma) - 1):
+    if level >= min(SHRUNK_LEVELS, len(sums.luma) - 1, len(sums.squares)):
         return [
             _joined(blend(total, weight), part) for total, part in zip(totals, coarse, strict=True)
         ]

@@ -100,15 +100,20 @@ def measured(luminance: Image) -> Detail:
     return Detail(squares, (finest, sampled(second), sampled(third)), unit)
 
 
-def evidence(detail: Detail, noise: float) -> Evidence:
-    """Focus evidence of a frame; `noise` is the energy of noise alone."""
+def evidence(detail: Detail, noise: float, *, amplitudes: bool = True) -> Evidence:
+    """Focus evidence of a frame, without amplitudes where they are not wanted.
+
+    `noise` is the energy of noise alone.
+    """
     energies = [
         _smooth(part, _FEW_TAPS if level == 1 else _TAPS, 1 / (BAND_NOISE[level] * detail.unit**2))
-        for level, part in enumerate(detail.squares)
+        for level, part in enumerate(detail.squares[: None if amplitudes else 2])
     ]
     least = np.float32(NOISE_MARGIN * noise)
     fine, coarser = _log(_smooth(energies[0], _FEW_TAPS), least), _log(energies[1], least)
     mixed = cv2.addWeighted(fine, 1 - COARSER_SHARE, coarser, COARSER_SHARE, 0, dst=fine)
+    if not amplitudes:
+        return Evidence(as_floats(mixed), (), noise)
     floor = np.float32(AMPLITUDE_NOISE * noise)
     for part in energies:
         np.add(part, floor, out=part)

@@ -31,7 +31,8 @@ class Sums:
     `colours`: of each colour difference, from half size on; `fine_colours`: their finest bands,
     where the reference has detail there. The weights of the finest band are kept at half size.
     `squares` sums squared weights, `damped` weight times amplitude, `strongest` is the greatest
-    amplitude: the last two tell together how much the blend has lost.
+    amplitude: the last two tell together how much the blend has lost. The three are of the finest
+    bands, or of none where memory is low: then no band is restored, nor noise taken off it.
     """
 
     luma: list[FloatMap] = field(default_factory=list)

@@ -40,6 +40,7 @@ class Stacker:
         self._fusion = PyramidFusion()
         self._depth = DepthMap()
         self._noise = NoiseLevel()
+        self._thrifty = options.memory == "low"
         self._behind = Behind()
 
     def add(
@@ -79,12 +80,14 @@ class Stacker:
             return self._intake.note(placed, 0.0)
         detail = measured(placed.luminance)
         self._noise.observe(detail.samples, detail.unit)
-        found = evidence(detail, self._noise.energy())
+        found = evidence(detail, self._noise.energy(), amplitudes=not self._thrifty)
         del detail
         sharpness = found.sharpness
         if placed.matrix is not None:
             found = found.moved(placed.matrix)
         self._behind.run(partial(self._fuse, placed, found))
+        if self._thrifty:
+            self._behind.wait()
         return self._intake.note(placed, sharpness)
 
     def _fuse(self, placed: Placed, found: Evidence) -> None:

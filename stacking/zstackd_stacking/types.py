@@ -31,6 +31,9 @@ def as_floats(values: NDArray[Any]) -> FloatMap:
 Method = Literal["pyramid", "depthmap", "near", "far", "average", "maximum", "laplacian"]
 
 
+Memory = Literal["normal", "low"]
+
+
 @dataclass(frozen=True, slots=True)
 class StackOptions:
     """How to stack; the defaults are meant to be right for every stack.
@@ -40,6 +43,8 @@ class StackOptions:
     `high_is_near` tells the methods `near` and `far` at which end the lens is: whether greater
     heights are nearer to it. None: they are, where frames have heights in µm; of frames that have
     none the first is the nearest.
+    `memory`: `low` takes half as much (pyramid): frames are read and fused one after the other,
+    and noise and what blending damps stay in the image.
     """
 
     method: Method = "pyramid"
@@ -47,6 +52,7 @@ class StackOptions:
     depth: bool = True
     breathing_per_um: float = 0.0
     high_is_near: bool | None = None
+    memory: Memory = "normal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class Fusing:
                 align=self.options.align,
                 breathing_per_um=self.breathing_per_mm / 1000,
                 high_is_near=self.high_is_near,
+                memory=self.options.memory,
             )
         )
         for done, index in enumerate(self._order(), start=1):

@@ -77,6 +77,9 @@ def _add_settings(parser: Parser) -> None:
     add("--near", choices=["first", "last"], metavar="END", help="for the methods near and far: "
         "which frame is focused nearest to the lens, first or last (default: the higher one by "
         "--z-step-um, without it the first)")  # fmt: skip
+    add("--memory", choices=["normal", "low"], default="normal", metavar="HOW", help="normal, or "
+        "low: half as much, for large frames on a small computer; takes longer, and leaves more "
+        "noise in the image")  # fmt: skip
     add("--no-align", action="store_true", help="take the frames as they lie, as from a rigid rig")
     add("--quality", type=int, default=95, metavar="N", help="of .jpg files, 1 to 100 "
         "(default: %(default)s)")  # fmt: skip

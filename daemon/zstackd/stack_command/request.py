@@ -55,6 +55,7 @@ def pattern_from(wanted: Namespace) -> StackJob:
         align=not wanted.no_align,
         depth=needs_heights(outputs),
         high_is_near=_high_is_near(wanted.near, wanted.method, settings.z_step_um),
+        memory=wanted.memory,
     )
     return StackJob(
         frames=(), outputs=outputs, settings=settings, options=options, reference=wanted.reference
