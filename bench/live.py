@@ -46,6 +46,7 @@ def _timed(images: Sequence[NDArray[np.uint8]], options: StackOptions) -> _Timin
     for index in stacking_order(len(images), "middle"):
         started = time.perf_counter()
         stacker.add(images[index], index=index)
+        stacker.wait()
         spent.append(time.perf_counter() - started)
     started = time.perf_counter()
     stacker.preview()

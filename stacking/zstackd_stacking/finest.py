@@ -84,7 +84,7 @@ def measured_finest(sums: Sums, half: list[FloatMap], noise: NoiseLevel, unit: f
     restored = restoring(sums, 0)
     share = noise_share(sums, 0, restored)
     bare = Finest(sums, slopes, restored, share)
-    chosen = strips(sums.shape[0])[::_SAMPLE_EACH]
+    chosen = strips(sums.shape)[::_SAMPLE_EACH]
     samples = mapped(lambda strip: _energies(bare, *strip), chosen)
     sampled = np.concatenate([share[top // 2 : (bottom + 1) // 2] for top, bottom in chosen])
     proven = noise.proven_variance(0) * unit * unit

@@ -36,7 +36,7 @@ def finished(sums: Sums, noise: NoiseLevel, dtype: np.dtype[Any]) -> Image:
     def fill(strip: tuple[int, int]) -> None:
         image[slice(*strip)] = _strip(finest, half, *strip, dtype)
 
-    mapped(fill, strips(shape[0]))
+    mapped(fill, strips(sums.shape))
     return as_image(image)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from zstackd_stacking.geometry import Matrix, rescale
 from zstackd_stacking.noise import BLOCK_ROWS, sampled
-from zstackd_stacking.planes import STRIP_ROWS, strips, widened
+from zstackd_stacking.planes import strips, widened
 from zstackd_stacking.pyramid import BAND_NOISE, band, halved, reduced
 from zstackd_stacking.types import FloatMap, Image, as_floats
 
@@ -28,6 +28,7 @@ OWN_SAY: Final = (0.0, 1.3, 1.3, 3.0, 3.0, 0.0)
 """How much more a place's own detail counts than that around it, for each band."""
 OWN_FROM_NOISE: Final = 8.0
 """Energy, in that of noise, from which a place speaks for itself."""
+_SAMPLE_EACH: Final = 2
 _SOFT_FROM: Final = 5
 _WIDE_PX: Final = 1.7
 _NEAR_ONE: Final = 1 / 30
@@ -81,14 +82,14 @@ def measured(luminance: Image) -> Detail:
     half = (height + 1) // 2, (width + 1) // 2
     square, coarse = np.empty(half, np.float32), np.empty(half, np.float32)
     samples = []
-    for top, bottom in strips(height):
+    for number, (top, bottom) in enumerate(strips((height, width))):
         first, last = widened(top, bottom, height)
         rows = as_floats(luminance[first:last])
         below = reduced(rows)
         there, here = slice(top // 2, (bottom + 1) // 2), (top - first) // 2
         coarse[there] = below[here : here + there.stop - there.start]
         part = band(rows, below)[top - first : bottom - first]
-        if top % (2 * STRIP_ROWS) == 0 and bottom - top >= BLOCK_ROWS:
+        if number % _SAMPLE_EACH == 0 and bottom - top >= BLOCK_ROWS:
             samples.append(sampled(part, 1))
         square[there] = halved(_squared(part))
     quarter = reduced(coarse)

@@ -69,13 +69,13 @@ class PyramidFusion:
             self.sums = _started(planes, found, parts)
         lit = parts if gain == 1 else [part * np.float32(gain) for part in parts]
         frame = _Frame(planes, lit, self.sums)
-        half_height = len(parts[1]) if planes.coloured else 0
+        half = strips((len(parts[1]), planes.shape[1] // 2)) if planes.coloured else []
         mapped(
             _call,
             [
                 partial(_add_evidence, self.sums, found, parts),
-                *(partial(frame.add_colours, *strip) for strip in strips(half_height)),
-                *(partial(frame.add_luma, *strip) for strip in strips(planes.shape[0])),
+                *(partial(frame.add_colours, *strip) for strip in half),
+                *(partial(frame.add_luma, *strip) for strip in strips(planes.shape)),
             ],
         )
         frame.add_coarser()

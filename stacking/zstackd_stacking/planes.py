@@ -20,7 +20,8 @@ from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 BLUE: Final = 0.114
 GREEN: Final = 0.587
 RED: Final = 0.299
-STRIP_ROWS: Final = 96
+_STRIP_PX: Final = 196_608
+_LEAST_STRIP_ROWS: Final = 32
 _MARGIN_ROWS: Final = 8
 _LOOKED_UP_ROWS: Final = 3
 _COLOUR_NDIM: Final = 3
@@ -60,9 +61,14 @@ def differences(channels: Sequence[FloatMap]) -> list[FloatMap]:
     return [as_floats(cv2.subtract(red, grey)), as_floats(cv2.subtract(blue, grey))]
 
 
-def strips(height: int) -> list[tuple[int, int]]:
-    """First row and row after the last of each strip of an image; the first rows are even."""
-    return [(top, min(top + STRIP_ROWS, height)) for top in range(0, height, STRIP_ROWS)]
+def strips(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """First row and row after the last of each strip of an image (H, W); first rows are even.
+
+    A strip's floats fit into a core's cache.
+    """
+    height, width = shape
+    rows = max(_STRIP_PX // width // 2 * 2, _LEAST_STRIP_ROWS)
+    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 def widened(top: int, bottom: int, height: int) -> tuple[int, int]:
@@ -142,7 +148,7 @@ def finely_coloured(planes: Planes) -> bool:
     if not planes.coloured:
         return False
     planes.prepare_colours()
-    sampled = [_powers(planes, *strip) for strip in strips(planes.shape[0])[::_SAMPLE_EACH]]
+    sampled = [_powers(planes, *strip) for strip in strips(planes.shape)[::_SAMPLE_EACH]]
     luminance, colour, coarser = np.concatenate(sampled, axis=1)
     most = colour >= quantile(colour, _MOST_COLOURED)
     mean = float(colour[most].mean())

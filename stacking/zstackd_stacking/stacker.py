@@ -53,6 +53,10 @@ class Stacker:
         with one_thread_each():
             return self._add(image, index, z_um, name)
 
+    def wait(self) -> None:
+        """Return once every frame that was added is fused, too."""
+        self._behind.wait()
+
     def preview(self, *, max_side_px: int = 1024) -> Image:
         """The image so far, reduced to at most `max_side_px` on its longer side."""
         self._intake.require_frames()

@@ -1,5 +1,6 @@
 """The stacker as a whole, against rendered truth and by its properties."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from zstackd_config.errors import StackError
 from zstackd_stacking import Stacker, StackOptions, StackResult, stacking_order
+from zstackd_stacking.fuse import PyramidFusion
+from zstackd_stacking.types import Memory
 
 Render = Callable[..., Any]
 STILL = StackOptions(align=False)
@@ -119,6 +122,50 @@ def test_thread_count_changes_no_byte(rendered: Render) -> None:
         assert other.depth_um is not None
         assert results[0].depth_um is not None
         assert np.array_equal(other.depth_um, results[0].depth_um)
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_low_memory_holds_much_less_and_is_as_sharp(rendered: Render, colour: bool) -> None:
+    scene = rendered(planes=6, shape=(480, 640), colour=colour)
+    results, peaks = [], []
+    memories: tuple[Memory, ...] = ("normal", "low")
+    for memory in memories:
+        tracemalloc.start()
+        results.append(stack(scene.frames, StackOptions(align=False, depth=False, memory=memory)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 0.75 * peaks[0]
+    normal, low = (psnr_db(result.image, scene.sharp) for result in results)
+    assert low > normal - 1.5
+
+
+@pytest.mark.parametrize("memory", ["normal", "low"])
+def test_peak_memory_is_the_same_for_many_frames(rendered: Render, memory: Memory) -> None:
+    frames = rendered(planes=2, shape=(300, 400)).frames
+    peaks = []
+    for count in (6, 40):
+        tracemalloc.start()
+        stack([frames[index % 2] for index in range(count)], StackOptions(memory=memory))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_what_fails_behind_the_caller_is_raised_at_the_next_call(
+    rendered: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    scene = rendered(planes=2)
+    stacker = Stacker(STILL)
+    stacker.add(scene.frames[0], index=0)
+    stacker.wait()
+    with monkeypatch.context() as patched:
+        patched.setattr(PyramidFusion, "add", out_of_memory)
+        stacker.add(scene.frames[1], index=1)
+        with pytest.raises(MemoryError):
+            stacker.result()
 
 
 def test_heights_are_micrometres_where_frames_have_them(rendered: Render) -> None:

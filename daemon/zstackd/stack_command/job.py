@@ -8,6 +8,7 @@ from typing import Any
 
 from zstackd.stack_command.outputs import Settings, Wanted, Written, check_places
 from zstackd.stack_command.writers import write_outputs
+from zstackd.system.thrift import keep_little
 from zstackd_config.errors import InputError
 from zstackd_stacking import FrameReport, StackOptions
 from zstackd_stacking.files import find_frames, natural_order, stack_files
@@ -84,6 +85,8 @@ def run_job(job: StackJob, on_frame: OnFrame | None = None) -> StackDone:
     """
     reference = _reference(job.reference, len(job.frames))
     check_places(job.outputs, job.inputs or job.frames)
+    if job.options.memory == "low":
+        keep_little()
     started = time.perf_counter()
     result = stack_files(
         job.frames,

@@ -22,8 +22,13 @@ def be_thrifty() -> None:
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _call("mallopt", _M_ARENA_MAX, _ARENAS)
-    _call("mallopt", _M_MMAP_THRESHOLD, 8 * _MIB)
+    _call("mallopt", _M_MMAP_THRESHOLD, 32 * _MIB)
     _call("mallopt", _M_TRIM_THRESHOLD, 256 * _MIB)
+
+
+def keep_little() -> None:
+    """Return large pieces to the system as soon as they are freed, at the cost of time."""
+    _call("mallopt", _M_MMAP_THRESHOLD, _MIB)
 
 
 def give_back() -> None:
