@@ -17,7 +17,7 @@ from zstackd_drivers.stepping.approach import check_reach, overshoot_um
 
 MoveSeconds = Callable[[float, float], float]
 
-STACKER_BYTES_PER_PIXEL: Final = 60
+STACKER_BYTES_PER_PIXEL: Final = {"normal": 60, "low": 40}
 FRAMES_IN_FLIGHT: Final = 4
 """Frames held at once: one in the camera, two in the queue, one being written."""
 
@@ -97,9 +97,14 @@ def plan_run(
         + _SMALL_FILES_BYTES
         + _MANIFEST_BYTES_PER_PLANE * len(planes_um),
         peak_memory_bytes=_INTERPRETER_BYTES
-        + STACKER_BYTES_PER_PIXEL * pixels
+        + STACKER_BYTES_PER_PIXEL[_memory(run)] * pixels
         + FRAMES_IN_FLIGHT * frame_raw_bytes,
     )
+
+
+def _memory(run: Run) -> str:
+    """Return how much memory stacking takes; only the default method can do with little."""
+    return run.stacking.memory if run.stacking.method == "pyramid" else "normal"
 
 
 def sampling_warning(rig: Rig, planes_um: Sequence[float]) -> str | None:
