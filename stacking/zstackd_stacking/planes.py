@@ -27,6 +27,7 @@ _LOOKED_UP_ROWS: Final = 3
 _COLOUR_NDIM: Final = 3
 _CHANNELS: Final = 3
 _SAMPLE_EACH: Final = 4
+_BLOCKS_A_SQUARE: Final = 3
 _MOST_COLOURED: Final = 0.9
 _FAINT_LEVELS: Final = 2.0
 _COLOURED: Final = 0.3
@@ -164,14 +165,14 @@ def _powers(planes: Planes, top: int, bottom: int) -> FloatMap:
     rows = planes.luma_rows(top, bottom)
     colours = planes.colour_rows(top, bottom)
     halves = [reduced(part) for part in colours]
-    fine = [_blocks(band(part, half)) for part, half in zip(colours, halves, strict=True)]
-    next_ones = [_blocks(band(half, reduced(half))) for half in halves]
-    return np.vstack([_blocks(band(rows, reduced(rows))), sum(fine), sum(next_ones)])
+    count = max(_BLOCKS_A_SQUARE * rows.shape[1] // rows.shape[0], 1)
+    fine = [_blocks(band(part, half), count) for part, half in zip(colours, halves, strict=True)]
+    next_ones = [_blocks(band(half, reduced(half)), count) for half in halves]
+    return np.vstack([_blocks(band(rows, reduced(rows)), count), sum(fine), sum(next_ones)])
 
 
-def _blocks(values: FloatMap) -> FloatMap:
-    """Mean squares of a strip's blocks, three columns of which are as wide as the strip is high."""
-    count = max(3 * values.shape[1] // values.shape[0], 1)
+def _blocks(values: FloatMap, count: int) -> FloatMap:
+    """Mean squares of so many blocks of a strip, side by side."""
     square = cv2.multiply(values, values)
     return as_floats(cv2.resize(square, (count, 1), interpolation=cv2.INTER_AREA))
 

@@ -68,6 +68,13 @@ def test_grey_has_no_colours() -> None:
     assert not finely_coloured(Planes(grey, grey, None))
 
 
+@pytest.mark.parametrize("size", [(1141, 1521), (383, 2047), (33, 4095), (1001, 33)])
+def test_frames_of_any_size_are_judged(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
+    assert not finely_coloured(Planes(image, luma(image), None))
+
+
 def test_fine_colour_is_told_from_what_files_keep_and_from_noise() -> None:
     """Structures of their own in red and in green count; subsampled colour and noise do not."""
     independent = coloured(blur_px=0.8)
