@@ -70,8 +70,10 @@ def test_backlash_is_recovered_within_a_tenth(tmp_path: Path, backlash_um: float
     assert measured.error_um < 0.1 * backlash_um
 
 
-def test_backlash_without_focus_in_range_is_refused(tmp_path: Path) -> None:
-    with opened(rig(tmp_path)) as devices, pytest.raises(HardwareError, match="parts of the frame"):
+@pytest.mark.parametrize("noise", [1.0, 4.0])
+def test_backlash_without_focus_in_range_is_refused(tmp_path: Path, noise: float) -> None:
+    settings = rig(tmp_path, noise=noise)
+    with opened(settings) as devices, pytest.raises(HardwareError, match="parts of the frame"):
         measure_backlash(devices, heights_um=heights(300, 340, 5), lead_um=50, settle_ms=200)
 
 

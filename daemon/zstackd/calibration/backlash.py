@@ -16,6 +16,7 @@ from zstackd_stacking.types import Image
 
 TILES: Final = (4, 3)
 _LEAST_TILES: Final = 3
+_NOISE_FRAMES: Final = 9
 
 Curves = NDArray[np.float64]
 """Sharpness of each plane (rows) and tile of the frame (columns)."""
@@ -54,7 +55,8 @@ def measure_backlash(
     up = _sweep(devices, heights_um, start_um=heights_um[0] - lead_um, settle_ms=settle_ms)
     turned = heights_um[::-1]
     down = _sweep(devices, turned, start_um=turned[0] + lead_um, settle_ms=settle_ms)[::-1]
-    shifts_um = _shifts(heights_um, up, down)
+    noise = _noise(devices, settle_ms=settle_ms)
+    shifts_um = _shifts(heights_um, up, down, noise)
     if len(shifts_um) < _LEAST_TILES:
         raise HardwareError(
             f"calibrate backlash: only {len(shifts_um)} of {up.shape[1]} parts of the frame go "
@@ -81,8 +83,21 @@ def _sweep(
     rows = []
     for z_um in heights_um:
         devices.axis.move_to(z_um)
-        rows.append(_tile_sharpness(frame_at_rest(devices, settle_ms=settle_ms).image))
+        rows.append(_look(devices, settle_ms=settle_ms))
     return np.array(rows)
+
+
+def _noise(devices: Devices, *, settle_ms: float) -> Curves:
+    """Return the standard deviation of each tile's sharpness where the axis stands now.
+
+    Without it, the highest of some planes far from focus passes for a peak now and then.
+    """
+    looks = [_look(devices, settle_ms=settle_ms) for _ in range(_NOISE_FRAMES)]
+    return np.asarray(np.std(looks, axis=0, ddof=1), np.float64)
+
+
+def _look(devices: Devices, *, settle_ms: float) -> list[float]:
+    return _tile_sharpness(frame_at_rest(devices, settle_ms=settle_ms).image)
 
 
 def _tile_sharpness(image: Image) -> list[float]:
@@ -101,12 +116,13 @@ def _shifts(
     heights_um: list[float],
     up: Curves,
     down: Curves,
+    noise: Curves,
 ) -> list[float]:
     """Return the shift of each tile whose curves both have a peak inside the range."""
     step_um = heights_um[1] - heights_um[0]
     shifts = []
-    for rising, falling in zip(up.T, down.T, strict=True):
-        peaks = find_peak(heights_um, rising), find_peak(heights_um, falling)
+    for rising, falling, sigma in zip(up.T, down.T, noise, strict=True):
+        peaks = [find_peak(heights_um, curve, noise=float(sigma)) for curve in (rising, falling)]
         if not any(isinstance(peak, NoPeak) for peak in peaks):
             shifts.append(shift_between(rising, falling, step=step_um))
     return shifts
