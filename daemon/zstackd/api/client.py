@@ -12,7 +12,6 @@ import httpx
 
 from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
 
-DEFAULT_SOCKET: Final = Path("/run/zstackd/control.sock")
 _TIMEOUT_S: Final = 30.0
 _HOMING_S: Final = 180.0
 _SILENCE_S: Final = 60.0

@@ -1,19 +1,24 @@
 """The sockets that the API listens on: one for the group of the service, one for the network."""
 
+from __future__ import annotations
+
 import errno
 import os
 import socket
 import stat
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from zstackd.api.client import DEFAULT_SOCKET
-from zstackd_config.api import Api, Tcp
 from zstackd_config.errors import InputError, StorageError
-from zstackd_config.rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zstackd_config.api import Api, Tcp
+    from zstackd_config.rig import Rig
 
 NAME: Final = "control.sock"
+DEFAULT_SOCKET: Final = Path("/run/zstackd") / NAME
 MODE: Final = 0o660
 _BACKLOG: Final = 64
 _MOST_BYTES: Final = 107

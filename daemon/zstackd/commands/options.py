@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from zstackd.api.client import DEFAULT_SOCKET, Client, Unreachable
+from zstackd.api.client import Client, Unreachable
+from zstackd.api.sockets import DEFAULT_SOCKET, socket_of
 from zstackd_config.errors import InputError, ZstackdError
 
 T = TypeVar("T")
@@ -36,7 +37,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts
 def service(socket: Path | None, rig: Path | None) -> Client:
     """Return a client of the service that the options name."""
     if socket is None and rig is not None:
-        from zstackd.api.sockets import socket_of  # noqa: PLC0415 - only where a rig is named
         from zstackd_config.load import load_rig  # noqa: PLC0415
 
         socket = socket_of(load_rig(rig))
