@@ -8,7 +8,6 @@ from zstackd_drivers.camera import Camera
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.folder_camera import FolderCamera
 from zstackd_drivers.picamera2.camera import Picamera2Camera
-from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 from zstackd_drivers.true_focus import TrueFocus
 from zstackd_drivers.uvc.camera import UvcCamera
 
@@ -22,6 +21,10 @@ def make_camera(rig: Rig, *, clock: Clock, truth: TrueFocus) -> Camera:
         return Picamera2Camera(settings=settings, clock=clock)
     if isinstance(settings, UvcSettings):
         return UvcCamera(settings=settings, clock=clock)
+    from zstackd_drivers.simulated.camera_twin import (  # noqa: PLC0415 - real rigs save its memory
+        SimulatedCamera,
+    )
+
     return SimulatedCamera(
         settings=settings, optics=rig.optics, simulation=rig.simulation, clock=clock, focus=truth
     )

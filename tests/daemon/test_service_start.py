@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from tests.daemon.conftest import Lodging
 
 MODULES = "import sys, zstackd.commands.serve; print(*sys.modules)"
-UNUSED = {"httpx", "rich", "pygments", "trimesh", "numpy.ma"}
-"""What clients or a few runs need; loaded, it would stay in memory for months."""
+SIMULATED = {"zstackd_drivers.simulated.camera_twin", "numpy.random"}
+UNUSED = {"httpx", "rich", "pygments", "trimesh", "numpy.ma"} | SIMULATED
+"""What clients, few runs or simulated rigs need; loaded, it would stay in memory for months."""
 
 
 def test_the_service_loads_nothing_that_only_others_need() -> None:
