@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 LEAST_PLANES: Final = 5
 _NOISE_SIGMAS: Final = 8.0
+_END_SIGMAS: Final = 6.0
 _LEAST_CONTRAST: Final = 0.12
 _TOP_SHARE: Final = 0.5
 _RIVAL_SHARE: Final = 0.6
@@ -52,7 +53,7 @@ def find_peak(
     Gaussian peak), after S. Nayar and Y. Nakagawa, «Shape from focus», IEEE PAMI 16 (1994).
 
     A curve whose peak does not stand out of noise and floor is FLAT; a highest plane at the end of
-    the range says that the true peak lies beyond it.
+    the range, or above that end by no more than noise, says that the true peak lies beyond it.
 
     Raises:
         ValueError: fewer than five planes, or heights that do not rise.
@@ -67,9 +68,10 @@ def find_peak(
     rise = float(values[best]) - floor
     if rise <= _NOISE_SIGMAS * noise or rise < _LEAST_CONTRAST * abs(float(values[best])):
         return NoPeak.FLAT
-    if best == 0:
+    least = float(values[best]) - _END_SIGMAS * noise
+    if best == 0 or values[0] > least:
         return NoPeak.AT_LOW_END
-    if best == len(values) - 1:
+    if best == len(values) - 1 or values[-1] > least:
         return NoPeak.AT_HIGH_END
     return Peak(
         z_um=_vertex(heights, values, best, floor),

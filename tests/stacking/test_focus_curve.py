@@ -63,6 +63,15 @@ def test_a_peak_beyond_an_end_is_named() -> None:
     assert find_peak(HEIGHTS_UM, bell(86.0)) is NoPeak.AT_HIGH_END
 
 
+@pytest.mark.parametrize(("centre_um", "end"), [(-6, "AT_LOW_END"), (86, "AT_HIGH_END")])
+def test_noise_on_a_slope_makes_no_peak(centre_um: float, end: str) -> None:
+    rng = np.random.default_rng(5)
+    slope = np.array(bell(centre_um, width_um=40.0))
+    for _ in range(200):
+        values = [float(v) for v in slope + rng.normal(0, 0.05, len(slope))]
+        assert find_peak(HEIGHTS_UM, values, noise=0.05) is NoPeak[end]
+
+
 def test_the_higher_of_two_peaks_wins_and_the_other_is_told() -> None:
     lower = [0.8 * value for value in bell(16.0)]
     both = [a + b for a, b in zip(bell(60.0), lower, strict=True)]
