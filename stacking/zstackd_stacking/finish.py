@@ -76,22 +76,23 @@ def _with_band(sums: Sums, level: int, coarse: Parts, noise: NoiseLevel, unit: f
     def shrunk(part: FloatMap, most: float) -> FloatMap:
         energy = local_energy(part)
         variance = noise_variance(energy, share, proven * most)
-        return as_floats(cv2.multiply(part, kept(energy, share, variance)))
+        return as_floats(cv2.multiply(part, kept(energy, share, variance), dst=part))
 
     luma = shrunk(as_floats(cv2.multiply(totals[0], factor)), MOST_NOISE[0])
 
     def colour(number: int) -> FloatMap:
-        steep = enlarged(slope(coarse[0], coarse[number], unit), luma)
-        foretold = as_floats(cv2.multiply(steep, luma))
-        own = as_floats(cv2.multiply(totals[number], factor))
-        rest = shrunk(as_floats(cv2.subtract(own, foretold)), MOST_NOISE[number])
-        return _joined(as_floats(cv2.add(foretold, rest)), coarse[number])
+        foretold = enlarged(slope(coarse[0], coarse[number], unit), luma)
+        cv2.multiply(foretold, luma, dst=foretold)
+        rest = as_floats(cv2.multiply(totals[number], factor))
+        rest = shrunk(as_floats(cv2.subtract(rest, foretold, dst=rest)), MOST_NOISE[number])
+        return _joined(as_floats(cv2.add(foretold, rest, dst=rest)), coarse[number])
 
     return [_joined(luma, coarse[0]), *mapped(colour, range(1, len(coarse)))]
 
 
 def _joined(fine: FloatMap, coarse: FloatMap) -> FloatMap:
-    return as_floats(cv2.add(fine, enlarged(coarse, fine)))
+    whole = enlarged(coarse, fine)
+    return as_floats(cv2.add(fine, whole, dst=whole))
 
 
 def _strip(finest: Finest, half: Parts, top: int, bottom: int, dtype: np.dtype[Any]) -> Image:

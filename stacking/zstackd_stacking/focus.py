@@ -95,23 +95,28 @@ def measured(luminance: Image) -> Detail:
     quarter = reduced(coarse)
     second = band(coarse, quarter)
     third = band(quarter, reduced(quarter))
-    squares = square, _squared(second), _squared(third)
-    finest = as_floats(np.concatenate(samples))
+    finest = as_floats(np.concatenate(samples)), sampled(second), sampled(third)
+    for part in (second, third):
+        cv2.multiply(part, part, dst=part)
     unit = 257.0 if luminance.dtype == np.uint16 else 1.0
-    return Detail(squares, (finest, sampled(second), sampled(third)), unit)
+    return Detail((square, second, third), finest, unit)
 
 
 def evidence(detail: Detail, noise: float, *, amplitudes: bool = True) -> Evidence:
-    """Focus evidence of a frame, without amplitudes where they are not wanted.
+    """Focus evidence of a frame, without amplitudes where they are not wanted; uses `detail` up.
 
     `noise` is the energy of noise alone.
     """
     energies = [
-        _smooth(part, _FEW_TAPS if level == 1 else _TAPS, 1 / (BAND_NOISE[level] * detail.unit**2))
+        _smoothed(
+            part, _FEW_TAPS if level == 1 else _TAPS, 1 / (BAND_NOISE[level] * detail.unit**2)
+        )
         for level, part in enumerate(detail.squares[: None if amplitudes else 2])
     ]
     least = np.float32(NOISE_MARGIN * noise)
-    fine, coarser = _log(_smooth(energies[0], _FEW_TAPS), least), _log(energies[1], least)
+    pooled = as_floats(cv2.sepFilter2D(energies[0], cv2.CV_32F, _FEW_TAPS, _FEW_TAPS))
+    fine = _log(np.maximum(pooled, least, out=pooled))
+    coarser = _log(np.maximum(energies[1], least))
     mixed = cv2.addWeighted(fine, 1 - COARSER_SHARE, coarser, COARSER_SHARE, 0, dst=fine)
     if not amplitudes:
         return Evidence(as_floats(mixed), (), noise)
@@ -147,8 +152,7 @@ def _squared(values: FloatMap) -> FloatMap:
     return as_floats(cv2.multiply(values, values))
 
 
-def _log(energy: FloatMap, least: np.float32) -> FloatMap:
-    values = np.maximum(energy, least)
+def _log(values: FloatMap) -> FloatMap:
     return as_floats(cv2.log(values, dst=values))
 
 
@@ -176,8 +180,10 @@ def _spread(values: FloatMap, sigma_px: float) -> FloatMap:
     return as_floats(cv2.pyrUp(small, dstsize=(values.shape[1], values.shape[0])))
 
 
-def _smooth(energy: FloatMap, taps: FloatMap, scale: float = 1.0) -> FloatMap:
-    return as_floats(cv2.sepFilter2D(energy, cv2.CV_32F, taps * np.float32(scale), taps))
+def _smoothed(energy: FloatMap, taps: FloatMap, scale: float) -> FloatMap:
+    """The energy itself, scaled and smoothed."""
+    scaled = taps * np.float32(scale)
+    return as_floats(cv2.sepFilter2D(energy, cv2.CV_32F, scaled, taps, dst=energy))
 
 
 def _warped(values: FloatMap, matrix: Matrix, level: int) -> FloatMap:

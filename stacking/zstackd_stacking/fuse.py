@@ -56,6 +56,11 @@ class PyramidFusion:
     def __init__(self) -> None:
         self.sums = Sums()
 
+    @property
+    def finely(self) -> bool:
+        """Whether the next frame is looked at for its fine colour, as the first one always is."""
+        return not self.sums.weights or bool(self.sums.fine_colours)
+
     def add(
         self, planes: Planes, found: Evidence, coverage: FloatMap | None, *, gain: float
     ) -> None:
@@ -86,8 +91,6 @@ class _Frame:
 
     def __init__(self, planes: Planes, lit: Sequence[FloatMap], sums: Sums) -> None:
         self._planes, self._lit, self._sums = planes, lit, sums
-        if sums.fine_colours:
-            planes.prepare_colours()
         self._below_luma = np.empty_like(lit[1])
         self._below_colours = [np.empty_like(lit[2]) for _ in sums.colours]
 

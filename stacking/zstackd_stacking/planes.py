@@ -80,17 +80,18 @@ def widened(top: int, bottom: int, height: int) -> tuple[int, int]:
 class Planes:
     """A frame (H, W) or (H, W, 3) that is moved by `matrix`, if any, as its rows are asked for."""
 
-    def __init__(self, image: Image, luminance: Image, matrix: Matrix | None) -> None:
-        """`luminance` (H, W) is that of `image`."""
+    def __init__(
+        self, image: Image, luminance: Image, matrix: Matrix | None, *, finely: bool
+    ) -> None:
+        """`luminance` (H, W) is that of `image`; with `finely`, `colour_rows` may be asked for."""
         self.shape: tuple[int, int] = luminance.shape[:2]
         self.coloured = image.ndim == _COLOUR_NDIM
         self.unit = 257.0 if image.dtype == np.uint16 else 1.0
-        self._image, self._matrix = image, matrix
         self._luma = _Movable([luminance], matrix)
         half = split(as_image(cv2.pyrDown(image))) if self.coloured else []
         half_matrix = None if matrix is None else rescale(matrix, 0.5)
         self._half = _Movable(half, half_matrix)
-        self._whole: _Movable | None = None
+        self._whole = _Movable(split(image) if finely and self.coloured else [], matrix)
 
     def luma_rows(self, top: int, bottom: int) -> FloatMap:
         """Rows of the luminance."""
@@ -100,13 +101,8 @@ class Planes:
         """Rows of the colour differences at half size."""
         return self._half.rows(top, bottom)
 
-    def prepare_colours(self) -> None:
-        """Must be called before `colour_rows`, which few stacks need."""
-        self._whole = self._whole or _Movable(split(self._image), self._matrix)
-
     def colour_rows(self, top: int, bottom: int) -> list[FloatMap]:
         """Rows of the colour differences at full size."""
-        assert self._whole is not None  # noqa: S101 - see prepare_colours
         return self._whole.rows(top, bottom)
 
 
@@ -148,7 +144,6 @@ def finely_coloured(planes: Planes) -> bool:
     """
     if not planes.coloured:
         return False
-    planes.prepare_colours()
     sampled = [_powers(planes, *strip) for strip in strips(planes.shape)[::_SAMPLE_EACH]]
     luminance, colour, coarser = np.concatenate(sampled, axis=1)
     most = colour >= quantile(colour, _MOST_COLOURED)

@@ -47,9 +47,14 @@ def noise_variance(energy: FloatMap, share: FloatMap, proven: float) -> float:
 
 
 def kept(energy: FloatMap, share: FloatMap, variance: float) -> FloatMap:
-    """The factor, 0 to 1, that leaves of each place what is not noise of `variance` a frame."""
-    signal = np.maximum(cv2.scaleAdd(share, -variance, energy), 0)
-    return as_floats(cv2.divide(signal, np.maximum(energy, _TINY)))
+    """The factor, 0 to 1, that leaves of each place what is not noise of `variance` a frame.
+
+    Uses `energy` up.
+    """
+    signal = as_floats(cv2.scaleAdd(share, -variance, energy))
+    np.maximum(signal, 0, out=signal)
+    np.maximum(energy, _TINY, out=energy)
+    return as_floats(cv2.divide(signal, energy, dst=signal))
 
 
 def slope(luma: FloatMap, difference: FloatMap, unit: float) -> FloatMap:

@@ -1,6 +1,6 @@
 """The streaming stacker: frames in, one at a time; fused image and height map out."""
 
-from functools import partial
+from collections.abc import Callable
 from typing import Final
 
 import cv2
@@ -89,16 +89,25 @@ class Stacker:
         sharpness = found.sharpness
         if placed.matrix is not None:
             found = found.moved(placed.matrix)
-        self._behind.run(partial(self._fuse, placed, found))
+        self._behind.wait()
+        self._behind.run(self._job(placed, found))
         if self._thrifty:
             self._behind.wait()
         return self._intake.note(placed, sharpness)
 
-    def _fuse(self, placed: Placed, found: Evidence) -> None:
-        planes = Planes(placed.image, placed.luminance, placed.matrix)
-        self._fusion.add(planes, found, placed.coverage, gain=placed.gain)
-        if self._options.depth:
-            self._depth.add(found.log_focus, index=placed.index, height=placed.height)
+    def _job(self, placed: Placed, found: Evidence) -> Callable[[], None]:
+        """What is left to do for a frame; it holds the frame's parts, not the frame."""
+        index, height = placed.index, placed.height
+        coverage, gain = placed.coverage, placed.gain
+        finely = self._fusion.finely
+        planes = Planes(placed.image, placed.luminance, placed.matrix, finely=finely)
+
+        def fuse() -> None:
+            self._fusion.add(planes, found, coverage, gain=gain)
+            if self._options.depth:
+                self._depth.add(found.log_focus, index=index, height=height)
+
+        return fuse
 
     def _heights(self) -> tuple[FloatMap, FloatMap]:
         shape = self._intake.shape

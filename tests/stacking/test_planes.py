@@ -36,7 +36,7 @@ def test_strips_cover_every_row_once_and_begin_evenly(height: int, width: int) -
 
 def test_a_frame_in_place_is_what_it_was() -> None:
     image = coloured()
-    rows = all_rows(Planes(image, luma(image), None))
+    rows = all_rows(Planes(image, luma(image), None, finely=True))
     np.testing.assert_array_equal(rows, luma(image))
 
 
@@ -48,14 +48,14 @@ def test_strips_of_a_moved_frame_are_the_whole_one_moved() -> None:
         luma(image).astype(np.float32), matrix, (W, H), flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    rows = all_rows(Planes(image, luma(image), matrix))
+    rows = all_rows(Planes(image, luma(image), matrix, finely=True))
     assert np.abs(rows - whole)[8:-8, 8:-8].max() < 1.5
 
 
 def test_colours_move_with_the_luminance() -> None:
     image = coloured()
-    moved = Planes(image, luma(image), shifted(identity(), 8.0, -4.0))
-    still = Planes(image, luma(image), None)
+    moved = Planes(image, luma(image), shifted(identity(), 8.0, -4.0), finely=True)
+    still = Planes(image, luma(image), None, finely=True)
     for part, wanted in zip(
         moved.half_colour_rows(0, H // 2), still.half_colour_rows(0, H // 2), strict=True
     ):
@@ -64,24 +64,24 @@ def test_colours_move_with_the_luminance() -> None:
 
 def test_grey_has_no_colours() -> None:
     grey = luma(coloured())
-    assert not Planes(grey, grey, None).coloured
-    assert not finely_coloured(Planes(grey, grey, None))
+    assert not Planes(grey, grey, None, finely=True).coloured
+    assert not finely_coloured(Planes(grey, grey, None, finely=True))
 
 
 @pytest.mark.parametrize("size", [(1141, 1521), (383, 2047), (33, 4095), (1001, 33)])
 def test_frames_of_any_size_are_judged(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(5)
     image = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
-    assert not finely_coloured(Planes(image, luma(image), None))
+    assert not finely_coloured(Planes(image, luma(image), None, finely=True))
 
 
 def test_fine_colour_is_told_from_what_files_keep_and_from_noise() -> None:
     """Structures of their own in red and in green count; subsampled colour and noise do not."""
     independent = coloured(blur_px=0.8)
-    assert finely_coloured(Planes(independent, luma(independent), None))
+    assert finely_coloured(Planes(independent, luma(independent), None, finely=True))
     grey = np.repeat(coloured(blur_px=0.8)[..., :1], 3, axis=2)
-    assert not finely_coloured(Planes(grey, luma(grey), None))
+    assert not finely_coloured(Planes(grey, luma(grey), None, finely=True))
     rng = np.random.default_rng(3)
     noisy = np.clip(grey // 8 + 100 + 6 * rng.standard_normal(grey.shape), 0, 255)
     noise = noisy.astype(np.uint8)
-    assert not finely_coloured(Planes(noise, luma(noise), None))
+    assert not finely_coloured(Planes(noise, luma(noise), None, finely=True))
