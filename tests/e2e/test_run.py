@@ -14,7 +14,7 @@ import tifffile
 from zstackd_config.load import load_rig
 from zstackd_config.run import ManualExposure
 from zstackd_drivers.factory import open_devices
-from zstackd_stacking.images import read_image
+from zstackd_stacking.files.images import read_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from zstackd_stacking.images import load_image
+from zstackd_stacking.files.images import load_image
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Site

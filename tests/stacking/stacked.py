@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from zstackd_stacking import StackOptions, StackResult, stacking_order
-from zstackd_stacking.methods import Rereader, make_stacker
+from zstackd_stacking.methods.catalogue import Rereader, make_stacker
 
 
 def stacked(

@@ -13,7 +13,7 @@ from zstackd.calibration.pixel_size import Rulings
 from zstackd.calibration.settle import Settling
 from zstackd.runs.autofocus import FoundFocus
 from zstackd.runs.settling import STILL_PX
-from zstackd_stacking.chart import Series, chart
+from zstackd_stacking.pictures.chart import Series, chart
 
 SETTLE_MARGIN: Final = 1.25
 

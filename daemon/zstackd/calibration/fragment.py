@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from zstackd.store.durable import write_text
-from zstackd_stacking.footer import Picture
-from zstackd_stacking.output import write_image
+from zstackd_stacking.files.output import write_image
+from zstackd_stacking.pictures.footer import Picture
 
 
 @dataclass(frozen=True, slots=True)

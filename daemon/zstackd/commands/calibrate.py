@@ -20,7 +20,7 @@ from zstackd_config.errors import InputError
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Rig
 from zstackd_config.run import LockedAutoExposure
-from zstackd_stacking.images import read_image
+from zstackd_stacking.files.images import read_image
 from zstackd_stacking.sharpness import Region
 from zstackd_stacking.types import Image
 

@@ -35,7 +35,7 @@ def stack(words: Sequence[str]) -> int:
 
 def _stack_one(wanted: Namespace, job: "StackJob") -> "StackDone":
     from zstackd.stack_command.job import run_job  # noqa: PLC0415 - start-up
-    from zstackd_stacking.methods import passes  # noqa: PLC0415
+    from zstackd_stacking.methods.catalogue import passes  # noqa: PLC0415
 
     terminal = sys.stderr.isatty() and not (wanted.quiet or wanted.json)
     looks = len(job.frames) * passes(job.options.method)

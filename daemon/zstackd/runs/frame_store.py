@@ -16,8 +16,8 @@ from zstackd_config.rig import Frames
 from zstackd_drivers.axis import MoveReport
 from zstackd_drivers.camera import ExposureValues, Frame
 from zstackd_stacking import Image
-from zstackd_stacking.images import read_image
-from zstackd_stacking.output import write_image
+from zstackd_stacking.files.images import read_image
+from zstackd_stacking.files.output import write_image
 
 _JPEG_BITS = 8
 

@@ -11,7 +11,7 @@ from zstackd.runs.pulse import Pulse
 from zstackd.runs.timing import Timings
 from zstackd_config.run import Stacking
 from zstackd_stacking import Image, StackOptions, StackResult, stacking_order
-from zstackd_stacking.methods import Rereader, make_stacker, passes
+from zstackd_stacking.methods.catalogue import Rereader, make_stacker, passes
 from zstackd_stacking.order import Reference
 
 

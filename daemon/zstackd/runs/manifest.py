@@ -11,7 +11,7 @@ from zstackd.runs.frame_store import StoredFrame
 from zstackd.runs.timing import Timings
 from zstackd_drivers.camera import ExposureValues
 from zstackd_stacking import FrameReport
-from zstackd_stacking.extras import Extra
+from zstackd_stacking.files.extras import Extra
 
 _SOFTWARE = ("zstackd", "numpy", "opencv-python-headless", "tifffile", "useq-schema", "pyserial")
 

@@ -14,10 +14,10 @@ from zstackd.store.output_mount import NAME as MOUNT_NAME
 from zstackd_config.errors import StorageError
 from zstackd_config.run import Output
 from zstackd_stacking import StackResult
-from zstackd_stacking.extras import Extra, write_extras
-from zstackd_stacking.output import write_depth_tiff, write_image
-from zstackd_stacking.pictures import depth_picture, reduced
-from zstackd_stacking.products import Scale, write_fused_ome
+from zstackd_stacking.files.extras import Extra, write_extras
+from zstackd_stacking.files.output import write_depth_tiff, write_image
+from zstackd_stacking.files.products import Scale, write_fused_ome
+from zstackd_stacking.pictures.height_map import depth_picture, reduced
 from zstackd_stacking.report import z_step_of
 
 Role = Literal["image", "depth", "depth_picture", "preview"] | Extra

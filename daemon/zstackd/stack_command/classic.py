@@ -7,10 +7,16 @@ import cv2
 
 from zstackd_config.errors import InputError
 from zstackd_stacking import FrameReport
-from zstackd_stacking.atomic import require_writable
-from zstackd_stacking.files import feed, find_frames, frame_metadata, frame_order, require_alike
-from zstackd_stacking.laplacian import Kernels, LaplacianStacker
-from zstackd_stacking.output import output_format, write_image
+from zstackd_stacking.files.atomic import require_writable
+from zstackd_stacking.files.frames import (
+    feed,
+    find_frames,
+    frame_metadata,
+    frame_order,
+    require_alike,
+)
+from zstackd_stacking.files.output import output_format, write_image
+from zstackd_stacking.methods.laplacian import Kernels, LaplacianStacker
 from zstackd_stacking.types import as_image
 
 

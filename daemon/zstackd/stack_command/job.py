@@ -11,7 +11,7 @@ from zstackd.stack_command.writers import write_outputs
 from zstackd.system.thrift import keep_little
 from zstackd_config.errors import InputError
 from zstackd_stacking import FrameReport, StackOptions
-from zstackd_stacking.files import find_frames, natural_order, stack_files
+from zstackd_stacking.files.frames import find_frames, natural_order, stack_files
 from zstackd_stacking.order import Reference
 from zstackd_stacking.report import as_json
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from zstackd_config.errors import InputError
-from zstackd_stacking.atomic import require_writable
-from zstackd_stacking.output import FORMATS, output_format
+from zstackd_stacking.files.atomic import require_writable
+from zstackd_stacking.files.output import FORMATS, output_format
 
 Role = Literal["image", "depth", "confidence", "relief", "mesh", "aligned", "report"]
 

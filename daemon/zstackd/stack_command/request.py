@@ -12,8 +12,8 @@ from zstackd.stack_command.job import StackJob, gather
 from zstackd.stack_command.outputs import Role, Settings, Wanted, check_kinds, needs_heights
 from zstackd_config.errors import InputError
 from zstackd_stacking import StackOptions
-from zstackd_stacking.methods import measures_heights
-from zstackd_stacking.output import MAX_QUALITY
+from zstackd_stacking.files.output import MAX_QUALITY
+from zstackd_stacking.methods.catalogue import measures_heights
 from zstackd_stacking.types import Method
 
 _LEAST_VERTICES, _MOST_VERTICES = 4, 20_000_000

@@ -12,10 +12,10 @@ import numpy as np
 from zstackd.stack_command.outputs import OME_ENDINGS, Role, Settings, Wanted, Written
 from zstackd_config.errors import InputError
 from zstackd_stacking import StackResult
-from zstackd_stacking.atomic import write_atomically
-from zstackd_stacking.files import frame_metadata
-from zstackd_stacking.images import load_image
-from zstackd_stacking.output import (
+from zstackd_stacking.files.atomic import write_atomically
+from zstackd_stacking.files.frames import frame_metadata
+from zstackd_stacking.files.images import load_image
+from zstackd_stacking.files.output import (
     CONFIDENCE_NOTE,
     output_format,
     write_depth_tiff,
@@ -59,7 +59,7 @@ class _Work:
         return depth, confidence
 
     def exposure_s(self, index: int) -> float | None:
-        from zstackd_stacking.camera_tags import exposure_s  # noqa: PLC0415 - costs start-up
+        from zstackd_stacking.files.camera_tags import exposure_s  # noqa: PLC0415 - costs start-up
 
         exif = frame_metadata(self.frames[index]).exif
         return exposure_s(exif) if exif else None
@@ -69,7 +69,7 @@ def _image(work: _Work, path: Path) -> None:
     metadata = frame_metadata(work.frames[work.result.report.reference_index])
     settings = work.settings
     if path.name.lower().endswith(OME_ENDINGS):
-        from zstackd_stacking.products import Scale, write_fused_ome  # noqa: PLC0415 - start-up
+        from zstackd_stacking.files.products import Scale, write_fused_ome  # noqa: PLC0415
 
         scale = Scale(settings.pixel_size_um, settings.z_step_um)
         exposures = cache(work.exposure_s)
@@ -90,7 +90,7 @@ def _depth(work: _Work, path: Path) -> None:
     if output_format(path) == "tiff":
         write_depth_tiff(path, depth, pixel_size_um=pixel_size_um, unit=work.unit)
         return
-    from zstackd_stacking.pictures import depth_picture  # noqa: PLC0415 - costs start-up
+    from zstackd_stacking.pictures.height_map import depth_picture  # noqa: PLC0415 - start-up
 
     unit = work.unit.replace("um", "µm")
     write_image(path, depth_picture(depth, confidence, pixel_size_um=pixel_size_um, unit=unit))
@@ -107,7 +107,7 @@ def _confidence(work: _Work, path: Path) -> None:
 
 
 def _relief(work: _Work, path: Path) -> None:
-    from zstackd_stacking.pictures import relief_picture  # noqa: PLC0415 - costs start-up
+    from zstackd_stacking.pictures.height_map import relief_picture  # noqa: PLC0415 - start-up
 
     depth, confidence = work.heights()
     picture = relief_picture(
@@ -120,7 +120,7 @@ def _relief(work: _Work, path: Path) -> None:
 
 
 def _mesh(work: _Work, path: Path) -> None:
-    from zstackd_stacking.mesh import write_mesh  # noqa: PLC0415 - trimesh costs start-up
+    from zstackd_stacking.files.mesh import write_mesh  # noqa: PLC0415 - trimesh costs start-up
 
     depth, _ = work.heights()
     write_mesh(
@@ -133,7 +133,7 @@ def _mesh(work: _Work, path: Path) -> None:
 
 
 def _aligned(work: _Work, path: Path) -> None:
-    from zstackd_stacking.products import Scale, write_aligned_stack  # noqa: PLC0415 - start-up
+    from zstackd_stacking.files.products import Scale, write_aligned_stack  # noqa: PLC0415
 
     def load(index: int) -> Image:
         return load_image(work.frames[index]).image
@@ -147,7 +147,7 @@ def _report(work: _Work, path: Path) -> None:
         text = json.dumps(as_json(work.result), ensure_ascii=False, allow_nan=False, indent=1)
         write_atomically(path, [f"{text}\n".encode()])
         return
-    from zstackd_stacking.plots import focus_plot  # noqa: PLC0415 - costs start-up
+    from zstackd_stacking.pictures.plots import focus_plot  # noqa: PLC0415 - costs start-up
 
     write_image(path, focus_plot(work.result.report, cut_offs(work.result)))
 

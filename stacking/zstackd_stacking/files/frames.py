@@ -1,0 +1,199 @@
+"""Image files become a stack: found, sorted, checked, read ahead, and fed to a stacker."""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from zstackd_config.errors import InputError
+from zstackd_stacking.files.containers import Header
+from zstackd_stacking.files.images import Loaded, load_image, probe_image, upright_size
+from zstackd_stacking.files.output import FORMATS, Metadata
+from zstackd_stacking.methods.catalogue import FrameSink, Rereader, make_stacker
+from zstackd_stacking.order import Reference, stacking_order
+from zstackd_stacking.types import FrameReport, Method, StackOptions, StackResult
+
+_LOG = logging.getLogger(__name__)
+_DEFAULTS: Final = StackOptions()
+_NUMBERS = re.compile(r"(\d+)")
+
+OnFrame = Callable[[FrameReport], None]
+
+
+def find_frames(folder: Path) -> list[Path]:
+    """The images in a folder (not below it, nothing hidden), in natural order; may be empty.
+
+    Raises:
+        InputError: the folder is missing, is none, or cannot be read.
+    """
+    try:
+        entries = list(folder.iterdir())
+    except NotADirectoryError as error:
+        raise InputError(
+            f"{folder}: is not a folder; give frames as they are, without -i"
+        ) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: no such folder") from error
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror}") from error
+    return natural_order(
+        entry
+        for entry in entries
+        if entry.suffix.lower() in FORMATS and not entry.name.startswith(".") and entry.is_file()
+    )
+
+
+def natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Each file once, sorted as people count: `z2.jpg` before `z10.jpg`."""
+    once: dict[tuple[int, int] | Path, Path] = {}
+    for path in sorted(paths, key=_natural_key):
+        status = path.stat() if path.exists() else None
+        once.setdefault((status.st_dev, status.st_ino) if status else path, path)
+    return list(once.values())
+
+
+def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = _NUMBERS.split(str(path).casefold())
+    key = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part]
+    return key, str(path)
+
+
+def stack_files(
+    paths: Sequence[Path],
+    options: StackOptions = _DEFAULTS,
+    *,
+    reference: Reference | int | None = None,
+    z_step_um: float | None = None,
+    on_frame: OnFrame | None = None,
+) -> StackResult:
+    """Fuse image files, given from one end of the focus range to the other.
+
+    Args:
+        paths: frames in order of focus; all of one size, depth and kind.
+        options: method, alignment, depth map.
+        reference: the frame whose geometry the result has: first, middle, last or an index;
+            by default the middle one, or for the classic method the first.
+        z_step_um: distance between planes; heights are then in µm from the first frame on,
+            otherwise in planes.
+        on_frame: called after each frame, each time it was looked at, with what became of it.
+
+    Raises:
+        InputError: no frames, one that cannot be read, or frames that do not match.
+    """
+    order = frame_order(len(paths), options.method, reference)
+    require_alike(paths, order[0])
+    sink = make_stacker(options)
+    ahead = options.memory != "low"
+    feed(sink, paths, order, ahead=ahead, z_step_um=z_step_um, on_frame=on_frame)
+    result = sink.result()
+    if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
+        return replace(result, image=load_image(paths[0]).image)
+    return result
+
+
+def frame_order(
+    count: int, method: Method, reference: Reference | int | None = None
+) -> tuple[int, ...]:
+    """Indices in the order in which a method wants its frames, the reference first.
+
+    Raises:
+        InputError: there are no frames, or the reference is none of them.
+    """
+    if count == 0:
+        raise InputError("no frames to stack: name image files, or a folder of them with -i")
+    if isinstance(reference, int) and not 0 <= reference < count:
+        raise InputError(f"reference frame {reference}: there are frames 0 to {count - 1}")
+    usual: Reference = "first" if method == "laplacian" else "middle"
+    return stacking_order(count, usual if reference is None else reference)
+
+
+def require_alike(paths: Sequence[Path], reference: int) -> None:
+    """Refuse frames that differ in size, bits or channels, by their headers alone.
+
+    Raises:
+        InputError: names the first frame that differs from the reference, and how.
+    """
+    wanted = _kind(probe_image(paths[reference]))
+    for path in paths:
+        found = _kind(probe_image(path))
+        if found != wanted:
+            raise InputError(
+                f"{path}: {found}, but {paths[reference]} (the reference) has {wanted}; "
+                "frames of one stack must be alike"
+            )
+
+
+def _kind(header: Header) -> str:
+    width, height = upright_size(header)
+    colours = "mono" if header.channels == 1 else "colour"
+    return f"{width} × {height} px {header.bits}-bit {colours}"
+
+
+def feed(
+    sink: FrameSink,
+    paths: Sequence[Path],
+    order: Sequence[int],
+    *,
+    ahead: bool = True,
+    z_step_um: float | None = None,
+    on_frame: OnFrame | None = None,
+) -> None:
+    """Give each frame to `sink` in `order`, and again where it asks for it.
+
+    With `ahead`, the next frame is read meanwhile; without, no two are held at once.
+    """
+
+    def add(index: int, loaded: Loaded) -> FrameReport:
+        z_um = None if z_step_um is None else index * z_step_um + 0.0  # never -0
+        return sink.add(loaded.image, index=index, z_um=z_um, name=paths[index].name)
+
+    def told(reports: Iterable[FrameReport]) -> None:
+        for report in reports:
+            if on_frame is not None:
+                on_frame(report)
+
+    told(map(add, order, _warning_of_alpha(paths, order, _read(paths, order, ahead=ahead))))
+    if isinstance(sink, Rereader):
+        for indices in sink.rounds():
+            frames = _read(paths, indices, ahead=ahead)
+            told(
+                sink.again(loaded.image, index=i) for i, loaded in zip(indices, frames, strict=True)
+            )
+
+
+def _warning_of_alpha(
+    paths: Sequence[Path], order: Sequence[int], frames: Iterator[Loaded]
+) -> Iterator[Loaded]:
+    warned = False
+    for index in order:
+        loaded = next(frames)
+        if loaded.header.alpha and not warned:
+            _LOG.warning("%s: transparency is left out, here and in all frames", paths[index])
+            warned = True
+        yield loaded
+        del loaded
+
+
+def _read(paths: Sequence[Path], indices: Sequence[int], *, ahead: bool) -> Iterator[Loaded]:
+    wanted = [paths[index] for index in indices]
+    return read_ahead(wanted) if ahead else map(load_image, wanted)
+
+
+def read_ahead(paths: Sequence[Path]) -> Iterator[Loaded]:
+    """Yield each image in turn while the next one, never more, is read in a thread."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
+        coming = reader.submit(load_image, paths[0])
+        for number in range(1, len(paths) + 1):
+            loaded = coming.result()
+            if number < len(paths):
+                coming = reader.submit(load_image, paths[number])
+            yield loaded
+
+
+def frame_metadata(path: Path) -> Metadata:
+    """EXIF block and colour profile of a frame, to be passed on to the result."""
+    header = probe_image(path)
+    return Metadata(header.exif, header.icc)

@@ -1,0 +1,161 @@
+"""Image files in: JPEG, PNG and TIFF of 8 and 16 bits, mono and colour, each fault in one line."""
+
+import errno
+import logging
+import mmap
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from zstackd_config.errors import InputError
+from zstackd_stacking.files.containers import (
+    Data,
+    Header,
+    jpeg_header,
+    kind_of,
+    png_header,
+    require_whole_jpeg,
+    require_whole_png,
+)
+from zstackd_stacking.files.exif import turn, turned_size
+from zstackd_stacking.types import Image, as_image
+
+_LOG = logging.getLogger(__name__)
+
+MAX_PIXELS: Final = 200_000_000
+"""Larger images are refused: a few kilobytes of PNG can claim to be hundreds of gigabytes."""
+
+_START_BYTES = 16
+_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One image, upright, with the header of the file that it came from."""
+
+    image: Image
+    header: Header
+
+
+def read_image(path: Path) -> Image:
+    """Pixels of an image file, upright: (H, W) or (H, W, 3) BGR, uint8 or uint16.
+
+    Transparency is dropped with a warning in the log, a palette is expanded, EXIF orientation is
+    applied.
+
+    Raises:
+        InputError: the file is missing, damaged, cut off, too large or of another kind.
+    """
+    loaded = load_image(path)
+    if loaded.header.alpha:
+        _LOG.warning("%s: the transparency is left out", path)
+    return loaded.image
+
+
+def load_image(path: Path) -> Loaded:
+    """As `read_image`, with the file's header; says nothing about transparency."""
+    data = _read_bytes(path)
+    header = _header(data, path)
+    if header.kind == "tiff":
+        from zstackd_stacking.files.tiff import read_tiff  # noqa: PLC0415 - tifffile costs start-up
+
+        return Loaded(turn(read_tiff(path, str(path)), header.orientation), header)
+    if header.kind == "jpeg":
+        require_whole_jpeg(data, str(path))
+    else:
+        require_whole_png(data, str(path))
+    return Loaded(turn(_decode(data, header, path), header.orientation), header)
+
+
+def probe_image(path: Path) -> Header:
+    """The header of an image file, at the cost of reading little more than that.
+
+    Raises:
+        InputError: as `read_image`, except that damage further into the file goes unnoticed.
+    """
+    _require_file(path)
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _header(data, path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def upright_size(header: Header) -> tuple[int, int]:
+    """(width, height) in pixels of the image as `read_image` returns it."""
+    return turned_size(header.width_px, header.height_px, header.orientation)
+
+
+def _header(data: Data, path: Path) -> Header:
+    kind = kind_of(data[:_START_BYTES])
+    if kind == "jpeg":
+        header = jpeg_header(data, str(path))
+    elif kind == "png":
+        header = png_header(data, str(path))
+    elif kind == "tiff":
+        from zstackd_stacking.files.tiff import tiff_header  # noqa: PLC0415 - as above
+
+        header = tiff_header(path, str(path))
+    else:
+        raise InputError(
+            f"{path}: not a JPEG, PNG or TIFF image (it starts with {bytes(data[:8])!r}); "
+            "remove it or convert it"
+        )
+    _require_sane_size(header, path)
+    return header
+
+
+def _require_sane_size(header: Header, path: Path) -> None:
+    pixels = header.width_px * header.height_px
+    if not 0 < pixels <= MAX_PIXELS:
+        raise InputError(
+            f"{path}: {header.width_px} × {header.height_px} px; an image has 1 to "
+            f"{MAX_PIXELS // 1_000_000} million pixels: crop or reduce it first"
+        )
+
+
+def _decode(data: bytes, header: Header, path: Path) -> Image:
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), _FLAGS)
+    except cv2.error:
+        decoded = None
+    if decoded is None:
+        raise InputError(f"{path}: damaged {header.kind.upper()}; copy it again from the camera")
+    image = as_image(decoded)
+    if header.channels == 1 and image.ndim > 2:  # noqa: PLR2004 - grey with alpha comes as BGR
+        return as_image(image[..., 0])
+    return image
+
+
+def _read_bytes(path: Path) -> bytes:
+    _require_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _require_file(path: Path) -> None:
+    """Refuse what is missing, empty or no file before opening it: a pipe would wait for ever."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path}: is a folder; use -i to stack the images in a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: is not a regular file")
+    if status.st_size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes); copy it again from the camera")
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    if error.errno == errno.ENOENT:
+        return InputError(f"{path}: no such file")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return InputError(f"{path}: cannot be read: {reason}")

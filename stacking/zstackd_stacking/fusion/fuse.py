@@ -1,0 +1,193 @@
+"""Fuse frames as running sums: constant memory in the number of frames.
+
+Each band of the Laplacian pyramid keeps the sum of weights and of weighted coefficients, one
+weight for all channels. Weights grow with focus evidence, so flat places average over all planes
+and detail comes from its sharpest ones. Source: T. Mertens et al., "Exposure fusion" (2007), for
+blending in the pyramid; the weights are those of `zstackd_stacking.fusion.focus`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import cv2
+import numpy as np
+
+from zstackd_stacking.fusion.focus import Evidence, weights
+from zstackd_stacking.planes import Planes, finely_coloured, strips, widened
+from zstackd_stacking.pyramid import band, bands, doubled_rows, level_count, reduced
+from zstackd_stacking.types import FloatMap, as_floats
+from zstackd_stacking.workers import mapped
+
+MOST_RESTORED: Final = 1.6
+TINY: Final = np.float32(1e-30)
+
+
+@dataclass(slots=True)
+class Sums:
+    """Running sums of one stack; lists are by band, finest first, the low-pass rest last.
+
+    `colours`: of each colour difference, from half size on; `fine_colours`: their finest bands,
+    where the reference has detail there. The weights of the finest band are kept at half size.
+    `squares` sums squared weights, `damped` weight times amplitude, `strongest` is the greatest
+    amplitude: the last two tell together how much the blend has lost. The three are of the finest
+    bands, or of none where memory is low: then no band is restored, nor noise taken off it.
+    """
+
+    luma: list[FloatMap] = field(default_factory=list)
+    colours: list[list[FloatMap]] = field(default_factory=list)
+    fine_colours: list[FloatMap] = field(default_factory=list)
+    weights: list[FloatMap] = field(default_factory=list)
+    squares: list[FloatMap] = field(default_factory=list)
+    damped: list[FloatMap] = field(default_factory=list)
+    strongest: list[FloatMap] = field(default_factory=list)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        height, width = self.luma[0].shape
+        return height, width
+
+
+class PyramidFusion:
+    """Softly weighted Laplacian pyramids."""
+
+    def __init__(self) -> None:
+        self.sums = Sums()
+
+    @property
+    def finely(self) -> bool:
+        """Whether the next frame is looked at for its fine colour, as the first one always is."""
+        return not self.sums.weights or bool(self.sums.fine_colours)
+
+    def add(
+        self, planes: Planes, found: Evidence, coverage: FloatMap | None, *, gain: float
+    ) -> None:
+        """Add one frame with its evidence, both on the reference's grid.
+
+        `coverage` (half size, 0 to 1) tells where the frame has pixels, None everywhere. `gain`
+        brings the frame to the reference's brightness.
+        """
+        parts = weights(found, coverage, levels=level_count(*planes.shape))
+        if not self.sums.weights:
+            self.sums = _started(planes, found, parts)
+        lit = parts if gain == 1 else [part * np.float32(gain) for part in parts]
+        frame = _Frame(planes, lit, self.sums)
+        half = strips((len(parts[1]), planes.shape[1] // 2)) if planes.coloured else []
+        mapped(
+            _call,
+            [
+                partial(_add_evidence, self.sums, found, parts),
+                *(partial(frame.add_colours, *strip) for strip in half),
+                *(partial(frame.add_luma, *strip) for strip in strips(planes.shape)),
+            ],
+        )
+        frame.add_coarser()
+
+
+class _Frame:
+    """One frame on its way into the sums: the finest bands in strips, then the coarser ones."""
+
+    def __init__(self, planes: Planes, lit: Sequence[FloatMap], sums: Sums) -> None:
+        self._planes, self._lit, self._sums = planes, lit, sums
+        self._below_luma = np.empty_like(lit[1])
+        self._below_colours = [np.empty_like(lit[2]) for _ in sums.colours]
+
+    def add_luma(self, top: int, bottom: int) -> None:
+        """Add rows of the finest band of luminance, and of colour where that is fine, too."""
+        height, width = self._planes.shape
+        first, last = widened(top, bottom, height)
+        own = slice(top - first, bottom - first)
+        weight = doubled_rows(self._lit[0], top, bottom, width)
+        rows = self._planes.luma_rows(first, last)
+        part = _split(rows, self._below_luma, own, top)
+        cv2.accumulateProduct(part, weight, self._sums.luma[0][top:bottom])
+        if self._sums.fine_colours:
+            fine = self._planes.colour_rows(first, last)
+            for total, rows in zip(self._sums.fine_colours, fine, strict=True):
+                part = band(rows, reduced(rows))[own]
+                cv2.accumulateProduct(part, weight, total[top:bottom])
+
+    def add_colours(self, top: int, bottom: int) -> None:
+        """Add rows of the colour differences at half size."""
+        first, last = widened(top, bottom, len(self._lit[1]))
+        own = slice(top - first, bottom - first)
+        weight = self._lit[1][top:bottom]
+        for number, rows in enumerate(self._planes.half_colour_rows(first, last)):
+            part = _split(rows, self._below_colours[number], own, top)
+            cv2.accumulateProduct(part, weight, self._sums.colours[number][0][top:bottom])
+
+    def add_coarser(self) -> None:
+        """Add what the strips have left for the bands below theirs."""
+        count = len(self._lit) - 1
+        _add_bands(self._sums.luma[1:], bands(self._below_luma, count - 1), self._lit[1:])
+        for totals, below in zip(self._sums.colours, self._below_colours, strict=True):
+            _add_bands(totals[1:], bands(below, count - 2), self._lit[2:])
+
+
+def blend(total: FloatMap, weight: FloatMap) -> FloatMap:
+    """The weighted mean of a band whose sums are on one grid."""
+    return as_floats(cv2.divide(total, np.maximum(weight, TINY)))
+
+
+def restoring(sums: Sums, level: int) -> FloatMap:
+    """By how much the blend of a band is weaker than its strongest frame, at least 1."""
+    could_be = cv2.multiply(sums.strongest[level], sums.weights[level])
+    lost = as_floats(cv2.divide(could_be, np.maximum(sums.damped[level], TINY), dst=could_be))
+    return np.clip(lost, 1, MOST_RESTORED, out=lost)
+
+
+def noise_share(sums: Sums, level: int, restored: FloatMap) -> FloatMap:
+    """Variance that noise has in the restored blend, relative to that of one frame."""
+    factor = blend(restored, sums.weights[level])
+    cv2.multiply(factor, factor, dst=factor)
+    return as_floats(cv2.multiply(sums.squares[level], factor, dst=factor))
+
+
+def _started(planes: Planes, found: Evidence, parts: Sequence[FloatMap]) -> Sums:
+    whole = np.zeros(planes.shape, np.float32)
+    coloured = (0, 1) if planes.coloured else ()
+    fine = coloured if finely_coloured(planes) else ()
+    return Sums(
+        luma=[whole, *_zeros(parts[1:])],
+        colours=[_zeros(parts[1:]) for _ in coloured],
+        fine_colours=[np.zeros_like(whole) for _ in fine],
+        weights=_zeros(parts),
+        squares=_zeros(found.amplitudes),
+        damped=_zeros(found.amplitudes),
+        strongest=_zeros(found.amplitudes),
+    )
+
+
+def _zeros(parts: Sequence[FloatMap]) -> list[FloatMap]:
+    return [np.zeros_like(part) for part in parts]
+
+
+def _call(job: Callable[[], None]) -> None:
+    job()
+
+
+def _split(rows: FloatMap, below: FloatMap, own: slice, top: int) -> FloatMap:
+    """The band of a strip's `own` rows; what is coarser goes into `below`, from `top` on."""
+    coarse = reduced(rows)
+    count = (own.stop - own.start + 1) // 2
+    below[top // 2 : top // 2 + count] = coarse[own.start // 2 :][:count]
+    return band(rows, coarse)[own]
+
+
+def _add_bands(
+    totals: Sequence[FloatMap], parts: Sequence[FloatMap], lit: Sequence[FloatMap]
+) -> None:
+    for total, part, weight in zip(totals, parts, lit, strict=True):
+        cv2.accumulateProduct(part, weight, total)
+
+
+def _add_evidence(sums: Sums, found: Evidence, parts: Sequence[FloatMap]) -> None:
+    for total, weight in zip(sums.weights, parts, strict=True):
+        cv2.accumulate(weight, total)
+    for level, amplitude in enumerate(found.amplitudes):
+        cv2.accumulateSquare(parts[level], sums.squares[level])
+        cv2.accumulateProduct(parts[level], amplitude, sums.damped[level])
+        strongest = sums.strongest[level]
+        cv2.max(strongest, amplitude, dst=strongest)

@@ -1,0 +1,1 @@
+"""Height of best focus of each place: found, filled in, chosen and made smooth."""

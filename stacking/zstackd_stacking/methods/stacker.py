@@ -1,0 +1,120 @@
+"""The streaming stacker: frames in, one at a time; fused image and height map out."""
+
+from collections.abc import Callable
+from typing import Final
+
+import cv2
+import numpy as np
+
+from zstackd_stacking.fusion.finish import finished, reduced_image
+from zstackd_stacking.fusion.focus import Evidence, evidence, measured
+from zstackd_stacking.fusion.fuse import PyramidFusion
+from zstackd_stacking.fusion.noise import NoiseLevel
+from zstackd_stacking.heights.depth import DepthMap
+from zstackd_stacking.methods.intake import LEAST_SIDE_PX, Intake, Placed
+from zstackd_stacking.planes import Planes
+from zstackd_stacking.types import (
+    FloatMap,
+    FrameReport,
+    Image,
+    StackOptions,
+    StackResult,
+    as_floats,
+    as_image,
+)
+from zstackd_stacking.workers import Behind, one_thread_each
+
+_DEFAULTS: Final = StackOptions()
+
+
+class Stacker:
+    """Fuses frames given in outward order (see `stacking_order`), in constant memory.
+
+    Frames above the reference may be mixed with those below it in any way, as they come. While a
+    frame is fused behind the caller, the next one can be read and aligned.
+    """
+
+    def __init__(self, options: StackOptions = _DEFAULTS) -> None:
+        self._options = options
+        self._intake = Intake(options)
+        self._fusion = PyramidFusion()
+        self._depth = DepthMap()
+        self._noise = NoiseLevel()
+        self._thrifty = options.memory == "low"
+        self._behind = Behind()
+
+    def add(
+        self, image: Image, *, index: int, z_um: float | None = None, name: str = ""
+    ) -> FrameReport:
+        """Align and fuse one frame; the first one sets geometry, brightness, size and dtype.
+
+        Raises StackError where size, dtype, index or height do not fit the frames so far.
+        """
+        with one_thread_each():
+            return self._add(image, index, z_um, name)
+
+    def wait(self) -> None:
+        """Return once every frame that was added is fused, too."""
+        self._behind.wait()
+
+    def preview(self, *, max_side_px: int = 1024) -> Image:
+        """The image so far, reduced to at most `max_side_px` on its longer side."""
+        self._intake.require_frames()
+        self._behind.wait()
+        shape = self._intake.shape
+        factor = min(max_side_px / max(shape[:2]), 1.0)
+        level = max(int(-np.log2(factor)) - 1, 1)  # the finest band is not for previews
+        image = reduced_image(self._fusion.sums, level, self._intake.dtype)
+        height, width = (max(1, round(side * factor)) for side in shape[:2])
+        shown = image[: -(-shape[0] >> level) or 1, : -(-shape[1] >> level) or 1]
+        return as_image(cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA))
+
+    def result(self) -> StackResult:
+        """The fused image, the height map and what became of each frame, so far."""
+        report = self._intake.report(self._options.method)
+        self._behind.wait()
+        image = finished(self._fusion.sums, self._noise, self._intake.dtype)
+        height, width = self._intake.shape[:2]
+        depth_um, confidence = self._heights() if self._options.depth else (None, None)
+        return StackResult(image[:height, :width], depth_um, confidence, report)
+
+    def _add(self, image: Image, index: int, z_um: float | None, name: str) -> FrameReport:
+        placed = self._intake.take(image, index=index, z_um=z_um, name=name)
+        if not placed.placement.used:
+            return self._intake.note(placed, 0.0)
+        detail = measured(placed.luminance)
+        self._noise.observe(detail.samples, detail.unit)
+        found = evidence(detail, self._noise.energy(), amplitudes=not self._thrifty)
+        del detail
+        sharpness = found.sharpness
+        if placed.matrix is not None:
+            found = found.moved(placed.matrix)
+        self._behind.wait()
+        self._behind.run(self._job(placed, found))
+        if self._thrifty:
+            self._behind.wait()
+        return self._intake.note(placed, sharpness)
+
+    def _job(self, placed: Placed, found: Evidence) -> Callable[[], None]:
+        """What is left to do for a frame; it holds the frame's parts, not the frame."""
+        index, height = placed.index, placed.height
+        coverage, gain = placed.coverage, placed.gain
+        finely = self._fusion.finely
+        planes = Planes(placed.image, placed.luminance, placed.matrix, finely=finely)
+
+        def fuse() -> None:
+            self._fusion.add(planes, found, coverage, gain=gain)
+            if self._options.depth:
+                self._depth.add(found.log_focus, index=index, height=height)
+
+        return fuse
+
+    def _heights(self) -> tuple[FloatMap, FloatMap]:
+        shape = self._intake.shape
+        height, width = max(shape[0], LEAST_SIDE_PX), max(shape[1], LEAST_SIDE_PX)
+        maps = (
+            as_floats(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR))
+            for part in self._depth.heights()
+        )
+        depth, confidence = (part[: shape[0], : shape[1]] for part in maps)
+        return depth, confidence

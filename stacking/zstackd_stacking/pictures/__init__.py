@@ -1,0 +1,1 @@
+"""Pictures of heights and plots of focus, drawn for people."""

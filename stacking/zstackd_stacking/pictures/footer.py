@@ -1,0 +1,91 @@
+"""What stands below a picture of heights: a legend with round numbers, and a scale bar."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from zstackd_stacking.pictures.colour import viridis
+from zstackd_stacking.pictures.lettering import Pen
+from zstackd_stacking.pictures.scales import decimals_of, length_label, round_below, round_ticks
+
+Picture = NDArray[np.uint8]
+
+INK: Final = (32, 32, 32)
+PAPER: Final = (255, 255, 255)
+_SCALE_BAR_SHARE: Final = 0.25
+_LEGEND_SHARE: Final = 0.55
+_LEAST_WIDTH_LETTERS: Final = 20
+_LETTERS_PER_WIDTH: Final = 55
+_LEAST_TEXT_PX: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """What the colours of a picture mean: the heights at both ends of the map, and their unit.
+
+    `ramp` are the colours from low to high (N, 3) uint8 BGR.
+    """
+
+    low: float
+    high: float
+    unit: str
+    ramp: Picture = field(default_factory=viridis)
+
+
+def with_footer(picture: Picture, legend: Legend, *, pixel_size_um: float | None) -> Picture:
+    """`picture` (H, W, 3) uint8 BGR above a legend and, with a pixel size, a scale bar."""
+    canvas = PillowImage.fromarray(np.ascontiguousarray(picture[..., ::-1]))
+    sheet = _sheet(canvas, legend, pixel_size_um)
+    return np.ascontiguousarray(np.asarray(sheet, np.uint8)[..., ::-1])
+
+
+def text_height_px(width_px: int) -> int:
+    """Height of letters that suit a picture of that width."""
+    return max(_LEAST_TEXT_PX, width_px // _LETTERS_PER_WIDTH)
+
+
+def _sheet(
+    picture: PillowImage.Image, legend: Legend, pixel_size_um: float | None
+) -> PillowImage.Image:
+    text_px = text_height_px(picture.width)
+    width = max(picture.width, _LEAST_WIDTH_LETTERS * text_px)
+    sheet = PillowImage.new("RGB", (width, picture.height + 5 * text_px), PAPER)
+    sheet.paste(picture, ((width - picture.width) // 2, 0))
+    pen = Pen(ImageDraw.Draw(sheet), ImageFont.load_default(text_px), INK)
+    top = picture.height + text_px
+    share = _LEGEND_SHARE if pixel_size_um else 1.0
+    box = (2 * text_px, top, round(width * share) - 3 * text_px, top + text_px)
+    ramp = PillowImage.fromarray(np.ascontiguousarray(legend.ramp[np.newaxis, :, ::-1]))
+    sheet.paste(ramp.resize((box[2] - box[0], box[3] - box[1])), box[:2])
+    _draw_ticks(pen, box, legend)
+    if pixel_size_um:
+        right = (width + picture.width) // 2 - 2 * text_px
+        _draw_scale_bar(pen, (right, top), width=picture.width, pixel_size_um=pixel_size_um)
+    return sheet
+
+
+def _draw_ticks(pen: Pen, box: tuple[int, int, int, int], legend: Legend) -> None:
+    left, top, right, bottom = box
+    length = (bottom - top) // 3
+    ticks = round_ticks(legend.low, legend.high)
+    decimals = decimals_of(ticks)
+    span = legend.high - legend.low
+    for number, tick in enumerate(ticks, start=1):
+        share = (tick - legend.low) / span if span > 0 else 0.5
+        x = left + share * (right - left)
+        pen.draw.line((x, bottom, x, bottom + length), fill=INK, width=2)
+        label = f"{tick:.{decimals}f}" + (f" {legend.unit}" if number == len(ticks) else "")
+        pen.write(label, middle=x, top=bottom + 1.5 * length)
+
+
+def _draw_scale_bar(pen: Pen, corner: tuple[int, int], *, width: int, pixel_size_um: float) -> None:
+    right, top = corner
+    length_um = round_below(width * pixel_size_um * _SCALE_BAR_SHARE)
+    length_px = length_um / pixel_size_um
+    thick = max(3, width // 200)
+    pen.draw.rectangle((right - length_px, top, right, top + thick), fill=INK)
+    pen.write(length_label(length_um), middle=right - length_px / 2, top=top + 2 * thick)

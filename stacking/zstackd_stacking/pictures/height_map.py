@@ -1,0 +1,115 @@
+"""Pictures to look at: the height map in colours and as a lit relief, and previews."""
+
+import math
+from typing import Final
+
+import cv2
+import numpy as np
+
+from zstackd_stacking.pictures.colour import coloured, muted, viridis
+from zstackd_stacking.pictures.footer import Legend, Picture, with_footer
+from zstackd_stacking.pictures.relief import LEVEL, shading
+from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
+
+_MAX_SIDE_PX: Final = 2048
+_LEAST_SIDE_PX: Final = 320
+_SAMPLED_SIDE_PX: Final = 1024
+_SURE: Final = 0.5
+_PERCENTILES: Final = (0.5, 99.5)
+_SHADOW: Final = 0.15
+_PALE: Final = 90
+
+
+def reduced(image: Image, *, max_side_px: int) -> Image:
+    """`image` at a size whose longer side is at most `max_side_px`; dtype and channels kept."""
+    height, width = image.shape[:2]
+    factor = max_side_px / max(height, width)
+    if factor >= 1:
+        return image
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+
+def depth_picture(
+    depth_um: FloatMap,
+    confidence: FloatMap | None,
+    *,
+    pixel_size_um: float | None,
+    unit: str = "µm",
+) -> Picture:
+    """The height map as a colour picture (H', W', 3) uint8 BGR for people.
+
+    Unsure areas fade to grey. Below stand a legend with round numbers in `unit` and, where the
+    pixel size is known, a scale bar. The range shown leaves out the outermost half per cent of the
+    sure heights, so that single wrong pixels do not wash out the rest. Large maps are reduced.
+
+    Args:
+        depth_um: heights (H, W) float32.
+        confidence: (H, W) float32, 0 (filled in) to 1 (measured); None where all are sure.
+        pixel_size_um: size of a pixel on the specimen, or None.
+        unit: of the heights.
+    """
+    low, high = _range(depth_um, confidence)
+    factor = _scale(depth_um)
+    picture = coloured(_resized(depth_um, factor), low=low, high=high)
+    if confidence is not None:
+        picture = muted(picture, _resized(confidence, factor))
+    pixel_um = pixel_size_um / factor if pixel_size_um else None
+    return with_footer(picture, Legend(low, high, unit), pixel_size_um=pixel_um)
+
+
+def relief_picture(
+    depth_um: FloatMap,
+    confidence: FloatMap | None,
+    *,
+    pixel_size_um: float | None,
+    unit: str = "µm",
+) -> Picture:
+    """The height map as a surface lit from the upper left (H', W', 3) uint8 BGR, for people.
+
+    Colours mean heights as in `depth_picture`, of which legend, scale bar and arguments are the
+    same; how deep the shadows are is chosen for the eye (see `zstackd_stacking.pictures.relief`).
+    """
+    low, high = _range(depth_um, confidence)
+    factor = _scale(depth_um)
+    heights = np.clip(np.nan_to_num(_resized(depth_um, factor), nan=low), low, high)
+    colours = coloured(heights, low=low, high=high)
+    light = shading(heights) / np.float32(LEVEL)
+    lit = _pale(colours) * (_SHADOW + (1 - _SHADOW) * light)[..., np.newaxis]
+    picture = np.rint(np.clip(lit, 0, 255)).astype(np.uint8)
+    legend = Legend(low, high, unit, ramp=np.rint(_pale(viridis())).astype(np.uint8))
+    pixel_um = pixel_size_um / factor if pixel_size_um else None
+    return with_footer(picture, legend, pixel_size_um=pixel_um)
+
+
+def _pale(colours: Picture) -> FloatMap:
+    """Colours on which shadows show, even at the dark end of the map."""
+    return as_floats(colours * np.float32(1 - _PALE / 255) + np.float32(_PALE))
+
+
+def _range(depth: FloatMap, confidence: FloatMap | None) -> tuple[float, float]:
+    stride = max(1, max(depth.shape) // _SAMPLED_SIDE_PX)
+    depth = depth[::stride, ::stride]
+    confidence = None if confidence is None else confidence[::stride, ::stride]
+    every = np.isfinite(depth)
+    sure = every if confidence is None else every & (confidence >= _SURE)
+    heights = depth[sure] if np.any(sure) else depth[every]
+    if heights.size == 0:
+        return 0.0, 0.0
+    low, high = np.percentile(heights, _PERCENTILES)
+    return float(low), float(high)
+
+
+def _scale(depth: FloatMap) -> float:
+    longest = max(depth.shape)
+    if longest > _MAX_SIDE_PX:
+        return float(_MAX_SIDE_PX / longest)
+    return float(max(1, math.ceil(_LEAST_SIDE_PX / longest)))
+
+
+def _resized(part: FloatMap, factor: float) -> FloatMap:
+    if factor == 1:
+        return part
+    size = max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor))
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(part, size, interpolation=method), np.float32)

@@ -1,0 +1,209 @@
+"""Results appear whole or not at all, with their scale and the camera's metadata."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as PillowImage
+from PIL import ImageCms
+
+from zstackd_config.errors import InputError, StorageError
+from zstackd_stacking.files.atomic import require_writable, write_atomically
+from zstackd_stacking.files.frames import frame_metadata
+from zstackd_stacking.files.images import read_image
+from zstackd_stacking.files.output import Metadata, write_depth_tiff, write_image
+
+RNG = np.random.default_rng(8)
+COLOUR = RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+DEEP = RNG.integers(0, 65536, (40, 60, 3), dtype=np.uint16)
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+EXTENSIONS = [".jpg", ".png", ".tif"]
+
+
+def camera_exif(orientation: int = 6) -> PillowImage.Exif:
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "Maker of cameras"
+    exif[0x0132] = "2026:11:23 10:11:12"
+    exif.get_ifd(0x8769)[0x829A] = 0.0125
+    return exif
+
+
+@pytest.fixture
+def frame(tmp_path: Path) -> Path:
+    path = tmp_path / "frame.jpg"
+    PillowImage.fromarray(COLOUR).save(path, exif=camera_exif(), icc_profile=ICC, quality=95)
+    return path
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_exif_and_colour_profile_pass_through_and_the_result_is_upright(
+    tmp_path: Path, frame: Path, extension: str
+) -> None:
+    upright = read_image(frame)
+    path = tmp_path / f"result{extension}"
+    write_image(path, upright, metadata=frame_metadata(frame))
+    with PillowImage.open(path) as result:
+        assert result.size == (40, 60)
+        assert result.info["icc_profile"] == ICC
+        exif = result.getexif()
+        assert exif.get(0x0112, 1) == 1
+        assert exif[0x010F] == "Maker of cameras"
+        assert exif[0x0132] == "2026:11:23 10:11:12"
+        exposure = exif.get_ifd(0x8769).get(0x829A) or exif[0x829A]
+        assert float(exposure) == pytest.approx(0.0125)
+    assert read_image(path).shape == upright.shape
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_long_colour_profile_survives(tmp_path: Path, extension: str) -> None:
+    profile = ICC + RNG.bytes(150_000)
+    path = tmp_path / f"result{extension}"
+    write_image(path, COLOUR, metadata=Metadata(icc=profile))
+    assert frame_metadata(path).icc == profile
+
+
+def test_a_tiff_s_metadata_reach_a_jpeg(tmp_path: Path, frame: Path) -> None:
+    first, second = tmp_path / "a.tif", tmp_path / "b.jpg"
+    write_image(first, COLOUR, metadata=frame_metadata(frame))
+    write_image(second, COLOUR, metadata=frame_metadata(first))
+    with PillowImage.open(second) as result:
+        exif = result.getexif()
+        assert exif[0x010F] == "Maker of cameras"
+        assert float(exif.get_ifd(0x8769)[0x829A]) == pytest.approx(0.0125)
+        assert result.info["icc_profile"] == ICC
+
+
+def test_damaged_exif_is_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "result.tif"
+    write_image(path, COLOUR, metadata=Metadata(exif=b"II*\0\xff\xff\xff\x7fnonsense"))
+    np.testing.assert_array_equal(read_image(path), COLOUR)
+    assert "EXIF" in caplog.text
+
+
+def test_the_pixel_size_is_noted_as_resolution(tmp_path: Path) -> None:
+    for extension in (".tif", ".png"):
+        write_image(tmp_path / f"a{extension}", DEEP, pixel_size_um=0.5)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        (page,) = file.pages
+        assert isinstance(page, tifffile.TiffPage)
+        numerator, denominator = page.tags["XResolution"].value
+        assert numerator / denominator == pytest.approx(20_000)
+        assert page.tags["ResolutionUnit"].value == 3
+    with PillowImage.open(tmp_path / "a.png") as picture:
+        assert picture.info["dpi"][0] == pytest.approx(2_000_000 * 0.0254)
+
+
+def test_a_depth_map_keeps_its_heights_scale_and_unit(tmp_path: Path) -> None:
+    heights = RNG.normal(size=(30, 20)).astype(np.float32)
+    path = tmp_path / "depth.tif"
+    write_depth_tiff(path, heights, pixel_size_um=2.0)
+    with tifffile.TiffFile(path) as file:
+        np.testing.assert_array_equal(file.asarray(), heights)
+        (page,) = file.pages
+        assert isinstance(page, tifffile.TiffPage)
+        assert "um" in page.description
+        assert page.tags["XResolution"].value[0] == 5000
+
+
+def test_16_bits_become_8_in_a_jpeg_and_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "result.jpg"
+    write_image(path, np.full((64, 64), 40_000, np.uint16))
+    assert read_image(path).mean() == pytest.approx(40_000 / 257, abs=1)
+    assert "8 bits" in caplog.text
+
+
+def test_an_unknown_extension_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'\.bmp'"):
+        write_image(tmp_path / "result.bmp", COLOUR)
+
+
+class FullDisk:
+    """Parts of a file of which the second no longer fits."""
+
+    def __init__(self) -> None:
+        self.parts = [b"first"]
+
+    def __iter__(self) -> "FullDisk":
+        return self
+
+    def __next__(self) -> bytes:
+        if self.parts:
+            return self.parts.pop()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
+    path = tmp_path / "result.png"
+    path.write_bytes(b"old")
+    with pytest.raises(StorageError, match=r"result\.png: cannot be written: No space left"):
+        write_atomically(path, FullDisk())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.png"]
+    assert path.read_bytes() == b"old"
+
+
+def test_the_old_file_is_replaced_by_rename_and_a_link_followed(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.png", tmp_path / "link.png"
+    real.write_bytes(b"old")
+    before = real.stat().st_ino
+    link.symlink_to(real)
+    write_image(link, COLOUR)
+    assert link.is_symlink()
+    assert real.stat().st_ino != before
+    np.testing.assert_array_equal(read_image(real), COLOUR)
+
+
+def test_the_umask_decides_who_may_read_a_result(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        write_image(tmp_path / "result.png", COLOUR)
+    finally:
+        os.umask(old)
+    assert (tmp_path / "result.png").stat().st_mode & 0o777 == 0o640
+
+
+def test_outputs_that_cannot_be_written_are_refused_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, said in (
+        (tmp_path / "missing" / "a.png", "does not exist"),
+        (tmp_path / "file" / "a.png", "is not a folder"),
+        (tmp_path, "is a folder"),
+    ):
+        with pytest.raises(InputError, match=said):
+            require_writable(path)
+
+
+def test_an_input_is_never_an_output_not_even_by_another_name(tmp_path: Path) -> None:
+    frame, link = tmp_path / "frame.png", tmp_path / "other.png"
+    write_image(frame, COLOUR)
+    link.hardlink_to(frame)
+    with pytest.raises(InputError, match="one of the input frames"):
+        require_writable(link, inputs=[frame])
+
+
+@pytest.mark.parametrize("size_um", [0.2, 0.65, 12.0])
+def test_a_jpeg_notes_its_pixel_size(tmp_path: Path, size_um: float) -> None:
+    path = tmp_path / "a.jpg"
+    write_image(path, COLOUR, pixel_size_um=size_um, metadata=Metadata(icc=ICC))
+    with PillowImage.open(path) as picture:
+        assert picture.info["jfif_unit"] == 2
+        assert picture.info["jfif_density"] == (round(10_000 / size_um),) * 2
+        assert picture.info["icc_profile"] == ICC
+
+
+@pytest.mark.parametrize("size_um", [0.1, 30_000.0])
+def test_a_pixel_size_that_a_jpeg_cannot_note_is_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, size_um: float
+) -> None:
+    path = tmp_path / "a.jpg"
+    write_image(path, COLOUR, pixel_size_um=size_um)
+    with PillowImage.open(path) as picture:
+        assert picture.info["jfif_unit"] == 0
+    assert "cannot note a pixel size" in caplog.text

@@ -1,0 +1,193 @@
+"""Height pictures say what they show: colours, legend, scale bar, and what is unsure."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from zstackd_stacking.pictures.colour import coloured, viridis
+from zstackd_stacking.pictures.height_map import depth_picture, reduced, relief_picture
+from zstackd_stacking.pictures.lettering import Pen
+from zstackd_stacking.pictures.relief import LEVEL, shading
+from zstackd_stacking.pictures.scales import (
+    decimals_of,
+    length_label,
+    round_below,
+    round_ticks,
+)
+from zstackd_stacking.types import FloatMap, Image, as_floats
+
+INK = 64
+
+
+def ramp(height: int = 300, width: int = 400, top_um: float = 50.0) -> FloatMap:
+    return np.tile(np.linspace(0, top_um, width, dtype=np.float32), (height, 1))
+
+
+def dark_run(row: NDArray[np.uint8]) -> int:
+    """Longest run of dark pixels in a row (W, 3)."""
+    longest = run = 0
+    for dark in np.all(row < INK, axis=1).tolist():
+        run = run + 1 if dark else 0
+        longest = max(longest, run)
+    return longest
+
+
+def test_heights_take_the_colours_of_the_map_from_low_to_high() -> None:
+    colours = coloured(ramp(1, 256, 255.0), low=0, high=255)
+    np.testing.assert_array_equal(colours[0], viridis())
+
+
+def test_brightness_grows_with_height() -> None:
+    weights = np.asarray([0.0722, 0.7152, 0.2126])
+    luminance = (viridis() / 255.0) ** 2.2 @ weights
+    assert np.all(np.diff(luminance) > -0.002)
+    assert luminance[-1] > 10 * luminance[0]
+
+
+def test_the_picture_stands_above_its_legend_at_full_size() -> None:
+    picture = depth_picture(ramp(), None, pixel_size_um=None)
+    assert picture.dtype == np.uint8
+    assert picture.shape[0] > 300
+    assert picture.shape[1] == 400
+    np.testing.assert_array_equal(picture[0, 5], coloured(ramp(), low=0.2, high=49.8)[0, 5])
+
+
+def test_unsure_areas_are_grey() -> None:
+    sure = np.ones((300, 400), np.float32)
+    sure[150:] = 0
+    picture = depth_picture(ramp(), sure, pixel_size_um=None).astype(int)
+    saturation = np.ptp(picture, axis=2)
+    assert saturation[100, 50:].mean() > 3 * saturation[200, 50:].mean()
+
+
+def test_wild_unsure_heights_do_not_wash_out_the_colours() -> None:
+    heights, confidence = ramp(), np.ones((300, 400), np.float32)
+    heights[:30], confidence[:30] = 1e6, 0.1
+    picture = depth_picture(heights, confidence, pixel_size_um=None)
+    plain = depth_picture(ramp(), None, pixel_size_um=None)
+    assert np.abs(picture[100:290].astype(int) - plain[100:290]).max() <= 3
+
+
+@pytest.mark.parametrize("size", [(300, 400), (2400, 3000), (60, 80)])
+def test_the_scale_bar_is_as_long_as_it_says(size: tuple[int, int]) -> None:
+    picture = depth_picture(ramp(*size), None, pixel_size_um=0.5)
+    drawn_width = min(max(size[1], 320), 2048)
+    pixel_um = 0.5 * size[1] / drawn_width
+    footer = picture[round(size[0] * drawn_width / size[1]) :]
+    bar_px = max(dark_run(row) for row in footer)
+    assert bar_px == pytest.approx(round_below(drawn_width * pixel_um / 4) / pixel_um, abs=3)
+
+
+def test_a_flat_map_and_a_map_of_nothing_sure_are_drawn_too() -> None:
+    flat = np.full((50, 60), 3, np.float32)
+    for confidence in (None, np.zeros((50, 60), np.float32)):
+        assert depth_picture(flat, confidence, pixel_size_um=1.0, unit="planes").size > 0
+    assert depth_picture(np.full((50, 60), np.nan, np.float32), None, pixel_size_um=1.0).size > 0
+
+
+def test_a_label_s_micro_sign_has_its_stem() -> None:
+    for size in (12, 20, 37):
+        font = ImageFont.load_default(size)
+        drawn = {}
+        for text in ("u", "µ"):
+            sheet = PillowImage.new("RGB", (200, 80), (255, 255, 255))
+            Pen(ImageDraw.Draw(sheet), font, (0, 0, 0)).write(text, middle=100, top=10)
+            drawn[text] = np.asarray(sheet).min(axis=2) < 128
+        extra = drawn["µ"] & ~drawn["u"]
+        baseline = np.flatnonzero(drawn["u"].any(axis=1)).max()
+        assert not (drawn["u"] & ~drawn["µ"]).any()
+        assert np.flatnonzero(extra.any(axis=1)).min() > baseline - size / 4
+        assert np.flatnonzero(extra.any(axis=1)).max() > baseline + size / 8
+        assert np.ptp(np.flatnonzero(extra.any(axis=0))) <= max(1, size / 8)
+
+
+@given(st.floats(1e-6, 1e9))
+def test_round_lengths_are_round_and_never_longer(value: float) -> None:
+    found = round_below(value)
+    assert value / 2.6 < found <= value * (1 + 1e-9)
+    mantissa = found / 10 ** math.floor(math.log10(found) + 1e-9)
+    assert min(abs(mantissa - step) for step in (1, 2, 5)) < 1e-6
+
+
+@given(st.floats(-1e5, 1e5), st.floats(1e-3, 1e5))
+def test_ticks_are_few_distinct_and_inside(low: float, span: float) -> None:
+    ticks = round_ticks(low, low + span)
+    assert 2 <= len(ticks) <= 11
+    slack = span * 1e-5 + 1e-9
+    assert all(low - slack <= tick <= low + span + slack for tick in ticks)
+    labels = [f"{tick:.{decimals_of(ticks)}f}" for tick in ticks]
+    assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize(
+    ("length_um", "label"), [(0.2, "200 nm"), (1, "1 µm"), (500, "500 µm"), (2000, "2 mm")]
+)
+def test_lengths_are_said_in_the_unit_a_person_would_choose(length_um: float, label: str) -> None:
+    assert length_label(length_um) == label
+
+
+@pytest.mark.parametrize("shape", [(100, 200, 3), (200, 100), (5000, 1), (1, 1)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_reduced_image_keeps_kind_and_shape(shape: tuple[int, ...], dtype: type) -> None:
+    image: Image = np.full(shape, 77, dtype)
+    small = reduced(image, max_side_px=64)
+    assert small.dtype == dtype
+    assert small.ndim == len(shape)
+    assert max(small.shape[:2]) == min(64, max(shape[:2]))
+    assert np.all(small == 77)
+
+
+def hill(height: int = 300, width: int = 400) -> FloatMap:
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return as_floats(40 * np.exp(-((x - width / 2) ** 2 + (y - height / 2) ** 2) / 4000))
+
+
+def test_a_hill_is_bright_towards_the_upper_left_and_dark_behind() -> None:
+    light = shading(hill())
+    assert light.shape == (300, 400)
+    assert 0 <= light.min() <= light.max() <= 1
+    bright, dark = light[110, 160], light[190, 240]
+    assert bright > LEVEL + 0.15
+    assert dark < LEVEL - 0.3
+    assert light[5, 5] == pytest.approx(LEVEL, abs=0.02)
+
+
+@given(st.floats(1e-3, 1e4), st.floats(-1e3, 1e3))
+def test_shading_does_not_depend_on_the_unit_of_heights(factor: float, offset: float) -> None:
+    usual = shading(hill())
+    other = shading(as_floats(hill() * np.float32(factor) + np.float32(offset * factor)))
+    assert np.abs(usual - other).max() < 0.02
+
+
+def test_noise_on_terraces_is_not_blown_up() -> None:
+    terraces = np.repeat(np.array([0, 20, 5, 12], np.float32), 100)[np.newaxis].repeat(300, axis=0)
+    noise = np.random.default_rng(1).standard_normal(terraces.shape).astype(np.float32)
+    light = shading(as_floats(terraces + 0.05 * cv2.GaussianBlur(noise, (0, 0), 4.0) * 7))
+    inside = light[20:-20, 120:180]
+    assert np.abs(inside - LEVEL).mean() < 0.03
+    assert np.ptp(light[150]) > 0.5
+
+
+def test_level_ground_has_no_shadows() -> None:
+    np.testing.assert_allclose(shading(np.full((30, 40), 7, np.float32)), LEVEL, rtol=1e-5)
+
+
+def test_a_relief_picture_has_shadows_and_colours_above_its_legend() -> None:
+    picture = relief_picture(hill(), None, pixel_size_um=0.5)
+    plain = depth_picture(hill(), None, pixel_size_um=0.5)
+    assert picture.shape == plain.shape
+    assert picture[110, 160].sum() > 1.3 * picture[190, 240].sum()
+    assert np.abs(plain[110, 160].astype(int) - plain[190, 240]).max() <= 2
+    np.testing.assert_array_equal(picture[-8:], plain[-8:])
+
+
+def test_a_relief_of_nothing_is_drawn_too() -> None:
+    nothing = np.full((50, 60), np.nan, np.float32)
+    assert relief_picture(nothing, None, pixel_size_um=None).size > 0
