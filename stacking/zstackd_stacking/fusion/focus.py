@@ -130,9 +130,11 @@ def evidence(detail: Detail, noise: float, *, amplitudes: bool = True) -> Eviden
 def weights(found: Evidence, coverage: FloatMap | None, *, levels: int) -> list[FloatMap]:
     """Weights for `levels` bands and the low-pass rest; those of the finest are at half size.
 
+    Uses the logarithm of focus up.
     `coverage` (half size, 0 to 1) takes away weight; None takes none.
     """
-    backed = found.log_focus + _LOG_NEAR_ONE
+    backed = found.log_focus
+    backed += _LOG_NEAR_ONE
     cv2.exp(backed, dst=backed)
     result = [_cubed(backed)]
     for level in range(1, levels + 1):

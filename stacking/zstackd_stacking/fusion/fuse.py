@@ -64,7 +64,7 @@ class PyramidFusion:
     def add(
         self, planes: Planes, found: Evidence, coverage: FloatMap | None, *, gain: float
     ) -> None:
-        """Add one frame with its evidence, both on the reference's grid.
+        """Add one frame with its evidence, both on the reference's grid; uses the evidence up.
 
         `coverage` (half size, 0 to 1) tells where the frame has pixels, None everywhere. `gain`
         brings the frame to the reference's brightness.

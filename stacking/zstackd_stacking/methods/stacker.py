@@ -103,9 +103,9 @@ class Stacker:
         planes = Planes(placed.image, placed.luminance, placed.matrix, finely=finely)
 
         def fuse() -> None:
-            self._fusion.add(planes, found, coverage, gain=gain)
             if self._options.depth:
                 self._depth.add(found.log_focus, index=index, height=height)
+            self._fusion.add(planes, found, coverage, gain=gain)
 
         return fuse
 
