@@ -19,7 +19,7 @@ from zstackd_stacking.types import FloatMap, as_floats
 from zstackd_stacking.workers import mapped
 
 _SAMPLE_EACH: Final = 3
-_GUIDED: Final = 0.95
+_GUIDED: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 from zstackd_stacking.workers import mapped
 
 SHRUNK_LEVELS: Final = 3
+_DAMPED: Final = 1.0
+_FEW_TAPS: Final = as_floats(np.array([1.0, 2.0, 1.0]) / 4)
 Parts = list[FloatMap]
 """Luminance and, in colour, red and blue less luminance."""
 
@@ -57,7 +59,9 @@ def _half_image(sums: Sums, noise: NoiseLevel, unit: float) -> Parts:
     parts = [blend(totals[-1], sums.weights[-1]) for totals in (sums.luma, *sums.colours)]
     for level in reversed(range(1, len(sums.luma) - 1)):
         parts = _with_band(sums, level, parts, noise, unit)
-    return parts
+    if sums.fine_colours:
+        return parts
+    return [parts[0], *(_undamped(colour) for colour in parts[1:])]
 
 
 def _with_band(sums: Sums, level: int, coarse: Parts, noise: NoiseLevel, unit: float) -> Parts:
@@ -88,6 +92,16 @@ def _with_band(sums: Sums, level: int, coarse: Parts, noise: NoiseLevel, unit: f
         return _joined(as_floats(cv2.add(foretold, rest, dst=rest)), coarse[number])
 
     return [_joined(luma, coarse[0]), *mapped(colour, range(1, len(coarse)))]
+
+
+def _undamped(colour: FloatMap) -> FloatMap:
+    """A colour difference at half size, with what its reduction to that has damped.
+
+    Reducing and enlarging leave a third of a detail of 6 px and two thirds of one of 10 px; in
+    luminance the finest band makes up for it, which colour has not.
+    """
+    blurred = cv2.sepFilter2D(colour, cv2.CV_32F, _FEW_TAPS, _FEW_TAPS)
+    return as_floats(cv2.addWeighted(colour, 1 + _DAMPED, blurred, -_DAMPED, 0))
 
 
 def _joined(fine: FloatMap, coarse: FloatMap) -> FloatMap:
