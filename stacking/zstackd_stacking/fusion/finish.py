@@ -61,7 +61,7 @@ def _half_image(sums: Sums, noise: NoiseLevel, unit: float) -> Parts:
         parts = _with_band(sums, level, parts, noise, unit)
     if sums.fine_colours:
         return parts
-    return [parts[0], *(_undamped(colour) for colour in parts[1:])]
+    return [parts[0], *(undamped(colour) for colour in parts[1:])]
 
 
 def _with_band(sums: Sums, level: int, coarse: Parts, noise: NoiseLevel, unit: float) -> Parts:
@@ -94,7 +94,7 @@ def _with_band(sums: Sums, level: int, coarse: Parts, noise: NoiseLevel, unit: f
     return [_joined(luma, coarse[0]), *mapped(colour, range(1, len(coarse)))]
 
 
-def _undamped(colour: FloatMap) -> FloatMap:
+def undamped(colour: FloatMap) -> FloatMap:
     """A colour difference at half size, with what its reduction to that has damped.
 
     Reducing and enlarging leave a third of a detail of 6 px and two thirds of one of 10 px; in
