@@ -87,11 +87,10 @@ class Planes:
         self.shape: tuple[int, int] = luminance.shape[:2]
         self.coloured = image.ndim == _COLOUR_NDIM
         self.unit = 257.0 if image.dtype == np.uint16 else 1.0
-        self._luma = _Movable([luminance], matrix)
-        half = split(as_image(cv2.pyrDown(image))) if self.coloured else []
+        self._luma = _Movable(luminance, matrix)
         half_matrix = None if matrix is None else rescale(matrix, 0.5)
-        self._half = _Movable(half, half_matrix)
-        self._whole = _Movable(split(image) if finely and self.coloured else [], matrix)
+        self._half = _Movable(cv2.pyrDown(image), half_matrix) if self.coloured else self._luma
+        self._whole = _Movable(image, matrix) if finely else self._half
 
     def luma_rows(self, top: int, bottom: int) -> FloatMap:
         """Rows of the luminance."""
@@ -107,16 +106,16 @@ class Planes:
 
 
 class _Movable:
-    """A luminance, or the colour differences of channels, of which moved rows are wanted."""
+    """An image of whose luminance, or colour differences, moved rows are wanted."""
 
-    def __init__(self, channels: Sequence[Image], matrix: Matrix | None) -> None:
-        self._channels, self._matrix = channels, matrix
+    def __init__(self, image: NDArray[Any], matrix: Matrix | None) -> None:
+        self._image, self._matrix = as_image(image), matrix
         self._inverse = None if matrix is None else invert(matrix)
 
     def rows(self, top: int, bottom: int) -> list[FloatMap]:
         if self._matrix is None or self._inverse is None:
             return self._floats(top, bottom)
-        height, width = self._channels[0].shape
+        height, width = self._image.shape[:2]
         first, last = _looked_up(self._inverse, top, bottom, (height, width))
         matrix = compose(self._matrix, shifted(identity(), 0, first))
         matrix[1, 2] -= top
@@ -124,7 +123,7 @@ class _Movable:
         return [as_floats(_warp(part, matrix, size)) for part in self._floats(first, last)]
 
     def _floats(self, top: int, bottom: int) -> list[FloatMap]:
-        channels = [as_floats(channel[top:bottom]) for channel in self._channels]
+        channels = [as_floats(channel) for channel in split(self._image[top:bottom])]
         return channels if len(channels) == 1 else differences(channels)
 
 

@@ -36,7 +36,8 @@ def enlarged(coarse: FloatMap, like: FloatMap) -> FloatMap:
 
 def band(fine: FloatMap, coarse: FloatMap) -> FloatMap:
     """What `fine` has beyond `coarse`."""
-    return as_floats(cv2.subtract(fine, enlarged(coarse, fine)))
+    beyond = enlarged(coarse, fine)
+    return as_floats(cv2.subtract(fine, beyond, dst=beyond))
 
 
 def reduced(values: FloatMap) -> FloatMap:

@@ -18,13 +18,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def mapped(function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-    """`function` of each item, in order, each item in one thread.
+def mapped(
+    function: Callable[[_T], _R], items: Iterable[_T], *, most: int | None = None
+) -> list[_R]:
+    """`function` of each item, in order, each item in one of at most `most` threads.
 
     The results do not depend on how many threads there are.
     """
     todo = list(items)
-    threads = min(cores(), len(todo))
+    threads = min(most or cores(), len(todo))
     with one_thread_each():
         if threads < 2:  # noqa: PLR2004 - one thread is no parallel work
             return [function(item) for item in todo]

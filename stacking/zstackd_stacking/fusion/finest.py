@@ -78,7 +78,8 @@ def measured_finest(sums: Sums, half: list[FloatMap], noise: NoiseLevel, unit: f
     `half` is the fused image at half size, `unit` one 8-bit level in its levels.
     """
     luma, *differences = half
-    slopes = mapped(lambda difference: slope(luma, difference, unit), differences)
+    most = None if sums.squares else 1
+    slopes = mapped(lambda part: slope(luma, part, unit), differences, most=most)
     if not sums.squares:
         return Finest(sums, slopes)
     restored = restoring(sums, 0)
@@ -89,8 +90,8 @@ def measured_finest(sums: Sums, half: list[FloatMap], noise: NoiseLevel, unit: f
     sampled = np.concatenate([share[top // 2 : (bottom + 1) // 2] for top, bottom in chosen])
     proven = noise.proven_variance(0) * unit * unit
     variances = tuple(
-        noise_variance(as_floats(np.concatenate(energies)), sampled, proven * most)
-        for energies, most in zip(zip(*samples, strict=True), MOST_NOISE, strict=False)
+        noise_variance(as_floats(np.concatenate(energies)), sampled, proven * greatest)
+        for energies, greatest in zip(zip(*samples, strict=True), MOST_NOISE, strict=False)
     )
     return replace(bare, variances=variances)
 
