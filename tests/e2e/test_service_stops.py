@@ -92,7 +92,9 @@ def client_asks(site: Site, ask: Callable[[Client], object]) -> Iterator[None]:
 @pytest.mark.soak
 def test_while_idle(site: Site, report: Report) -> None:
     with at_work(site) as (_, process):
-        report(exit_s=stopped(process, site))
+        exit_s = stopped(process, site)
+        assert float(exit_s) < EXIT_S
+        report(exit_s=exit_s)
 
 
 @pytest.mark.soak
@@ -120,7 +122,9 @@ def test_while_the_run_settles(site: Site, report: Report) -> None:
         site.drop(site.run(z_plan={"absolute": [0]}), "run.yaml")
         site.wait_for_event("plane")
         site.until(lambda: twin.last_motion_end_ns() is not None, "the end of the motion")
-        report(exit_s=stopped(process, site))
+        exit_s = stopped(process, site)
+        assert float(exit_s) < EXIT_S
+        report(exit_s=exit_s)
     assert last(site) == ("interrupted", "stopped by SIGTERM")
 
 
@@ -134,7 +138,9 @@ def test_while_paused(site: Site, report: Report, whole: bool) -> None:
         with Client(site.state / "control.sock") as client:
             client.post("/v1/pause" if whole else f"/v1/runs/{run.name}/pause")
         site.wait_for_event("paused")
-        report(exit_s=stopped(process, site))
+        exit_s = stopped(process, site)
+        assert float(exit_s) < EXIT_S
+        report(exit_s=exit_s)
     assert last(site) == ("interrupted", "stopped by SIGTERM")
 
 
@@ -144,7 +150,9 @@ def test_while_a_run_waits_for_an_operator(site: Site, report: Report) -> None:
         site.drop(site.run(), "run.yaml")
         site.wait_for_log("does not know its position")
         site.wait_for_event("accepted")
-        report(exit_s=stopped(process, site))
+        exit_s = stopped(process, site)
+        assert float(exit_s) < EXIT_S
+        report(exit_s=exit_s)
     assert last(site)[0] == "accepted"
 
 
@@ -166,7 +174,9 @@ def test_while_a_run_is_stacked_or_published(
     with site.serving(rig, ready=True) as process:
         site.drop(run, "run.yaml")
         site.wait_for_event(event)
-        report(exit_s=stopped(process, site))
+        exit_s = stopped(process, site)
+        assert float(exit_s) < EXIT_S
+        report(exit_s=exit_s)
     assert site.ends() in (["open"], ["published"])
     with site.serving(rig) as process:
         site.wait_for_event("published")
@@ -188,6 +198,7 @@ def test_while_an_operator_moves_the_axis(site: Site, report: Report, order: str
                 client.home()
         with client_asks(site, ask):
             motor_s, exit_s = stops_at_once(twin, process, site)
+    assert float(motor_s) < MOTOR_NS / 1e9
     report(motor_s=motor_s, exit_s=exit_s)
 
 
@@ -196,7 +207,9 @@ def test_while_a_controller_does_not_answer(site: Site, report: Report) -> None:
     try:
         with site.serving(site.rig(focus={"port": os.ttyname(theirs)})) as process:
             site.until(lambda: os.read(ours, 1), "the first question to the controller")
-            report(exit_s=stopped(process, site))
+            exit_s = stopped(process, site)
+            assert float(exit_s) < EXIT_S
+            report(exit_s=exit_s)
     finally:
         os.close(ours)
         os.close(theirs)
@@ -209,7 +222,9 @@ def test_while_a_hook_goes_on(site: Site, report: Report) -> None:
     with site.serving(site.rig(service={"on_published": hook})) as process:
         site.drop(site.run(z_plan={"absolute": [0, 50]}), "run.yaml")
         site.until(begun.exists, "the hook")
-        report(exit_s=stopped(process, site))
+        exit_s = stopped(process, site)
+        assert float(exit_s) < EXIT_S
+        report(exit_s=exit_s)
     assert site.ends() == ["published"]
 
 
@@ -220,7 +235,9 @@ def test_while_clients_listen(site: Site, report: Report) -> None:
         words = ("watch", "--socket", socket)
         with site.started(*words), site.started(*words):
             site.until(lambda: listeners(socket) == 2, "two listeners")
-            report(exit_s=stopped(process, site))
+            exit_s = stopped(process, site)
+            assert float(exit_s) < EXIT_S
+            report(exit_s=exit_s)
 
 
 def listeners(socket: Path) -> int:
@@ -234,4 +251,6 @@ def test_while_it_starts(site: Site, report: Report) -> None:
     rig = site.rig()
     with site.started("serve", "--rig", rig) as process:
         site.until((site.state / "inbox").exists, "the first of the start")
-        report(exit_s=stopped(process, site))
+        exit_s = stopped(process, site)
+        assert float(exit_s) < EXIT_S
+        report(exit_s=exit_s)

@@ -197,6 +197,7 @@ def test_the_service_goes_on_after_a_cut(
         folder.mkdir()
         recording.disk(moment, policy).put_on_disk(folder)
         runs.update(_gone_on(Site(folder), recording.arrived(moment)))
+    assert set(runs) == {"published"}
     report(cuts=cuts, runs=runs.total(), **runs)
 
 
