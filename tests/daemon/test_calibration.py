@@ -85,7 +85,7 @@ def test_settling_is_recovered_within_a_tenth(tmp_path: Path) -> None:
             Sweep(devices, settle_ms=300), range_um=(-30, 240), depth_um=DEPTH_UM
         ).z_um
         measured = measure_settling(
-            devices, near_um=focus, far_um=focus - 25, moves=12, watch_ms=360
+            devices, near_um=focus, far_um=focus - 25, moves=30, watch_ms=360
         )
     assert measured.decay_ms == pytest.approx(60, rel=0.1)
     assert measured.settle_ms == pytest.approx(measured.decay_ms * 2.9, rel=0.25)

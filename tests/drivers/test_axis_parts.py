@@ -69,14 +69,14 @@ def test_nothing_is_done_where_nothing_is_lost() -> None:
 
 
 def test_a_line_that_never_comes_back_does_not_keep_it_from_ending() -> None:
-    port = Port(attempts=10**9)
+    port, others = Port(attempts=10**9), set(threading.enumerate())
     reconnector = Reconnector(needed=lambda: port.lost, attempt=port.attempt)
     reconnector.start()
     reconnector.wake()
     reconnector.stop()
     reconnector.stop()
     assert port.lost
-    assert "reconnect" not in {thread.name for thread in threading.enumerate()}
+    assert set(threading.enumerate()) <= others
 
 
 def watch(stopped: Callable[[], bool] = lambda: False) -> RestWatch:
