@@ -67,11 +67,3 @@ def doubled_rows(half: FloatMap, top: int, bottom: int, width: int) -> FloatMap:
     first = max(top // 2 - 1, 0)
     whole = doubled(half[first : (bottom + 1) // 2 + 1])
     return whole[top - 2 * first : bottom - 2 * first, :width]
-
-
-def collapse(parts: list[FloatMap]) -> FloatMap:
-    """The image of its bands, finest first, the low-pass rest last."""
-    image = parts[-1]
-    for fine in reversed(parts[:-1]):
-        image = as_floats(cv2.add(fine, enlarged(image, fine)))
-    return image

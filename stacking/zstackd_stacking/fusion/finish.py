@@ -49,8 +49,7 @@ def reduced_image(sums: Sums, level: int, dtype: np.dtype[Any]) -> Image:
     for totals in (sums.luma[1:], *sums.colours):
         part = blend(totals[-1], sums.weights[-1])
         for i in reversed(range(level, len(totals))):
-            fine = blend(totals[i - 1], sums.weights[i])
-            part = as_floats(cv2.add(fine, enlarged(part, fine)))
+            part = _joined(blend(totals[i - 1], sums.weights[i]), part)
         parts.append(part)
     return _rounded(parts, dtype)
 
@@ -74,7 +73,7 @@ def _with_band(sums: Sums, level: int, coarse: Parts, noise: NoiseLevel, unit: f
         ]
     restored = restoring(sums, level)
     share = noise_share(sums, level, restored)
-    factor = as_floats(cv2.divide(restored, np.maximum(weight, np.float32(1e-30))))
+    factor = blend(restored, weight)
     proven = noise.proven_variance(level) * unit * unit
 
     def shrunk(part: FloatMap, most: float) -> FloatMap:

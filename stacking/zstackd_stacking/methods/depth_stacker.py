@@ -9,7 +9,6 @@ methods look at them again: once, or twice for `near` and `far`.
 
 from collections.abc import Callable, Iterator, Sequence
 
-import cv2
 import numpy as np
 
 from zstackd_config.errors import StackError
@@ -18,7 +17,7 @@ from zstackd_stacking.heights.sharpest import SharpestPlanes
 from zstackd_stacking.heights.smoothing import smoothed
 from zstackd_stacking.methods.composition import Composition
 from zstackd_stacking.methods.focus_maps import BestSoFar, FocusMaps
-from zstackd_stacking.methods.intake import LEAST_SIDE_PX, Intake, Placed
+from zstackd_stacking.methods.intake import Intake, Placed
 from zstackd_stacking.report import height_of
 from zstackd_stacking.types import (
     FloatMap,
@@ -93,7 +92,7 @@ class DepthStacker:
         image = self._composition.image(self._intake.dtype)[:height, :width]
         if not self._options.depth:
             return StackResult(image, None, None, report)
-        depth, confidence = (self._at_full_size(part) for part in self._maps)
+        depth, confidence = (self._intake.at_full_size(part) for part in self._maps)
         return StackResult(image, depth, confidence, report)
 
     def _choose(self, hill: FirstHill, placed: Placed, place: int) -> None:
@@ -119,8 +118,3 @@ class DepthStacker:
         self._depth, self._best = SharpestPlanes(), BestSoFar()
         reference = [frame.index for frame in planes].index(self._intake.reference_index)
         return Composition(places, reference)
-
-    def _at_full_size(self, part: FloatMap) -> FloatMap:
-        height, width = self._intake.shape[:2]
-        size = max(width, LEAST_SIDE_PX), max(height, LEAST_SIDE_PX)
-        return as_floats(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR))[:height, :width]

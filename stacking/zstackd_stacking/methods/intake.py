@@ -154,6 +154,12 @@ class Intake:
         self.require_frames()
         return StackReport(method, self.reference_index, self.reports())
 
+    def at_full_size(self, part: FloatMap) -> FloatMap:
+        """A map of reduced size at that of the frames."""
+        height, width = self.shape[:2]
+        size = max(width, LEAST_SIDE_PX), max(height, LEAST_SIDE_PX)
+        return as_floats(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR))[:height, :width]
+
     def require_frames(self) -> None:
         """Raise StackError where no frame was taken."""
         if not self._reports:

@@ -11,15 +11,13 @@ from zstackd_stacking.fusion.focus import Evidence, evidence, measured
 from zstackd_stacking.fusion.fuse import PyramidFusion
 from zstackd_stacking.fusion.noise import NoiseLevel
 from zstackd_stacking.heights.depth import DepthMap
-from zstackd_stacking.methods.intake import LEAST_SIDE_PX, Intake, Placed
+from zstackd_stacking.methods.intake import Intake, Placed
 from zstackd_stacking.planes import Planes
 from zstackd_stacking.types import (
-    FloatMap,
     FrameReport,
     Image,
     StackOptions,
     StackResult,
-    as_floats,
     as_image,
 )
 from zstackd_stacking.workers import Behind, one_thread_each
@@ -75,8 +73,11 @@ class Stacker:
         self._behind.wait()
         image = finished(self._fusion.sums, self._noise, self._intake.dtype)
         height, width = self._intake.shape[:2]
-        depth_um, confidence = self._heights() if self._options.depth else (None, None)
-        return StackResult(image[:height, :width], depth_um, confidence, report)
+        image = image[:height, :width]
+        if not self._options.depth:
+            return StackResult(image, None, None, report)
+        depth_um, confidence = (self._intake.at_full_size(part) for part in self._depth.heights())
+        return StackResult(image, depth_um, confidence, report)
 
     def _add(self, image: Image, index: int, z_um: float | None, name: str) -> FrameReport:
         placed = self._intake.take(image, index=index, z_um=z_um, name=name)
@@ -108,13 +109,3 @@ class Stacker:
             self._fusion.add(planes, found, coverage, gain=gain)
 
         return fuse
-
-    def _heights(self) -> tuple[FloatMap, FloatMap]:
-        shape = self._intake.shape
-        height, width = max(shape[0], LEAST_SIDE_PX), max(shape[1], LEAST_SIDE_PX)
-        maps = (
-            as_floats(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR))
-            for part in self._depth.heights()
-        )
-        depth, confidence = (part[: shape[0], : shape[1]] for part in maps)
-        return depth, confidence
