@@ -3,6 +3,8 @@
 import ctypes
 import gc
 import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 _M_ARENA_MAX: Final = -8
@@ -10,6 +12,9 @@ _M_MMAP_THRESHOLD: Final = -3
 _M_TRIM_THRESHOLD: Final = -1
 _ARENAS: Final = 1
 _MIB: Final = 1 << 20
+_MADV_DONTNEED: Final = 4
+_MAPPINGS: Final = Path("/proc/self/smaps")
+_CODE: Final = "r-xp"
 
 
 def be_thrifty() -> None:
@@ -32,12 +37,38 @@ def keep_little() -> None:
 
 
 def give_back() -> None:
-    """Return freed memory to the system."""
+    """Return freed memory to the system, and the code of libraries that only runs need.
+
+    Code comes back by itself, from the system's cache of files, where it is used again. Until then
+    it is what a machine short of memory drops first.
+    """
     gc.collect()
     _call("malloc_trim", 0)
+    if _MAPPINGS.exists():
+        with _MAPPINGS.open(encoding="utf-8", errors="replace") as lines:
+            ranges = list(unchanged_code(lines))
+        for start, end in ranges:
+            _call("madvise", ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
 
 
-def _call(name: str, *numbers: int) -> None:
+def unchanged_code(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Address ranges of code that is in memory just as in its file; `lines` are those of `smaps`.
+
+    A page that was written to, as relocation does on some machines, is nowhere else: a range with
+    such pages is none of these.
+    """
+    start = end = 0
+    for line in lines:
+        words = line.split()
+        if not words[0].endswith(":"):
+            of_file = len(words) > 5 and words[5].startswith("/")  # noqa: PLR2004 - path is the sixth
+            code = of_file and words[1] == _CODE
+            start, end = (int(word, 16) for word in words[0].split("-")) if code else (0, 0)
+        elif end and words[:2] == ["Anonymous:", "0"]:
+            yield start, end
+
+
+def _call(name: str, *arguments: object) -> None:
     function = getattr(ctypes.CDLL(None), name, None)
     if function is not None:
-        function(*numbers)
+        function(*arguments)
