@@ -78,19 +78,32 @@ def widened(top: int, bottom: int, height: int) -> tuple[int, int]:
 
 
 class Planes:
-    """A frame (H, W) or (H, W, 3) that is moved by `matrix`, if any, as its rows are asked for."""
+    """A frame (H, W) or (H, W, 3), moved and made brighter or darker as its rows are asked for."""
 
     def __init__(
-        self, image: Image, luminance: Image, matrix: Matrix | None, *, finely: bool
+        self,
+        image: Image,
+        luminance: Image,
+        matrix: Matrix | None = None,
+        *,
+        gain: float = 1.0,
+        finely: bool,
     ) -> None:
-        """`luminance` (H, W) is that of `image`; with `finely`, `colour_rows` may be asked for."""
+        """`luminance` (H, W) is that of `image`; with `finely`, `colour_rows` may be asked for.
+
+        `matrix`, if any, moves the frame, `gain` multiplies it.
+        """
         self.shape: tuple[int, int] = luminance.shape[:2]
         self.coloured = image.ndim == _COLOUR_NDIM
+        self.finely = finely and self.coloured
         self.unit = 257.0 if image.dtype == np.uint16 else 1.0
-        self._luma = _Movable(luminance, matrix)
-        half_matrix = None if matrix is None else rescale(matrix, 0.5)
-        self._half = _Movable(cv2.pyrDown(image), half_matrix) if self.coloured else self._luma
-        self._whole = _Movable(image, matrix) if finely else self._half
+        self._luma = _Movable(luminance, matrix, gain)
+        self._half = self._whole = self._luma
+        if self.coloured:
+            half_matrix = None if matrix is None else rescale(matrix, 0.5)
+            self._half = self._whole = _Movable(cv2.pyrDown(image), half_matrix, gain)
+        if self.finely:
+            self._whole = _Movable(image, matrix, gain)
 
     def luma_rows(self, top: int, bottom: int) -> FloatMap:
         """Rows of the luminance."""
@@ -108,8 +121,8 @@ class Planes:
 class _Movable:
     """An image of whose luminance, or colour differences, moved rows are wanted."""
 
-    def __init__(self, image: NDArray[Any], matrix: Matrix | None) -> None:
-        self._image, self._matrix = as_image(image), matrix
+    def __init__(self, image: NDArray[Any], matrix: Matrix | None, gain: float) -> None:
+        self._image, self._matrix, self._gain = as_image(image), matrix, gain
         self._inverse = None if matrix is None else invert(matrix)
 
     def rows(self, top: int, bottom: int) -> list[FloatMap]:
@@ -124,7 +137,11 @@ class _Movable:
 
     def _floats(self, top: int, bottom: int) -> list[FloatMap]:
         channels = [as_floats(channel) for channel in split(self._image[top:bottom])]
-        return channels if len(channels) == 1 else differences(channels)
+        parts = channels if len(channels) == 1 else differences(channels)
+        if self._gain != 1:
+            for part in parts:
+                np.multiply(part, np.float32(self._gain), out=part)
+        return parts
 
 
 def _looked_up(inverse: Matrix, top: int, bottom: int, shape: tuple[int, int]) -> tuple[int, int]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zstackd_stacking.geometry import identity, shifted
+from zstackd_stacking.geometry import Matrix, identity, shifted
 from zstackd_stacking.planes import Planes, finely_coloured, luma, strips, widened
 
 H, W = 200, 240
@@ -85,3 +85,13 @@ def test_fine_colour_is_told_from_what_files_keep_and_from_noise() -> None:
     noisy = np.clip(grey // 8 + 100 + 6 * rng.standard_normal(grey.shape), 0, 255)
     noise = noisy.astype(np.uint8)
     assert not finely_coloured(Planes(noise, luma(noise), None, finely=True))
+
+
+@pytest.mark.parametrize("matrix", [None, shifted(identity(), 3.25, -1.5)])
+def test_gain_multiplies_luminance_and_colour(matrix: Matrix | None) -> None:
+    image = coloured()
+    plain, lit = (Planes(image, luma(image), matrix, gain=gain, finely=True) for gain in (1, 1.3))
+    before = [plain.luma_rows(8, 60), *plain.half_colour_rows(8, 60), *plain.colour_rows(8, 60)]
+    after = [lit.luma_rows(8, 60), *lit.half_colour_rows(8, 60), *lit.colour_rows(8, 60)]
+    for part, brighter in zip(before, after, strict=True):
+        np.testing.assert_allclose(brighter, 1.3 * part, rtol=1e-5, atol=1e-4)

@@ -14,7 +14,7 @@ from zstackd_stacking.files.images import Loaded, load_image, probe_image, uprig
 from zstackd_stacking.files.output import FORMATS, Metadata
 from zstackd_stacking.methods.catalogue import FrameSink, Rereader, make_stacker
 from zstackd_stacking.order import Reference, stacking_order
-from zstackd_stacking.types import FrameReport, Method, StackOptions, StackResult
+from zstackd_stacking.types import FrameReport, Image, Method, StackOptions, StackResult
 
 _LOG = logging.getLogger(__name__)
 _DEFAULTS: Final = StackOptions()
@@ -145,17 +145,19 @@ def feed(
 
     With `ahead`, the next frame is read meanwhile; without, no two are held at once.
     """
+    images = _images(paths, order, _read(paths, order, ahead=ahead))
 
-    def add(index: int, loaded: Loaded) -> FrameReport:
+    def add(index: int) -> FrameReport:
         z_um = None if z_step_um is None else index * z_step_um + 0.0  # never -0
-        return sink.add(loaded.image, index=index, z_um=z_um, name=paths[index].name)
+        # Nothing here keeps the image, so that the sink can let it go early.
+        return sink.add(next(images), index=index, z_um=z_um, name=paths[index].name)
 
     def told(reports: Iterable[FrameReport]) -> None:
         for report in reports:
             if on_frame is not None:
                 on_frame(report)
 
-    told(map(add, order, _warning_of_alpha(paths, order, _read(paths, order, ahead=ahead))))
+    told(map(add, order))
     if isinstance(sink, Rereader):
         for indices in sink.rounds():
             frames = _read(paths, indices, ahead=ahead)
@@ -164,17 +166,20 @@ def feed(
             )
 
 
-def _warning_of_alpha(
+def _images(
     paths: Sequence[Path], order: Sequence[int], frames: Iterator[Loaded]
-) -> Iterator[Loaded]:
+) -> Iterator[Image]:
+    """The images of the frames; warns where the first transparency is left out."""
     warned = False
-    for index in order:
-        loaded = next(frames)
+
+    def image(index: int, loaded: Loaded) -> Image:
+        nonlocal warned
         if loaded.header.alpha and not warned:
             _LOG.warning("%s: transparency is left out, here and in all frames", paths[index])
             warned = True
-        yield loaded
-        del loaded
+        return loaded.image
+
+    return map(image, order, frames)
 
 
 def _read(paths: Sequence[Path], indices: Sequence[int], *, ahead: bool) -> Iterator[Loaded]:

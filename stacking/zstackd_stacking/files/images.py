@@ -7,10 +7,11 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from zstackd_config.errors import InputError
 from zstackd_stacking.files.containers import (
@@ -59,17 +60,12 @@ def read_image(path: Path) -> Image:
 
 def load_image(path: Path) -> Loaded:
     """As `read_image`, with the file's header; says nothing about transparency."""
-    data = _read_bytes(path)
-    header = _header(data, path)
+    header = _whole_header(path)
     if header.kind == "tiff":
         from zstackd_stacking.files.tiff import read_tiff  # noqa: PLC0415 - tifffile costs start-up
 
         return Loaded(turn(read_tiff(path, str(path)), header.orientation), header)
-    if header.kind == "jpeg":
-        require_whole_jpeg(data, str(path))
-    else:
-        require_whole_png(data, str(path))
-    return Loaded(turn(_decode(data, header, path), header.orientation), header)
+    return Loaded(turn(_decode(header, path), header.orientation), header)
 
 
 def probe_image(path: Path) -> Header:
@@ -119,9 +115,20 @@ def _require_sane_size(header: Header, path: Path) -> None:
         )
 
 
-def _decode(data: bytes, header: Header, path: Path) -> Image:
+def _whole_header(path: Path) -> Header:
+    """The header of a file that is not cut off; what else it holds is let go before decoding."""
+    data = _read_bytes(path)
+    header = _header(data, path)
+    if header.kind == "jpeg":
+        require_whole_jpeg(data, str(path))
+    elif header.kind == "png":
+        require_whole_png(data, str(path))
+    return header
+
+
+def _decode(header: Header, path: Path) -> Image:
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), _FLAGS)
+        decoded = _pixels(path)
     except cv2.error:
         decoded = None
     if decoded is None:
@@ -130,6 +137,16 @@ def _decode(data: bytes, header: Header, path: Path) -> Image:
     if header.channels == 1 and image.ndim > 2:  # noqa: PLR2004 - grey with alpha comes as BGR
         return as_image(image[..., 0])
     return image
+
+
+def _pixels(path: Path) -> NDArray[Any] | None:
+    """The pixels of a JPEG or PNG; None where it is damaged."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # OpenCV takes no such name
+        return cv2.imdecode(np.frombuffer(_read_bytes(path), np.uint8), _FLAGS)
+    # With a place for the result, if only none, OpenCV decodes into it instead of copying there.
+    return cv2.imread(str(path), None, _FLAGS)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 
 from zstackd_stacking.fusion.focus import Evidence, weights
+from zstackd_stacking.geometry import Matrix
 from zstackd_stacking.planes import Planes, finely_coloured, strips, widened
 from zstackd_stacking.pyramid import band, bands, doubled_rows, level_count, reduced
-from zstackd_stacking.types import FloatMap, as_floats
+from zstackd_stacking.types import FloatMap, Image, as_floats
 from zstackd_stacking.workers import mapped
 
 MOST_RESTORED: Final = 1.6
@@ -55,25 +56,25 @@ class PyramidFusion:
 
     def __init__(self) -> None:
         self.sums = Sums()
+        self._finely: bool | None = None
 
-    @property
-    def finely(self) -> bool:
-        """Whether the next frame is looked at for its fine colour, as the first one always is."""
-        return not self.sums.weights or bool(self.sums.fine_colours)
+    def planes(
+        self, image: Image, luminance: Image, matrix: Matrix | None, *, gain: float
+    ) -> Planes:
+        """A frame as it is added, see `Planes`; the first one tells whether colour is fine."""
+        if self._finely is None:
+            self._finely = finely_coloured(Planes(image, luminance, matrix, finely=True))
+        return Planes(image, luminance, matrix, gain=gain, finely=self._finely)
 
-    def add(
-        self, planes: Planes, found: Evidence, coverage: FloatMap | None, *, gain: float
-    ) -> None:
-        """Add one frame with its evidence, both on the reference's grid; uses the evidence up.
+    def add(self, planes: Planes, found: Evidence, coverage: FloatMap | None) -> None:
+        """Add one of `planes` with its evidence, on the reference's grid; uses the evidence up.
 
-        `coverage` (half size, 0 to 1) tells where the frame has pixels, None everywhere. `gain`
-        brings the frame to the reference's brightness.
+        `coverage` (half size, 0 to 1) tells where the frame has pixels, None everywhere.
         """
         parts = weights(found, coverage, levels=level_count(*planes.shape))
         if not self.sums.weights:
             self.sums = _started(planes, found, parts)
-        lit = parts if gain == 1 else [part * np.float32(gain) for part in parts]
-        frame = _Frame(planes, lit, self.sums)
+        frame = _Frame(planes, parts, self.sums)
         half = strips((len(parts[1]), planes.shape[1] // 2)) if planes.coloured else []
         mapped(
             _call,
@@ -89,17 +90,17 @@ class PyramidFusion:
 class _Frame:
     """One frame on its way into the sums: the finest bands in strips, then the coarser ones."""
 
-    def __init__(self, planes: Planes, lit: Sequence[FloatMap], sums: Sums) -> None:
-        self._planes, self._lit, self._sums = planes, lit, sums
-        self._below_luma = np.empty_like(lit[1])
-        self._below_colours = [np.empty_like(lit[2]) for _ in sums.colours]
+    def __init__(self, planes: Planes, parts: Sequence[FloatMap], sums: Sums) -> None:
+        self._planes, self._weights, self._sums = planes, parts, sums
+        self._below_luma = np.empty_like(parts[1])
+        self._below_colours = [np.empty_like(parts[2]) for _ in sums.colours]
 
     def add_luma(self, top: int, bottom: int) -> None:
         """Add rows of the finest band of luminance, and of colour where that is fine, too."""
         height, width = self._planes.shape
         first, last = widened(top, bottom, height)
         own = slice(top - first, bottom - first)
-        weight = doubled_rows(self._lit[0], top, bottom, width)
+        weight = doubled_rows(self._weights[0], top, bottom, width)
         rows = self._planes.luma_rows(first, last)
         part = _split(rows, self._below_luma, own, top)
         cv2.accumulateProduct(part, weight, self._sums.luma[0][top:bottom])
@@ -111,19 +112,19 @@ class _Frame:
 
     def add_colours(self, top: int, bottom: int) -> None:
         """Add rows of the colour differences at half size."""
-        first, last = widened(top, bottom, len(self._lit[1]))
+        first, last = widened(top, bottom, len(self._weights[1]))
         own = slice(top - first, bottom - first)
-        weight = self._lit[1][top:bottom]
+        weight = self._weights[1][top:bottom]
         for number, rows in enumerate(self._planes.half_colour_rows(first, last)):
             part = _split(rows, self._below_colours[number], own, top)
             cv2.accumulateProduct(part, weight, self._sums.colours[number][0][top:bottom])
 
     def add_coarser(self) -> None:
         """Add what the strips have left for the bands below theirs."""
-        count = len(self._lit) - 1
-        _add_bands(self._sums.luma[1:], bands(self._below_luma, count - 1), self._lit[1:])
+        count = len(self._weights) - 1
+        _add_bands(self._sums.luma[1:], bands(self._below_luma, count - 1), self._weights[1:])
         for totals, below in zip(self._sums.colours, self._below_colours, strict=True):
-            _add_bands(totals[1:], bands(below, count - 2), self._lit[2:])
+            _add_bands(totals[1:], bands(below, count - 2), self._weights[2:])
 
 
 def blend(total: FloatMap, weight: FloatMap) -> FloatMap:
@@ -148,7 +149,7 @@ def noise_share(sums: Sums, level: int, restored: FloatMap) -> FloatMap:
 def _started(planes: Planes, found: Evidence, parts: Sequence[FloatMap]) -> Sums:
     whole = np.zeros(planes.shape, np.float32)
     coloured = (0, 1) if planes.coloured else ()
-    fine = coloured if finely_coloured(planes) else ()
+    fine = coloured if planes.finely else ()
     return Sums(
         luma=[whole, *_zeros(parts[1:])],
         colours=[_zeros(parts[1:]) for _ in coloured],
@@ -177,9 +178,9 @@ def _split(rows: FloatMap, below: FloatMap, own: slice, top: int) -> FloatMap:
 
 
 def _add_bands(
-    totals: Sequence[FloatMap], parts: Sequence[FloatMap], lit: Sequence[FloatMap]
+    totals: Sequence[FloatMap], parts: Sequence[FloatMap], shares: Sequence[FloatMap]
 ) -> None:
-    for total, part, weight in zip(totals, parts, lit, strict=True):
+    for total, part, weight in zip(totals, parts, shares, strict=True):
         cv2.accumulateProduct(part, weight, total)
 
 

@@ -4,7 +4,7 @@ A frame is checked against those before it, placed on the reference's grid and m
 brightness; what became of it is kept for the report.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import cv2
@@ -58,6 +58,10 @@ class Placed:
     def moved_image(self) -> Image:
         """The image (H, W) or (H, W, 3) on the reference's grid."""
         return self.image if self.matrix is None else warped(self.image, self.matrix)
+
+    def without_image(self) -> "Placed":
+        """The same for whoever needs no more of the image, which can then be let go."""
+        return replace(self, image=np.empty_like(self.image, shape=(0,)))
 
     @property
     def height(self) -> float:

@@ -46,10 +46,26 @@ class Stacker:
     ) -> FrameReport:
         """Align and fuse one frame; the first one sets geometry, brightness, size and dtype.
 
+        Lets the image go before it is fused, so that a caller who does not hold it saves memory.
         Raises StackError where size, dtype, index or height do not fit the frames so far.
         """
         with one_thread_each():
-            return self._add(image, index, z_um, name)
+            placed = self._intake.take(image, index=index, z_um=z_um, name=name)
+            del image
+            if not placed.placement.used:
+                return self._intake.note(placed, 0.0)
+            planes = self._planes(placed)
+            placed = placed.without_image()
+            found = self._evidence(placed)
+            sharpness = found.sharpness
+            if placed.matrix is not None:
+                found = found.moved(placed.matrix)
+            self._behind.wait()
+            self._behind.run(self._job(placed, planes, found))
+            del planes, found
+            if self._thrifty:
+                self._behind.wait()
+            return self._intake.note(placed, sharpness)
 
     def wait(self) -> None:
         """Return once every frame that was added is fused, too."""
@@ -79,33 +95,22 @@ class Stacker:
         depth_um, confidence = (self._intake.at_full_size(part) for part in self._depth.heights())
         return StackResult(image, depth_um, confidence, report)
 
-    def _add(self, image: Image, index: int, z_um: float | None, name: str) -> FrameReport:
-        placed = self._intake.take(image, index=index, z_um=z_um, name=name)
-        if not placed.placement.used:
-            return self._intake.note(placed, 0.0)
+    def _planes(self, placed: Placed) -> Planes:
+        return self._fusion.planes(placed.image, placed.luminance, placed.matrix, gain=placed.gain)
+
+    def _evidence(self, placed: Placed) -> Evidence:
+        """What a frame shows of focus, where it lies."""
         detail = measured(placed.luminance)
         self._noise.observe(detail.samples, detail.unit)
-        found = evidence(detail, self._noise.energy(), amplitudes=not self._thrifty)
-        del detail
-        sharpness = found.sharpness
-        if placed.matrix is not None:
-            found = found.moved(placed.matrix)
-        self._behind.wait()
-        self._behind.run(self._job(placed, found))
-        if self._thrifty:
-            self._behind.wait()
-        return self._intake.note(placed, sharpness)
+        return evidence(detail, self._noise.energy(), amplitudes=not self._thrifty)
 
-    def _job(self, placed: Placed, found: Evidence) -> Callable[[], None]:
+    def _job(self, placed: Placed, planes: Planes, found: Evidence) -> Callable[[], None]:
         """What is left to do for a frame; it holds the frame's parts, not the frame."""
-        index, height = placed.index, placed.height
-        coverage, gain = placed.coverage, placed.gain
-        finely = self._fusion.finely
-        planes = Planes(placed.image, placed.luminance, placed.matrix, finely=finely)
+        index, height, coverage = placed.index, placed.height, placed.coverage
 
         def fuse() -> None:
             if self._options.depth:
                 self._depth.add(found.log_focus, index=index, height=height)
-            self._fusion.add(planes, found, coverage, gain=gain)
+            self._fusion.add(planes, found, coverage)
 
         return fuse

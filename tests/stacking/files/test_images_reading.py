@@ -232,3 +232,12 @@ def test_a_header_that_lies_about_its_size_costs_no_memory(tmp_path: Path) -> No
     path = tmp_path / "frame.jpg"
     path.write_bytes(data[:start] + b"\xff\xff\xff\xff" + data[start + 4 :])
     assert "65535 × 65535 px" in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_a_name_that_is_no_text_is_read_as_any_other(tmp_path: Path, suffix: str) -> None:
+    plain = tmp_path / f"plain.{suffix}"
+    write_image(plain, SMOOTH)
+    strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe." + suffix.encode()))
+    strange.write_bytes(plain.read_bytes())
+    assert np.array_equal(read_image(strange), read_image(plain))

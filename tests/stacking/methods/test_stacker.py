@@ -1,6 +1,7 @@
 """The stacker as a whole, against rendered truth and by its properties."""
 
 import tracemalloc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -149,6 +150,30 @@ def test_peak_memory_is_the_same_for_many_frames(rendered: Render, memory: Memor
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.4 * peaks[0]  # threads overlap by chance
+
+
+def test_an_image_that_the_caller_does_not_hold_is_gone_before_it_is_fused(
+    rendered: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = rendered(planes=3)
+    alive: list[weakref.ref[NDArray[Any]]] = []
+    stacker = Stacker(StackOptions(memory="low"))
+
+    def image() -> NDArray[Any]:
+        own: NDArray[Any] = scene.frames[0].copy()
+        alive.append(weakref.ref(own))
+        return own
+
+    fuse = PyramidFusion.add
+
+    def watched(*args: Any) -> None:
+        assert alive[-1]() is None
+        fuse(*args)
+
+    monkeypatch.setattr(PyramidFusion, "add", watched)
+    for index in range(3):
+        stacker.add(image(), index=index)
+    assert len(alive) == 3
 
 
 def test_what_fails_behind_the_caller_is_raised_at_the_next_call(
