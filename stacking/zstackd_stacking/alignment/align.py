@@ -20,9 +20,12 @@ from zstackd_stacking.alignment.blocks import (
     Solution,
     correlation,
     fixed,
+    moving,
     solve,
+    unmoved,
     warp,
 )
+from zstackd_stacking.alignment.defects import without_defects
 from zstackd_stacking.geometry import (
     Matrix,
     Motion,
@@ -116,7 +119,7 @@ class Registration:
 def reduce_luma(luminance: Image) -> Reduced:
     """Reduced copies of a frame's luminance (H, W)."""
     unit = 257.0 if luminance.dtype == np.uint16 else 1.0
-    image, factor = luminance, 1
+    image, factor = without_defects(luminance), 1
     while max(image.shape) > 2 * FINEST_SIDE_PX:
         image, factor = _halved(image), factor * 2
     origin_px = (factor - 1) / 2
@@ -230,8 +233,11 @@ def _scored(
     template: Reduced, reduced: Reduced, start: Matrix, found: tuple[Matrix, Solution]
 ) -> Registration | None:
     matrix, solution = found
-    score = alike(template, reduced, matrix)
-    if score < max(MIN_CORRELATION, alike(template, reduced, start) - _NO_WORSE):
+    level = min(1, len(reduced.sizes) - 1)
+    images = template.fixed(level), reduced.level(level)
+    share = moving(*images, reduced.small(matrix, level))
+    score, before = (correlation(*images, reduced.small(m, level), share) for m in (matrix, start))
+    if score < max(MIN_CORRELATION, before - _NO_WORSE):
         return None
     return _registration(reduced, matrix, solution, score)
 
@@ -271,9 +277,10 @@ def _refine(
     image, fixed_image = reduced.level(level), template.fixed(level)
     height, width = image.shape
     first = matrix = reduced.small(start, level)
+    at_rest = unmoved(fixed_image, image)
     found = None
     for _ in range(_ITERATIONS):
-        solution = solve(fixed_image, image, matrix, parameters)
+        solution = solve(fixed_image, image, matrix, parameters, at_rest)
         if solution is None:
             return None
         before, matrix = matrix, compose(from_motion(solution.motion, (height, width)), matrix)

@@ -4,10 +4,13 @@ Source: Gauss-Newton on image differences (Lucas and Kanade 1981) with gradients
 alone, which are taken once (Hager and Belhumeur 1998). Blocks are weighted by how well they fit,
 so that a part which went behind something else has little say. A change of focus is no motion:
 how much more or less each block is blurred is solved for beside it, so that the growing blur of a
-bright object's edge does not pull. The spread of the solution is the sandwich estimate (Huber
-1967), which believes the blocks' disagreement and nothing else.
+bright object's edge does not pull. What fits as well where the sensor has it as where the rest
+moves is dust or a reflection upon the sensor; where that pulls, only the rest is asked. The spread
+of the solution is the sandwich estimate (Huber 1967), which believes the blocks' disagreement and
+nothing else.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,8 +32,14 @@ _REWEIGHTINGS: Final = 3
 _LEAST_ALIKE: Final = 0.5
 _TEXTURED: Final = 0.05
 _EDGE_PX: Final = 0.05
+_DIFFERENT_PX: Final = 0.02
+_STIFF: Final = 0.02
+"""Share of the mean texture that every block is given, so that one of noise does not fly off."""
+_NOTHING: Final = 1e-12
+_LEAST_EXPLAINED: Final = 1 / 8
 
 _Sums = NDArray[np.float64]
+Misfits = NDArray[np.float64]
 _Array = NDArray[np.float64]
 
 
@@ -46,6 +55,15 @@ class Solution:
     spread: Motion
     residual_px: float
     correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A motion, how badly the blocks fit after it, and which of them show anything."""
+
+    solution: Solution
+    misfit: _Sums
+    textured: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +88,8 @@ class Fixed:
 class _Equations:
     """Sums of each block: gradients and the difference that is left, (blocks,) each.
 
-    What a change of blur explains is taken out of them.
+    What a change of blur explains is taken out of them. `products` are those of template and image,
+    of the template, and of the image with themselves, (3, blocks).
     """
 
     gxx: _Sums
@@ -80,7 +99,7 @@ class _Equations:
     gyr: _Sums
     rr: _Sums
     basis: _Array
-    correlation: float
+    products: _Array
 
     @property
     def texture(self) -> _Sums:
@@ -109,39 +128,68 @@ def warp(image: FloatMap, matrix: Matrix) -> FloatMap:
     return as_floats(cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR))
 
 
-def solve(template: Fixed, image: FloatMap, matrix: Matrix, parameters: int) -> Solution | None:
-    """The motion that, after `matrix`, brings `image` onto `template`; None without texture."""
-    equations = _equations(template, image, matrix, parameters)
+def unmoved(template: Fixed, image: FloatMap) -> Misfits:
+    """How badly each block fits where the sensor has it, (blocks,) squared pixels."""
+    gxx, _, gyy, _, _, tt, *_ = template.sums
+    tw = _summed(template.image, image, template.block_px)
+    ww = _summed(image, image, template.block_px)
+    return _squared_px(np.maximum(tt - 2 * tw + ww, 0.0), gxx + gyy)
+
+
+def solve(
+    template: Fixed,
+    image: FloatMap,
+    matrix: Matrix,
+    parameters: int,
+    at_rest: Misfits | None = None,
+) -> Solution | None:
+    """The motion that, after `matrix`, brings `image` onto `template`; None without texture.
+
+    `at_rest` is how badly the blocks fit unmoved; it can be left out where `matrix` is identity.
+    """
+    inside = _inside(template, matrix)
+    equations = _equations(template, image, matrix, parameters, inside)
     if equations is None or not equations.texture.max() > 0:
         return None
-    trust = 1.0 / (equations.rr + 0.05 * np.mean(equations.rr) + 1e-9)
-    textured = equations.texture > _TEXTURED * equations.texture.max()
-    weight = trust
-    motion: Motion = np.zeros(parameters)
-    for _ in range(_REWEIGHTINGS):
-        normal, right = _normal(equations, weight)
-        if not _well_posed(normal):
-            return None
-        motion = np.asarray(np.linalg.solve(normal, right), np.float64)
-        misfit = _misfit(equations, motion)
-        scale = quantile(misfit[textured], 0.5)
-        weight = trust / (1.0 + misfit / max(3 * scale, 1e-9))
-    spread = _spread(equations, weight, normal, motion)
-    by_texture = weight * equations.texture
-    residual = float(np.sqrt(np.sum(by_texture * misfit) / np.sum(by_texture)))
-    # Noise in the template's gradients and the gain each make the step too short by as much as
-    # the images are unlike.
-    short = max(equations.correlation, _LEAST_ALIKE) ** 2
-    motion, spread = (
-        np.pad(part / short, (0, SIMILARITY - parameters)) for part in (motion, spread)
-    )
-    return Solution(motion, spread, residual, equations.correlation)
+    even = np.ones_like(equations.rr)
+    whole = _fitted(equations, equations.rr, even, lambda _: even)
+    if whole is None:
+        return None
+    rest = _squared_px(equations.rr, equations.texture) if at_rest is None else at_rest[inside]
+    least = _least(equations)
+    left = _squared_px(least, equations.texture)
+    if not _explains(left, rest, whole.textured):
+        return whole.solution
+    start = _moving(rest, left)
+    part = _fitted(equations, least, start, lambda misfit: _moving(rest, misfit))
+    if part is None or not _differ(part.solution, whole.solution):
+        return whole.solution
+    return (part if _explains(part.misfit, rest, part.textured) else whole).solution
 
 
-def correlation(template: Fixed, image: FloatMap, matrix: Matrix) -> float:
-    """Correlation of the two where both are known, -1 to 1; 0 where they do not overlap."""
-    equations = _equations(template, image, matrix, TRANSLATION)
-    return 0.0 if equations is None else equations.correlation
+def correlation(
+    template: Fixed, image: FloatMap, matrix: Matrix, weight: _Sums | None = None
+) -> float:
+    """Correlation of the two where both are known, -1 to 1; 0 where they do not overlap.
+
+    `weight` is that of each block.
+    """
+    inside = _inside(template, matrix)
+    equations = _equations(template, image, matrix, TRANSLATION, inside)
+    if equations is None:
+        return 0.0
+    return _alike(equations, np.ones_like(equations.rr) if weight is None else weight[inside])
+
+
+def moving(template: Fixed, image: FloatMap, matrix: Matrix) -> _Sums:
+    """Which blocks fit better by `matrix` than unmoved, (blocks,) 0 to 1."""
+    inside = _inside(template, matrix)
+    share = np.zeros(inside.shape)
+    equations = _equations(template, image, matrix, TRANSLATION, inside)
+    if equations is not None:
+        at_rest = unmoved(template, image)[inside]
+        share[inside] = _moving(at_rest, _squared_px(equations.rr, equations.texture))
+    return share
 
 
 def _block_px(shape: tuple[int, ...]) -> int:
@@ -158,9 +206,12 @@ def _grid(shape: tuple[int, ...], block_px: int) -> tuple[int, int]:
 
 
 def _equations(
-    template: Fixed, image: FloatMap, matrix: Matrix, parameters: int
+    template: Fixed,
+    image: FloatMap,
+    matrix: Matrix,
+    parameters: int,
+    inside: NDArray[np.bool_],
 ) -> _Equations | None:
-    inside = _inside(template, matrix)
     if not inside.any():
         return None
     warped = warp(image, matrix)
@@ -168,9 +219,7 @@ def _equations(
     with_image = np.array([_summed(part, warped, template.block_px) for part in parts])
     gxw, gyw, bw, tw, ww = with_image[:, inside]
     gxx, gxy, gyy, gxt, gyt, tt, gxb, gyb, bt, bb = template.sums[:, inside]
-    total_tw, total_tt, total_ww = (float(np.sum(part)) for part in (tw, tt, ww))
-    alike = total_tw / np.sqrt(max(total_tt * total_ww, 1e-18))
-    gain = float(np.clip(total_tw / max(total_ww, 1e-9), 0.5, 2.0))
+    gain = float(np.clip(np.sum(tw) / max(np.sum(ww), 1e-9), 0.5, 2.0))
     br = bt - gain * bw
     xb, yb, rb = np.array([gxb, gyb, br]) / (bb + 1e-9)
     return _Equations(
@@ -181,7 +230,7 @@ def _equations(
         gyr=gyt - gain * gyw - gyb * rb,
         rr=np.maximum(tt - 2 * gain * tw + gain * gain * ww - br * rb, 0.0),
         basis=template.basis[:parameters, :, inside],
-        correlation=float(alike),
+        products=np.array([tw, tt, ww]),
     )
 
 
@@ -213,6 +262,74 @@ def _basis(shape: tuple[int, ...], x: _Array, y: _Array) -> _Array:
     return np.array([[one, zero], [zero, one], [x, y], [-y, x]])
 
 
+def _fitted(
+    equations: _Equations, left: _Sums, weight: _Sums, moving: Callable[[_Sums], _Sums]
+) -> _Fit | None:
+    """The motion that blocks agree upon, of which `left` expects least to be left.
+
+    `weight` is the blocks' first share in it, `moving` tells the later ones by their misfits.
+    """
+    trust = 1.0 / (left + 0.05 * np.mean(equations.rr) + 1e-9)
+    textured = equations.texture > _TEXTURED * equations.texture.max()
+    weight = trust * weight
+    for _ in range(_REWEIGHTINGS):
+        normal, right = _normal(equations, weight)
+        if not _well_posed(normal):
+            return None
+        motion = np.asarray(np.linalg.solve(normal, right), np.float64)
+        misfit = _misfit(equations, motion)
+        scale = quantile(misfit[textured], 0.5)
+        share = moving(misfit)
+        weight = trust * share / (1.0 + misfit / max(3 * scale, 1e-9))
+    spread = _spread(equations, weight, normal, motion)
+    by_texture = weight * equations.texture
+    residual = float(np.sqrt(np.sum(by_texture * misfit) / np.sum(by_texture)))
+    alike = _alike(equations, share)
+    # Noise in the template's gradients and the gain each make the step too short by as much as
+    # the images are unlike.
+    short = max(alike, _LEAST_ALIKE) ** 2
+    motion, spread = (
+        np.pad(part / short, (0, SIMILARITY - len(part))) for part in (motion, spread)
+    )
+    return _Fit(Solution(motion, spread, residual, alike), misfit, textured)
+
+
+def _moving(at_rest: Misfits, misfit: _Sums) -> _Sums:
+    """The blocks' share in a motion that leaves them this misfit, 0 to 1; 1/4 where it is alike."""
+    rest, misfit = at_rest**2 + _NOTHING, misfit**2 + _NOTHING
+    return np.asarray((rest / (rest + misfit)) ** 2, np.float64)
+
+
+def _differ(part: Solution, whole: Solution) -> bool:
+    """Whether what moves tells another motion than all there is."""
+    least = np.maximum(np.hypot(part.spread, whole.spread), _DIFFERENT_PX)
+    return bool((np.abs(part.motion - whole.motion) > least).any())
+
+
+def _explains(misfit: _Sums, at_rest: Misfits, textured: NDArray[np.bool_]) -> bool:
+    """Whether motion explains why so much does not fit at rest; a change of blur does not."""
+    before, after = at_rest[textured], misfit[textured]
+    return bool(np.maximum(before - after, 0.0).sum() > _LEAST_EXPLAINED * before.sum())
+
+
+def _least(equations: _Equations) -> _Sums:
+    """What is left of each block's difference by its own best shift."""
+    some = _STIFF * np.mean(equations.texture) + 1e-9
+    gxx, gxy, gyy = equations.gxx + some, equations.gxy, equations.gyy + some
+    x, y = equations.gxr, equations.gyr
+    explained = (gyy * x * x - 2 * gxy * x * y + gxx * y * y) / (gxx * gyy - gxy * gxy)
+    return np.asarray(np.maximum(equations.rr - explained, 0.0), np.float64)
+
+
+def _alike(equations: _Equations, weight: _Sums) -> float:
+    tw, tt, ww = (float(np.sum(weight * part)) for part in equations.products)
+    return tw / float(np.sqrt(max(tt * ww, 1e-18)))
+
+
+def _squared_px(rr: _Sums, texture: _Sums) -> _Sums:
+    return np.asarray(rr / np.maximum(texture, 1e-9), np.float64)
+
+
 def _normal(equations: _Equations, weight: _Sums) -> tuple[_Array, _Array]:
     u, v = equations.basis[:, 0], equations.basis[:, 1]
     along_x = (u * equations.gxx + v * equations.gxy) * weight
@@ -236,8 +353,7 @@ def _misfit(equations: _Equations, motion: Motion) -> _Sums:
     dx, dy = np.einsum("p,pkn->kn", motion, equations.basis)
     curve = equations.gxx * dx * dx + 2 * equations.gxy * dx * dy + equations.gyy * dy * dy
     slope = 2 * (equations.gxr * dx + equations.gyr * dy)
-    misfit = (curve + slope + equations.rr) / np.maximum(equations.texture, 1e-9)
-    return np.asarray(np.maximum(misfit, 0.0), np.float64)
+    return _squared_px(np.maximum(curve + slope + equations.rr, 0.0), equations.texture)
 
 
 def _spread(equations: _Equations, weight: _Sums, normal: _Array, motion: Motion) -> Motion:

@@ -1,0 +1,62 @@
+"""What a sensor shows by itself: stuck lines and single pixels. It stays where the subject moves.
+
+A line that holds one level from end to end is no part of a picture, and neither is a single pixel
+that stands out: a lens spreads every point over more than one.
+"""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from zstackd_stacking.types import Image, as_image
+
+_STUCK_LEVELS: Final = 6
+"""Most by which a stuck line varies from end to end, in 8-bit levels: what JPEG does to it."""
+_SPILL_PX: Final = 2
+"""How far a stuck line reaches into its neighbours, by overflow and interpolated colour."""
+_WIDEST_OF_SIDE: Final = 1 / 8
+"""What is wider is an evenly lit part of the picture."""
+
+
+def without_defects(luminance: Image) -> Image:
+    """A copy (H, W) with its stuck lines bridged and its single pixels evened out."""
+    image = _without_columns(luminance)
+    image = _transposed(_without_columns(_transposed(image))) if _stuck(image, 1).any() else image
+    return as_image(cv2.medianBlur(image, 3))
+
+
+def _without_columns(image: Image) -> Image:
+    bad = _spilled(_stuck(image, 0))
+    if not bad.any() or bad.all():
+        return image
+    x, good = np.arange(image.shape[1]), np.flatnonzero(~bad)
+    place = np.interp(x[bad], good, np.arange(len(good)))
+    left, share = place.astype(np.intp), (place % 1).astype(np.float32)
+    right = np.minimum(left + 1, len(good) - 1)
+    mended = image.copy()
+    between = image[:, good[left]] * (1 - share) + image[:, good[right]] * share
+    mended[:, bad] = np.rint(between).astype(image.dtype)
+    return mended
+
+
+def _stuck(image: Image, axis: int) -> NDArray[np.bool_]:
+    """Which columns (axis 0) or rows (axis 1) hold one level."""
+    unit = 257 if image.dtype == np.uint16 else 1
+    spread = image.max(axis=axis).astype(np.int64) - image.min(axis=axis)
+    return np.asarray(spread <= _STUCK_LEVELS * unit)
+
+
+def _spilled(stuck: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The narrow ones among these lines, with what they spill over."""
+    bad = np.zeros_like(stuck)
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], stuck, [False]])))
+    for first, end in ends.reshape(-1, 2):
+        if end - first <= _WIDEST_OF_SIDE * len(stuck):
+            bad[max(first - _SPILL_PX, 0) : end + _SPILL_PX] = True
+    return bad
+
+
+def _transposed(image: Image) -> Image:
+    return as_image(cv2.transpose(image))
