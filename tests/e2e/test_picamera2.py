@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,6 +46,13 @@ def capture_until_it_dies(self, *, wait, flush=None):
 
 Picamera2Twin.capture_request = capture_until_it_dies
 """
+HASTE = """
+from zstackd.service import hardware
+from zstackd_drivers.picamera2.camera import Picamera2Camera
+
+hardware.HUNG_S = 4.0
+Picamera2Camera.timeout_s = 0.5
+"""
 PLANES = 6
 A_RUN: dict[str, Any] = {
     "z_plan": {"bottom": 0, "top": 10 * (PLANES - 1), "step": 10},
@@ -54,9 +62,9 @@ A_RUN: dict[str, Any] = {
 
 
 def attach(site: Site, *, dies_after: int | None = None) -> Path:
-    """Attach a camera, and return a rig file with it."""
+    """Attach a camera that is not waited for long, and return a rig file with it."""
     dying = "" if dies_after is None else DYING.format(frames=dies_after)
-    (site.folder / "picamera2.py").write_text(LIBRARY + dying)
+    (site.folder / "picamera2.py").write_text(LIBRARY + HASTE + dying)
     camera = {"driver": "picamera2", "size_px": [320, 240], "keep_dng": True}
     return site.rig(camera=camera)
 
@@ -104,9 +112,30 @@ def test_a_camera_that_hangs_ends_the_service_and_the_next_one_goes_on(site: Sit
     check_frames(site, manifest)
 
 
+def test_a_camera_that_hangs_for_good_costs_no_run_and_is_waited_for(site: Site) -> None:
+    hung = attach(site, dies_after=0)
+    with site.serving(hung) as process:
+        site.drop(site.run(**A_RUN), "first.yaml")
+        assert process.wait(60) == 3
+    with site.serving(hung) as process:
+        site.wait_for_log("now degraded")
+        told = site.zstackd("status", "--rig", hung, "--json")
+        status = json.loads(told.stdout)
+        assert status["state"] == "degraded"
+        assert "a new process tries again in 4 s" in status["why"]
+        site.drop(site.run(**A_RUN), "second.yaml")
+        assert process.wait(60) == 3
+    assert site.ends() == ["open", "open"]
+    begun = [[entry["event"] for entry in journal].count("started") for journal in site.journals()]
+    assert begun == [1, 0]
+    with site.serving(attach(site)):
+        site.until(lambda: site.ends() == ["published", "published"], "both runs")
+    assert not (site.state / "camera-hung").exists()
+
+
 @pytest.mark.soak
-def test_a_run_that_always_finds_the_camera_hung_fails_in_the_end(site: Site) -> None:
-    rig = attach(site, dies_after=0)
+def test_a_run_that_always_makes_the_camera_hang_fails_in_the_end(site: Site) -> None:
+    rig = attach(site, dies_after=2)
     site.drop(site.run(**A_RUN), "run.yaml")
     for end in ("open", "open", "failed"):
         with site.started("serve", "--rig", rig) as process:

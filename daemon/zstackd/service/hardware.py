@@ -10,15 +10,17 @@ from typing import Final, TypeVar
 from zstackd.runs.halt import Halt
 from zstackd.runs.safety import BETWEEN_PLANES
 from zstackd.runs.worker import Worker
+from zstackd.service.retries import Retries
 from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
 from zstackd_config.rig import Rig
+from zstackd_config.run import LockedAutoExposure
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.camera import CameraInfo
 from zstackd_drivers.errors import CameraHung
 from zstackd_drivers.factory import Devices, open_devices
 
-RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Pauses between attempts to open what is not there; the last one is kept."""
+HUNG_S: Final = 120.0
+"""How long a process that found the camera hung, as the one before it did, stays to say so."""
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,10 +46,11 @@ class Hardware:
         self._camera: CameraInfo | None = None
         self._fault_when_opened: str | None = None
         self._camera_cancelled = False
-        self._failures = 0
-        self._retry_at_s = 0.0
+        self._retries = Retries()
         self._trouble: str | None = "opening the rig"
         self._hung: CameraHung | None = None
+        self._hung_until_s = 0.0
+        self._must_prove_camera = False
         self.faults = 0
 
     @property
@@ -105,23 +108,30 @@ class Hardware:
         """Open the devices where they are not open and it is time; return whether they are.
 
         Returns at once while they are lent. Devices that lost their link are closed and opened.
-        Raises CameraHung for good where only a new process may help.
+        Raises CameraHung for good where only a new process may help: at once where the camera
+        worked before, after HUNG_S where it never has.
         """
-        if self._hung is not None:
+        if self._hung is not None and time.monotonic() >= self._hung_until_s:
             raise self._hung
+        if self._hung is not None:
+            return False
         if not self._lease.acquire(blocking=False):
             return self._devices is not None
         try:
             self._take_settings()
             self._notice_fault()
             self._open_cancelled_camera()
-            if self._devices is None and time.monotonic() >= self._retry_at_s:
+            if self._devices is None and self._retries.due(self._rig):
                 self._open()
             return self._devices is not None
         except Interrupted:
             return False
         finally:
             self._lease.release()
+
+    def distrust_camera(self) -> None:
+        """Take a frame before the rig counts as open: the last process ended by a hung camera."""
+        self._must_prove_camera = True
 
     def stop_motion(self) -> None:
         """Stop the motor of whoever uses the devices; harmless where they are not open."""
@@ -142,7 +152,8 @@ class Hardware:
         if self._next_rig is self._rig:
             return
         self._close("opening the rig with its new settings")
-        self._rig, self._retry_at_s = self._next_rig, 0.0
+        self._rig = self._next_rig
+        self._retries.reset()
         _log.info("new settings of %s are in force", self._rig.name)
 
     def _note(self, error: BaseException) -> None:
@@ -199,6 +210,7 @@ class Hardware:
             self._close(fault or "opening the rig again")
 
     def _open(self) -> None:
+        self._retries.begin(self._rig)
         try:
             devices = self._unless_stopped(self._opened)
             self._camera = devices.camera.info()
@@ -207,21 +219,33 @@ class Hardware:
             raise
         except CameraHung as error:
             self._hung = error
-            raise
+            if not self._must_prove_camera:
+                raise
+            self._hung_until_s = time.monotonic() + HUNG_S
+            self._say(f"{error}; a new process tries again in {HUNG_S:g} s")
+            return
         except ZstackdError as error:
-            if str(error) != self._trouble:
-                self.faults += 1
-                _log.error("the rig is not ready: %s; trying again until it is", error)
-            self._trouble = str(error)
-            self._retry_at_s = time.monotonic() + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
-            self._failures += 1
+            self._say(str(error))
+            self._retries.failed()
             return
         _log.info("the rig is ready: %s", devices.axis.identity())
-        self._failures, self._trouble = 0, None
+        self._retries.reset()
+        self._trouble, self._must_prove_camera = None, False
         self._fault_when_opened = self._fault()
 
+    def _say(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self.faults += 1
+            _log.error("the rig is not ready: %s; trying again until it is", trouble)
+        self._trouble = trouble
+
     def _opened(self) -> Devices:
-        return self._stack.enter_context(open_devices(self._rig))
+        with ExitStack() as stack:
+            devices = stack.enter_context(open_devices(self._rig))
+            if self._must_prove_camera:
+                _prove(devices)
+            self._stack = stack.pop_all()
+        return devices
 
     def _close(self, why: str) -> None:
         self._devices = None
@@ -231,3 +255,9 @@ class Hardware:
             self._stack.close()
         except ZstackdError as error:
             _log.warning("while closing the rig: %s", error)
+
+
+def _prove(devices: Devices) -> None:
+    """Take a frame, as a run would; raises CameraHung where none comes."""
+    devices.camera.lock_exposure(LockedAutoExposure(mode="locked_auto"))
+    devices.camera.preview(after_ns=devices.clock.monotonic_ns())

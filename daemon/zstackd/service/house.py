@@ -1,5 +1,6 @@
 """The parts of one running service, which its threads share."""
 
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +15,11 @@ from zstackd.service.events import Events
 from zstackd.service.hardware import Hardware
 from zstackd.store.durable import remove_file, write_text
 from zstackd.store.spool import Spool
+from zstackd_config.errors import StorageError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import Reference
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,28 @@ class House:
             self.gate.shut(self._paused.read_text(encoding="utf-8").strip() or "paused")
         except FileNotFoundError:
             return
+
+    def distrust_camera(self, why: str) -> None:
+        """Have the next process take a frame before it gives the camera to a run."""
+        try:
+            write_text(self._camera_hung, why + "\n")
+        except StorageError as error:
+            _log.warning("the next start will not know that the camera hung: %s", error)
+
+    def trust_camera(self) -> None:
+        """Forget that the camera hung: it has given a frame since."""
+        try:
+            remove_file(self._camera_hung)
+        except StorageError as error:
+            _log.warning("the next start will ask the camera for a frame: %s", error)
+
+    def distrusts_camera(self) -> bool:
+        """Return whether the last process ended since the camera hung."""
+        return self._camera_hung.exists()
+
+    @property
+    def _camera_hung(self) -> Path:
+        return self.spool.state / "camera-hung"
 
     @property
     def _paused(self) -> Path:

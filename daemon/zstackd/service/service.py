@@ -25,6 +25,7 @@ from zstackd.store.spool import OpenRun
 from zstackd.system.thrift import give_back
 from zstackd_config.errors import Interrupted, StorageError, ZstackdError
 from zstackd_config.load import load_run
+from zstackd_drivers.errors import CameraHung
 
 LOOK_S: Final = 1.0
 _PATIENCE_S: Final = 3.0
@@ -41,6 +42,7 @@ class Service:
         self.control: Control = ServiceControl(house, self.reception, self.series)
         self._performer = Performer(house)
         self._said: tuple[str, str | None] = ("", None)
+        self._distrusts_camera = False
 
     def run(self, opened: Callable[[], None]) -> None:
         """Serve until stopped; raises what ended it, if it was not asked to stop.
@@ -93,6 +95,9 @@ class Service:
         waiting = recover(house.spool, house.output, house.stop.check)
         house.catalogue.load(house.spool, house.stop.check)
         house.stay_paused()
+        if house.distrusts_camera():
+            self._distrusts_camera = True
+            house.hardware.distrust_camera()
         for run in waiting:
             house.backlog.put(_job_from(run))
         self.series.load()
@@ -101,13 +106,24 @@ class Service:
         house, pulse = self._house, self._house.pulses.of("runs")
         while not house.stop.event.is_set():
             pulse.beat()
-            house.hardware.keep()
+            self._keep_hardware()
             self.series.turn()
             self._say_state()
             job = self._next()
             if job is not None:
                 pulse.rest()
                 self._performer.perform(job)
+
+    def _keep_hardware(self) -> None:
+        house = self._house
+        try:
+            is_open = house.hardware.keep()
+        except CameraHung as error:
+            house.distrust_camera(str(error))
+            raise
+        if is_open and self._distrusts_camera:
+            self._distrusts_camera = False
+            house.trust_camera()
 
     def _next(self) -> Job | None:
         """Wait a moment for a job that can be done now."""
