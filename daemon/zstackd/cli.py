@@ -1,7 +1,8 @@
 """The `zstackd` program: finds the command, and turns errors into one line and an exit status.
 
 `stack` reads its own options: typer, with the pydantic that it converts every value through, takes
-0.25 s of processor time, which is much of a whole small stack. All other commands are typer's.
+0.25 s of processor time, which is much of a whole small stack. All other commands are typer's, and
+so is its completion in a shell.
 """
 
 import os
@@ -95,5 +96,4 @@ def _dispatch(words: list[str]) -> object:
 
     words = [word for word in words if word != "--debug"]
     named = named or word_in_completion(os.environ)
-    typed = named if named in COMMANDS and named != "stack" else None
-    return run_typed(words, typed, COMMANDS)
+    return run_typed(words, named if named in COMMANDS else None, COMMANDS)

@@ -276,6 +276,9 @@ def test_no_service_is_said_in_one_line(desk: Desk) -> None:
         ("zstackd list --so", {"--socket"}),
         ("zstackd focus ho", {"home"}),
         ("zstackd stack ", set()),
+        ("zstackd stack --me", {"--mesh", "--mesh-vertices", "--method", "--memory"}),
+        ("zstackd stack a.png --method l", {"laplacian"}),
+        ("zstackd stack --depth d.tif --depth d.png --co", {"--confidence"}),
     ],
 )
 def test_the_shell_completes_words(desk: Desk, words: str, expected: set[str]) -> None:

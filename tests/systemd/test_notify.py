@@ -78,7 +78,7 @@ def test_a_vanished_socket_harms_nothing(tmp_path: Path, caplog: pytest.LogCaptu
     ("period", "process_id", "interval_s"),
     [
         ("30000000", "", 30.0),
-        ("1500000", str(os.getpid()), 1.5),
+        ("1500000", "its own", 1.5),
         ("1500000", "1", None),
         ("0", "", None),
         ("soon", "", None),
@@ -86,7 +86,8 @@ def test_a_vanished_socket_harms_nothing(tmp_path: Path, caplog: pytest.LogCaptu
     ],
 )
 def test_watchdog_interval(period: str, process_id: str, interval_s: float | None) -> None:
-    environment = {"WATCHDOG_USEC": period, "WATCHDOG_PID": process_id}
+    own = str(os.getpid()) if process_id == "its own" else process_id
+    environment = {"WATCHDOG_USEC": period, "WATCHDOG_PID": own}
     assert watchdog_interval_s(environment) == interval_s
     assert environment == {}
 

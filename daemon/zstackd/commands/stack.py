@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,13 @@ def stack(words: Sequence[str]) -> int:
     elif not wanted.quiet:
         sys.stdout.write(f"{_summary(done)}\n")
     return 0
+
+
+def as_typed() -> Callable[..., None]:
+    """Return what stands for the command where a shell completes its options."""
+    from zstackd.terminal.stood_in import stand_in  # noqa: PLC0415 - start-up
+
+    return stand_in(stack_parser())
 
 
 def _stack_one(wanted: Namespace, job: "StackJob") -> "StackDone":

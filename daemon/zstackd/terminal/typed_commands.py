@@ -38,7 +38,8 @@ def typed_app(named: str | None, commands: Mapping[str, str]) -> typer.Typer:
     )
     app.callback()(_root)
     if named is not None:
-        found = getattr(import_module(f"zstackd.commands.{named}"), named)
+        module = import_module(f"zstackd.commands.{named}")
+        found = module.as_typed() if hasattr(module, "as_typed") else getattr(module, named)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=named)
         else:
