@@ -11,6 +11,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from zstackd_config.errors import StackError
 from zstackd_stacking.heights.filling import fill
@@ -58,12 +59,13 @@ class _Grid:
         self.peaks.add(evidence, index)
         self.spread.add(evidence, index)
 
-    def sure(self, planes: FloatMap, count: int) -> FloatMap:
-        """How surely the best of `count` planes is one of true focus, 0 to 1."""
-        by_noise = _MOST_BY_NOISE * self.noise * sqrt(2 * log(max(count, 2)))
+    def sure(self, planes: FloatMap, indices: NDArray[np.int64]) -> FloatMap:
+        """How surely the best plane, of those of `indices`, is one of true focus, 0 to 1."""
+        by_noise = _MOST_BY_NOISE * self.noise * sqrt(2 * log(max(len(indices), 2)))
         contrast = self.peaks.contrast()
         sure = np.clip((contrast / by_noise - 1) / (_SURE_CONTRAST - 1), 0, 1)
         sure *= _narrow(self.spread.planes(), sure) * _agreeing(planes, contrast)
+        sure *= self.peaks.seen_around(int(indices[0]), int(indices[-1]))
         return _supported(as_floats(sure))
 
 
@@ -78,8 +80,16 @@ class DepthMap:
         self._grids: tuple[_Grid, ...] = ()
         self._size = 0, 0
 
-    def add(self, evidence: FloatMap, *, index: int, height: float) -> None:
-        """Take in the log evidence of one plane at `height`; plane order is that of `index`."""
+    def add(
+        self, evidence: FloatMap, *, index: int, height: float, coverage: FloatMap | None = None
+    ) -> None:
+        """Take in the log evidence of one plane at `height`; plane order is that of `index`.
+
+        `coverage` (0 to 1, of the evidence's size) tells where the frame has pixels; None is
+        everywhere. A place is unsure where a frame beside its best plane has none.
+        """
+        if coverage is not None:
+            evidence = as_floats(np.where(coverage < 1, -np.inf, evidence))
         size = (evidence.shape[1] + 1) // 2, (evidence.shape[0] + 1) // 2
         fine = as_floats(cv2.resize(evidence, size, interpolation=cv2.INTER_AREA))
         parts = fine, as_floats(cv2.pyrDown(fine))
@@ -107,7 +117,7 @@ class DepthMap:
         step = float(np.mean(np.abs(np.diff(levels)))) if len(levels) > 1 else 0.0
         step = step or 1.0
         z = [grid.peaks.heights(indices, levels / step) for grid in self._grids]
-        sure = [grid.sure(part, len(levels)) for grid, part in zip(self._grids, z, strict=True)]
+        sure = [grid.sure(part, indices) for grid, part in zip(self._grids, z, strict=True)]
         planes, sureness = _joined(z, sure, self._grids[0].peaks.fall())
         planes = _evened(planes, _weak(self._grids[0].peaks.contrast()))
         maps = planes * np.float32(step), _without_jumps(planes, sureness)

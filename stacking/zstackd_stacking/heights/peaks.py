@@ -56,7 +56,10 @@ class Peaks:
         )
 
     def add(self, evidence: FloatMap, index: int) -> None:
-        """Take in the log evidence of one more plane; planes come in outward order."""
+        """Take in the log evidence of one more plane, minus infinity where there is none.
+
+        Planes come in outward order.
+        """
         below = index < self.reference
         previous = self.below if below else self.above
         behind, ahead = (self.right, self.left) if below else (self.left, self.right)
@@ -66,7 +69,7 @@ class Peaks:
         np.copyto(self.index, np.int32(index), where=better)
         np.copyto(behind, previous[1], where=better)
         np.copyto(ahead, _UNSET, where=better)
-        np.minimum(self.least, evidence, out=self.least)
+        np.minimum(self.least, evidence, out=self.least, where=evidence != _UNSET)
         if below:
             self.below = (index, evidence)
         else:
@@ -86,6 +89,14 @@ class Peaks:
         """How steeply the log evidence falls from the best plane, per plane; 0 where not known."""
         lower = np.where(self._known(), np.minimum(self.left, self.right), self.best)
         return as_floats(np.maximum(self.best - lower, 0))
+
+    def seen_around(self, first: int, last: int) -> NDArray[np.bool_]:
+        """Where evidence is known on both sides of the best plane, or that is an end of the stack.
+
+        `first` and `last` are the planes at the ends.
+        """
+        at_end: NDArray[np.bool_] = (self.index == first) | (self.index == last)
+        return self._known() | at_end
 
     def _known(self) -> NDArray[np.bool_]:
         """Where both neighbours of the best plane have been seen."""

@@ -110,7 +110,7 @@ class Stacker:
 
         def fuse() -> None:
             if self._options.depth:
-                self._depth.add(found.log_focus, index=index, height=height)
+                self._depth.add(found.log_focus, index=index, height=height, coverage=coverage)
             self._fusion.add(planes, found, coverage)
 
         return fuse

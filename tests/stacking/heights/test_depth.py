@@ -170,3 +170,21 @@ def test_more_planes_take_no_more_memory() -> None:
 def test_heights_of_no_plane_are_refused() -> None:
     with pytest.raises(StackError, match="no plane was added"):
         DepthMap().heights()
+
+
+def test_where_frames_have_no_pixels_only_what_they_do_not_decide_is_sure() -> None:
+    truth = slope(2, 17)
+    covered = np.ones(SHAPE, np.float32)
+    covered[:40] = 0
+    depth, planes = DepthMap(), evidence(truth, 20)
+    for index in stacking_order(20, "middle"):
+        plane, missing = planes[index], index > 11
+        # what lies beyond a frame's edge repeats its last pixels, as sharp as they may be
+        beyond = np.where(covered < 1, 9, plane).astype(np.float32) if missing else plane
+        depth.add(beyond, index=index, height=float(index), coverage=covered if missing else None)
+    z, sure = depth.heights()
+    low, high = truth[0] < 9, truth[0] > 12
+    assert np.abs(z - truth)[:, low].max() < 0.8
+    assert (sure[:, low] > 0.9).mean() > 0.9
+    assert sure[:36, high].max() < 0.05
+    assert (sure[48:, high] > 0.9).mean() > 0.9
