@@ -22,7 +22,7 @@ from zstackd.service.series import SeriesKeeper, job_of
 from zstackd.service.service_control import ServiceControl
 from zstackd.store.durable import make_folder
 from zstackd.store.spool import OpenRun
-from zstackd.system.thrift import give_back
+from zstackd.system.thrift import give_back, keep_loaded
 from zstackd_config.errors import Interrupted, StorageError, ZstackdError
 from zstackd_config.load import load_run
 from zstackd_drivers.errors import CameraHung
@@ -67,6 +67,7 @@ class Service:
         _log.info("serving %s: drop run files into %s", house.rig.name, house.spool.inbox)
         try:
             opened()
+            keep_loaded()
             give_back()
             self._work()
         except BaseException as error:

@@ -36,6 +36,15 @@ def keep_little() -> None:
     _call("mallopt", _M_MMAP_THRESHOLD, _MIB)
 
 
+def keep_loaded() -> None:
+    """Leave what is there by now out of all later searches for garbage, which halt every thread.
+
+    With all libraries loaded a search takes 0.06 s, and several times that on a small computer.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def give_back() -> None:
     """Return freed memory to the system, and the code of libraries that only runs need.
 
