@@ -31,7 +31,6 @@ MOST_RESIDENT_MIB = 114.4
 MOST_OWN_MIB = 90.0
 """The share of that which is the process's own: not files of libraries, which others may share."""
 MOST_IDLE_SHARE = 0.01
-SAME_MIB = 0.1
 SOAK = [pytest.mark.soak, pytest.mark.timeout(5400)]
 
 
@@ -83,18 +82,6 @@ def is_idle(client: Client) -> bool:
     return bool(status["state"] == "idle" and status["queue"] == 0)
 
 
-def at_rest(pid: int) -> Look:
-    """The process once it has given back what the last run had."""
-    looks = [Look.at(pid)]
-
-    def is_same() -> bool:
-        looks.append(Look.at(pid))
-        return abs(looks[-1].resident_mib - looks[-2].resident_mib) < SAME_MIB
-
-    until(is_same, 30, "memory to stay the same")
-    return looks[-1]
-
-
 @pytest.mark.parametrize(
     ("batches", "batch", "idle_s"),
     [(3, 8, 10.0), pytest.param(10, 200, 600.0, marks=SOAK)],
@@ -115,7 +102,7 @@ def test_memory_and_descriptors_stay_flat_and_idleness_is_cheap(
                     site.drop(path, f"{index:04d}.yaml")
                 until(lambda: count(site.output) >= number * batch, 30 + 5 * batch, "results")  # noqa: B023
                 until(lambda: is_idle(client), 30, "idleness")
-                looks.append(at_rest(process.pid))
+                looks.append(Look.at(process.pid))
         runs_s = time.monotonic() - begun
         first, last = looks[0], looks[-1]
         time.sleep(idle_s)

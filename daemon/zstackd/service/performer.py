@@ -65,8 +65,8 @@ class Performer:
         except Exception:  # noqa: BLE001 - one run must not end the service
             _log.exception("%s: failed by an internal error", job.run_id)
         finally:
-            self._house.backlog.done()
             give_back()
+            self._house.backlog.done()
 
     def _run(self, job: Job) -> None:
         house = self._house

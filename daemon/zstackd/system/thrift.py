@@ -4,6 +4,7 @@ import ctypes
 import gc
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -53,10 +54,8 @@ def give_back() -> None:
     """
     gc.collect()
     _call("malloc_trim", 0)
-    if _MAPPINGS.exists():
-        with _MAPPINGS.open(encoding="utf-8", errors="replace") as lines:
-            ranges = list(unchanged_code(lines))
-        for start, end in ranges:
+    with suppress(OSError), _MAPPINGS.open(encoding="utf-8", errors="replace") as lines:
+        for start, end in list(unchanged_code(lines)):
             _call("madvise", ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
 
 
