@@ -1,5 +1,6 @@
 # make demo: set up and run the demo on the simulated rig.  make test: set up and pass the tests.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -25,8 +26,10 @@ types: $(READY)
 layers: $(READY)
 	$(BIN)/lint-imports
 
+# What measures time, processor or memory runs with nothing beside it, everything else by several workers.
 units: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not soak"
+	$(BIN)/pytest -m "alone and not soak"
 
 soak: $(READY)
 	$(BIN)/pytest -m soak

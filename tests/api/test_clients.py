@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.api.conftest import Running
 
+pytestmark = pytest.mark.alone
+
 
 def connected(service: Running) -> socket.socket:
     link = socket.socket(socket.AF_UNIX)

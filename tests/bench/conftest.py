@@ -24,12 +24,16 @@ def beads(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     return Truth(render(small("beads", planes=14), tmp_path_factory.mktemp("beads")))
 
 
-@pytest.fixture(scope="session")
-def moving(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+def growing() -> Case:
     """Rock that grows, turns and shifts over five planes."""
     motion = Motion(magnification=0.02, rotation_deg=1.0, shift_px=(4.0, -2.0))
-    case = small("relief", planes=5, motion=motion)
-    return Truth(render(case, tmp_path_factory.mktemp("moving")))
+    return small("relief", planes=5, motion=motion)
+
+
+@pytest.fixture(scope="session")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+    """`growing`, rendered."""
+    return Truth(render(growing(), tmp_path_factory.mktemp("moving")))
 
 
 @pytest.fixture

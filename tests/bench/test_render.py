@@ -7,7 +7,7 @@ import numpy as np
 from bench.metrics import rms
 from bench.render import folder_of, render
 from bench.truth import MARGIN_PX, Truth
-from tests.bench.conftest import SMALL_PX, small
+from tests.bench.conftest import SMALL_PX, growing, small
 
 
 def test_a_case_has_its_frames_and_its_truth(beads: Truth) -> None:
@@ -25,14 +25,14 @@ def test_a_case_is_rendered_once(beads: Truth) -> None:
     assert beads.frames[0].stat().st_mtime_ns == before
 
 
-def test_rendering_is_repeatable_and_clears_what_was_cut_off(beads: Truth, tmp_path: Path) -> None:
-    case = small("beads", planes=14)
+def test_rendering_is_repeatable_and_clears_what_was_cut_off(moving: Truth, tmp_path: Path) -> None:
+    case = growing()
     left = tmp_path / f".{folder_of(case, tmp_path).name}" / "frames"
     left.mkdir(parents=True)
     (left / "frame_999.jpg").write_bytes(b"half")
     again = Truth(render(case, tmp_path))
     assert [path.read_bytes() for path in again.frames] == [
-        path.read_bytes() for path in beads.frames
+        path.read_bytes() for path in moving.frames
     ]
 
 

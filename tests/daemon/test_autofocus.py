@@ -50,49 +50,53 @@ def region(devices: Devices) -> Region:
 
 
 @pytest.fixture(scope="module")
-def best_um(devices: Devices) -> float:
+def sweep(devices: Devices) -> Sweep:
+    return swept(devices)
+
+
+@pytest.fixture(scope="module")
+def best_um(sweep: Sweep) -> float:
     """The best of planes 1 µm apart."""
-    samples = sweep(devices).curve([float(z) for z in range(-40, 240)])
+    samples = sweep.curve([float(z) for z in range(-40, 240)])
     return max(samples, key=lambda sample: sample.sharpness).z_um
 
 
-def sweep(devices: Devices) -> Sweep:
+def swept(devices: Devices) -> Sweep:
     return Sweep(devices, settle_ms=RIG.focus.longest_settle_ms, region=region(devices))
 
 
 def test_99_of_100_random_starts_end_within_half_a_depth_of_field(
-    devices: Devices, best_um: float
+    sweep: Sweep, best_um: float
 ) -> None:
     rng = np.random.default_rng(7)
     errors_um = []
     for _ in range(STARTS):
         low_um = best_um - float(rng.uniform(1.5 * DEPTH_UM, 160))
         high_um = best_um + float(rng.uniform(1.5 * DEPTH_UM, 160))
-        found = autofocus(sweep(devices), range_um=(low_um, high_um), depth_um=DEPTH_UM)
+        found = autofocus(sweep, range_um=(low_um, high_um), depth_um=DEPTH_UM)
         errors_um.append(abs(found.z_um - best_um))
     assert sum(error <= DEPTH_UM / 2 for error in errors_um) >= 99
 
 
 def test_a_range_without_the_focus_is_refused_with_the_side_to_go_to(
-    devices: Devices, best_um: float
+    sweep: Sweep, best_um: float
 ) -> None:
     rng = np.random.default_rng(8)
     for _ in range(20):
         near_um = best_um + float(rng.uniform(2, 8)) * DEPTH_UM
         far_um = near_um + float(rng.uniform(40, 120))
         with pytest.raises(NoFocusError, match=r"best focus lies below|no focus in this range"):
-            autofocus(sweep(devices), range_um=(near_um, far_um), depth_um=DEPTH_UM)
+            autofocus(sweep, range_um=(near_um, far_um), depth_um=DEPTH_UM)
 
 
-def test_the_axis_ends_at_the_focus(devices: Devices, best_um: float) -> None:
-    used = sweep(devices)
-    found = autofocus(used, range_um=(best_um - 60, best_um + 60), depth_um=DEPTH_UM)
+def test_the_axis_ends_at_the_focus(devices: Devices, sweep: Sweep, best_um: float) -> None:
+    found = autofocus(sweep, range_um=(best_um - 60, best_um + 60), depth_um=DEPTH_UM)
     assert devices.axis.snapshot().position_um == pytest.approx(found.z_um, abs=1.1)
 
 
-def test_a_range_of_too_many_planes_is_refused(devices: Devices) -> None:
+def test_a_range_of_too_many_planes_is_refused(sweep: Sweep) -> None:
     with pytest.raises(NoFocusError, match="more than 200"):
-        autofocus(sweep(devices), range_um=(-300, 600), depth_um=0.5)
+        autofocus(sweep, range_um=(-300, 600), depth_um=0.5)
 
 
 def test_nothing_but_noise_is_refused() -> None:
@@ -102,4 +106,4 @@ def test_nothing_but_noise_is_refused() -> None:
         reference_axis(devices.axis, dark.focus)
         devices.camera.lock_exposure(ManualExposure(mode="manual", exposure_time_ms=0.11))
         with pytest.raises(NoFocusError):
-            autofocus(sweep(devices), range_um=(300, 600), depth_um=DEPTH_UM)
+            autofocus(swept(devices), range_um=(300, 600), depth_um=DEPTH_UM)

@@ -18,7 +18,7 @@ from zstackd.calibration import findings
 from zstackd.calibration.backlash import measure_backlash
 from zstackd.calibration.exposure import find_exposure
 from zstackd.calibration.fragment import write_finding
-from zstackd.calibration.magnification import measure_breathing
+from zstackd.calibration.magnification import breathing_of, measure_breathing
 from zstackd.calibration.pixel_size import measure_rulings
 from zstackd.calibration.settle import (
     LEAST_CAUGHT,
@@ -32,8 +32,10 @@ from zstackd_config.rig import Optics, Rig
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import Camera, Frame
 from zstackd_drivers.factory import Devices, open_devices, reference_axis
+from zstackd_stacking.types import FloatMap
 
 DEPTH_UM = 12.0
+SMALL_PX = (320, 240)
 
 
 def rig(tmp_path: Path, *, size_px: tuple[int, int] = (640, 480), **simulation: Any) -> Rig:
@@ -62,7 +64,7 @@ def heights(low_um: float, high_um: float, step_um: float) -> list[float]:
 
 @pytest.mark.parametrize("backlash_um", [3.0, 8.0, 20.0])
 def test_backlash_is_recovered_within_a_tenth(tmp_path: Path, backlash_um: float) -> None:
-    with opened(rig(tmp_path, backlash_um=backlash_um)) as devices:
+    with opened(rig(tmp_path, size_px=SMALL_PX, backlash_um=backlash_um)) as devices:
         measured = measure_backlash(
             devices, heights_um=heights(-20, 230, 5), lead_um=50, settle_ms=200
         )
@@ -77,9 +79,9 @@ def test_backlash_without_focus_in_range_is_refused(tmp_path: Path, noise: float
         measure_backlash(devices, heights_um=heights(300, 340, 5), lead_um=50, settle_ms=200)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_settling_is_recovered_within_a_tenth(tmp_path: Path) -> None:
-    settings = rig(tmp_path, vibration_um=10, vibration_decay_ms=60, time_scale=2)
+    settings = rig(tmp_path, size_px=SMALL_PX, vibration_um=10, vibration_decay_ms=60, time_scale=4)
     with opened(settings) as devices:
         focus = autofocus(
             Sweep(devices, settle_ms=300), range_um=(-30, 240), depth_um=DEPTH_UM
@@ -109,9 +111,9 @@ def slowed(devices: Devices, pause_ms: float) -> Devices:
     return replace(devices, camera=cast("Camera", SlowCamera(devices.camera, pause_ms)))
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_slow_camera_tells_the_decay_from_frames_at_staggered_times(tmp_path: Path) -> None:
-    settings = rig(tmp_path, vibration_um=10, vibration_decay_ms=60, time_scale=4)
+    settings = rig(tmp_path, size_px=SMALL_PX, vibration_um=10, vibration_decay_ms=60, time_scale=8)
     with opened(settings) as devices:
         sweep = Sweep(devices, settle_ms=300)
         focus = autofocus(sweep, range_um=(-30, 240), depth_um=DEPTH_UM).z_um
@@ -134,7 +136,7 @@ def test_too_few_frames_within_the_shake_are_refused() -> None:
 
 
 def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:
-    settings = rig(tmp_path, size_px=(1024, 768), breathing_per_mm=0.03)
+    settings = rig(tmp_path, size_px=(640, 480), breathing_per_mm=0.03)
     with opened(settings) as devices:
         measured = measure_breathing(
             devices, heights_um=heights(-20, 220, 6), depth_um=DEPTH_UM, settle_ms=300
@@ -143,6 +145,18 @@ def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:
     copied = findings.of_breathing(measured).settings["optics"]
     optics = Optics.model_validate({**settings.optics.model_dump(), **copied})
     assert optics.breathing_per_mm == pytest.approx(0.03, rel=0.1)
+
+
+def test_sharpness_that_only_noise_makes_rise_and_fall_is_no_way_through_focus() -> None:
+    rng = np.random.default_rng(4)
+    detail = 120 + 12 * cv2.GaussianBlur(rng.standard_normal((240, 320), np.float32), (0, 0), 2) * 7
+
+    def look() -> FloatMap:
+        return np.asarray(detail + 25 * rng.standard_normal(detail.shape), np.float32)
+
+    frames = [look() for _ in range(9)]
+    with pytest.raises(StackError, match="parts of the frame go through focus"):
+        breathing_of(frames, heights(0, 40, 5), still=[look() for _ in range(5)], depth_um=DEPTH_UM)
 
 
 def test_exposure_keeps_the_headroom(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from zstackd.runs.halt import Halt
 from zstackd.runs.pulse import Pulses
+from zstackd.service import doorkeeper as doorkeeper_module
 from zstackd.service import inbox as inbox_module
-from zstackd.service import intake as intake_module
+from zstackd.service.doorkeeper import Doorkeeper
 from zstackd.service.inbox import Inbox
-from zstackd.service.intake import Intake
 from zstackd_config.errors import InputError, StorageError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_long_names_that_differ_at_the_end_alone_are_answered_apart(
 
 def test_what_found_no_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox_module, "LEFT_S", 0.2)
-    monkeypatch.setattr(intake_module, "SCAN_S", 0.1)
+    monkeypatch.setattr(doorkeeper_module, "SCAN_S", 0.1)
     tried: list[Path] = []
 
     class NoRoomAtFirst:
@@ -66,8 +66,8 @@ def test_what_found_no_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
             return "id"
 
     stop = Halt()
-    intake = Intake(tmp_path, NoRoomAtFirst(), stop, Pulses().of("inbox"))  # type: ignore[arg-type]
-    thread = threading.Thread(target=intake.run)
+    doorkeeper = Doorkeeper(tmp_path, NoRoomAtFirst(), stop, Pulses().of("inbox"))  # type: ignore[arg-type]
+    thread = threading.Thread(target=doorkeeper.run)
     thread.start()
     try:
         path = tmp_path / "a.yaml"

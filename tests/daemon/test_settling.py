@@ -19,6 +19,7 @@ from zstackd_config.run import ManualExposure
 from zstackd_drivers.factory import Devices, open_devices, reference_axis
 from zstackd_stacking.types import Image
 
+pytestmark = pytest.mark.alone
 DECAY_MS = 60.0
 SHAKE_UM = 6.0
 

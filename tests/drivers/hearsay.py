@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from zstackd_drivers.serial.hearing import Hearing
 from zstackd_drivers.stepping.controller import Machine
 
-SETTING = st.from_regex(r"\A-?[0-9]{1,9}(\.[0-9]{1,6})?\Z").map(float)
+SETTING = st.builds(
+    lambda whole, places: whole / 10**places,
+    st.integers(-999_999_999, 999_999_999),
+    st.integers(0, 6),
+)
 """A number in a dump of settings."""
 
 FOCUS: dict[str, Any] = {

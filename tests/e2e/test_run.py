@@ -86,6 +86,7 @@ def test_timing_adds_up(done: Site) -> None:
     assert timing["ratio"] == pytest.approx(timing["wall_s"] / necessary_s)
 
 
+@pytest.mark.alone
 def test_the_program_adds_little_to_what_the_rig_needs(site: Site) -> None:
     """Forty planes in real time; a busy machine gets a second chance, a slow program none."""
     rig = site.rig(simulation={"time_scale": 1}, focus={"settle_ms": 200})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import Report
     from tests.e2e.conftest import Site
 
+pytestmark = pytest.mark.alone
 SMALL = {"driver": "simulated", "size_px": [64, 48]}
 QUICK = {"settle_ms": 1, "speed_um_per_s": 5000}
 SHORT_RUN = "name: run {}\nz_plan: {{absolute: [0, 5, 10]}}\nstacking: {{align: false}}\n"

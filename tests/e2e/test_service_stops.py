@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from zstackd_drivers.grbl.twin import GrblTwin
 
+pytestmark = pytest.mark.alone
 EXIT_S = 5.0
 MOTOR_NS = 200_000_000
 SLOW: dict[str, Any] = {"speed_um_per_s": 200, "settle_ms": 0}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.alone
 DEADLINE_S = 30.0
 WATCHDOG_S = 1.5
 RIG: dict[str, Any] = {

@@ -23,6 +23,7 @@ PARTS_PER_SIDE: Final = 12
 LEAST_PART_PX: Final = 32
 DEPTHS_APART: Final = (2, 3)
 _ROUNDS: Final = 6
+_NOISE_FRAMES: Final = 5
 _MOST_SHIFT_PX: Final = 8.0
 _LEAST_DETAIL: Final = 0.02
 _TUKEY: Final = 4.685
@@ -64,12 +65,18 @@ def measure_breathing(
     frames: list[FloatMap] = []
     for z_um in heights_um:
         devices.axis.move_to(z_um)
-        frames.append(_grey(frame_at_rest(devices, settle_ms=settle_ms).image))
-    return breathing_of(frames, heights_um, depth_um=depth_um)
+        frames.append(_look(devices, settle_ms))
+    still = [frames[-1], *(_look(devices, settle_ms) for _ in range(_NOISE_FRAMES - 1))]
+    return breathing_of(frames, heights_um, still=still, depth_um=depth_um)
 
 
-def breathing_of(frames: list[FloatMap], heights_um: list[float], *, depth_um: float) -> Breathing:
+def breathing_of(
+    frames: list[FloatMap], heights_um: list[float], *, still: list[FloatMap], depth_um: float
+) -> Breathing:
     """Return the breathing in frames (H, W) float32, one for each height.
+
+    `still`: frames at one height, which tell the noise of a part's sharpness; without it, the
+    highest of some planes far from focus would pass for a peak now and then.
 
     Each part of the frame has a height at which it is in focus. Two planes equally far above and
     below that show it equally blurred, so that how far it moved between them can be found
@@ -80,7 +87,7 @@ def breathing_of(frames: list[FloatMap], heights_um: list[float], *, depth_um: f
     Raises:
         StackError: fewer than twelve parts of the frame go through focus.
     """
-    parts = _parts(frames, heights_um, depth_um)
+    parts = _parts(frames, heights_um, still, depth_um)
     if len(parts) < LEAST_PARTS:
         raise StackError(
             f"calibrate magnification: only {len(parts)} parts of the frame go through focus "
@@ -90,7 +97,13 @@ def breathing_of(frames: list[FloatMap], heights_um: list[float], *, depth_um: f
     return _fitted(parts, centre=((frames[0].shape[1] - 1) / 2, (frames[0].shape[0] - 1) / 2))
 
 
-def _parts(frames: list[FloatMap], heights_um: list[float], depth_um: float) -> list[Moved]:
+def _look(devices: Devices, settle_ms: float) -> FloatMap:
+    return _grey(frame_at_rest(devices, settle_ms=settle_ms).image)
+
+
+def _parts(
+    frames: list[FloatMap], heights_um: list[float], still: list[FloatMap], depth_um: float
+) -> list[Moved]:
     height, width = frames[0].shape
     side = max(LEAST_PART_PX, min(height, width) // PARTS_PER_SIDE) // 2 * 2
     corners = product(range(0, width - side + 1, side), range(0, height - side + 1, side))
@@ -100,22 +113,31 @@ def _parts(frames: list[FloatMap], heights_um: list[float], depth_um: float) -> 
         for moved in _moved(
             [frame[y : y + side, x : x + side] for frame in frames],
             heights_um,
+            noise=_noise([frame[y : y + side, x : x + side] for frame in still]),
             depth_um=depth_um,
             middle_px=(x + (side - 1) / 2, y + (side - 1) / 2),
         )
     ]
 
 
+def _noise(part: list[FloatMap]) -> float:
+    return float(np.std(_sharpness(part), ddof=1))
+
+
+def _sharpness(part: list[FloatMap]) -> list[float]:
+    return [sharpness(np.asarray(np.clip(frame, 0, 255), np.uint8)) for frame in part]
+
+
 def _moved(
     part: list[FloatMap],
     heights_um: list[float],
     *,
+    noise: float,
     depth_um: float,
     middle_px: tuple[float, float],
 ) -> Iterator[Moved]:
     """Yield how one part moves with focus, from pairs of planes some depths of field apart."""
-    curve = [sharpness(np.asarray(np.clip(frame, 0, 255), np.uint8)) for frame in part]
-    peak = find_peak(heights_um, curve)
+    peak = find_peak(heights_um, _sharpness(part), noise=noise)
     if isinstance(peak, NoPeak):
         return
     step_um = heights_um[1] - heights_um[0]

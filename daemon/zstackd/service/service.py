@@ -11,9 +11,9 @@ from zstackd.runs.past import past_of
 from zstackd.runs.worker import Worker
 from zstackd.service.backlog import Job
 from zstackd.service.control import Control
+from zstackd.service.doorkeeper import Doorkeeper
 from zstackd.service.hooks import Hooks
 from zstackd.service.house import House
-from zstackd.service.intake import Intake
 from zstackd.service.keeper import Keeper
 from zstackd.service.performer import Performer
 from zstackd.service.reception import Reception
@@ -56,9 +56,11 @@ class Service:
             _log.info("%s while it started", error)
             return
         house.stop.listen(house.backlog.close)
-        intake = Intake(house.spool.inbox, self.reception, house.stop, house.pulses.of("inbox"))
+        doorkeeper = Doorkeeper(
+            house.spool.inbox, self.reception, house.stop, house.pulses.of("inbox")
+        )
         helpers = [
-            Worker("inbox", intake.run, house.stop),
+            Worker("inbox", doorkeeper.run, house.stop),
             Worker("hooks", Hooks(house, house.pulses.of("hooks")).run, house.stop),
             Worker("housekeeping", Keeper(house, house.pulses.of("housekeeping")).run, house.stop),
         ]

@@ -46,7 +46,7 @@ def used(report: StackReport) -> list[bool]:
 
 
 def test_breathing_drift_and_rotation_are_followed(rendered: Render) -> None:
-    scene = rendered(planes=13, motion=1.0, slope_px=1.2, shape=(480, 640))
+    scene = rendered(planes=13, motion=1.0, slope_px=1.2, shape=(480, 640), colour=False)
     report = stack(scene.frames).report
     to_reference = invert(scene.motion[6])
     for frame in report.frames:

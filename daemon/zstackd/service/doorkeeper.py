@@ -15,7 +15,7 @@ SOON_S = 0.25
 _log = logging.getLogger(__name__)
 
 
-class Intake:
+class Doorkeeper:
     """Takes complete run files from the inbox into the spool, and answers bad ones."""
 
     def __init__(self, folder: Path, reception: Reception, stop: Halt, pulse: Pulse) -> None:
