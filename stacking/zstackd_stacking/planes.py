@@ -21,7 +21,7 @@ BLUE: Final = 0.114
 GREEN: Final = 0.587
 RED: Final = 0.299
 _STRIP_PX: Final = 196_608
-_LEAST_STRIP_ROWS: Final = 32
+_LEAST_STRIP_ROWS: Final = 96
 _MARGIN_ROWS: Final = 8
 _LOOKED_UP_ROWS: Final = 3
 _COLOUR_NDIM: Final = 3
@@ -72,9 +72,9 @@ def strips(shape: tuple[int, int]) -> list[tuple[int, int]]:
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def widened(top: int, bottom: int, height: int) -> tuple[int, int]:
+def widened(top: int, bottom: int, height: int, *, margin: int = _MARGIN_ROWS) -> tuple[int, int]:
     """A strip with the rows around it that its band of a pyramid needs, inside the image."""
-    return max(top - _MARGIN_ROWS, 0), min(bottom + _MARGIN_ROWS, height)
+    return max(top - margin, 0), min(bottom + margin, height)
 
 
 class Planes:
@@ -104,6 +104,10 @@ class Planes:
             self._half = self._whole = _Movable(cv2.pyrDown(image), half_matrix, gain)
         if self.finely:
             self._whole = _Movable(image, matrix, gain)
+
+    def let_go(self) -> None:
+        """Hold the pixels no longer; no rows can be had any more."""
+        self._luma = self._half = self._whole = _Movable(np.empty((0, 0), np.uint8), None, 1.0)
 
     def luma_rows(self, top: int, bottom: int) -> FloatMap:
         """Rows of the luminance."""

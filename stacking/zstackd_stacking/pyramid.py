@@ -20,15 +20,6 @@ def level_count(height: int, width: int) -> int:
     return max(levels, 2)
 
 
-def bands(image: FloatMap, levels: int) -> list[FloatMap]:
-    """`levels` bands, finest first, and the low-pass rest."""
-    parts, rest = [], image
-    for _ in range(levels):
-        fine, rest = rest, reduced(rest)
-        parts.append(band(fine, rest))
-    return [*parts, rest]
-
-
 def enlarged(coarse: FloatMap, like: FloatMap) -> FloatMap:
     """`coarse` brought to the size of the next finer level, that of `like`."""
     return as_floats(cv2.pyrUp(coarse, dstsize=(like.shape[1], like.shape[0])))

@@ -8,7 +8,7 @@ from typing import Any
 
 from zstackd.stack_command.outputs import Settings, Wanted, Written, check_places
 from zstackd.stack_command.writers import write_outputs
-from zstackd.system.thrift import keep_little
+from zstackd.system.thrift import keep_little, trim
 from zstackd_config.errors import InputError
 from zstackd_stacking import FrameReport, StackOptions
 from zstackd_stacking.files.frames import find_frames, natural_order, stack_files
@@ -87,6 +87,7 @@ def run_job(job: StackJob, on_frame: OnFrame | None = None) -> StackDone:
     check_places(job.outputs, job.inputs or job.frames)
     if job.options.memory == "low":
         keep_little()
+        on_frame = _trimming(on_frame)
     started = time.perf_counter()
     result = stack_files(
         job.frames,
@@ -104,6 +105,17 @@ def run_job(job: StackJob, on_frame: OnFrame | None = None) -> StackDone:
         stacking_s=stacked - started,
         writing_s=time.perf_counter() - stacked,
     )
+
+
+def _trimming(on_frame: OnFrame | None) -> OnFrame:
+    """Keep what a frame leaves in small pieces from growing with the frames."""
+
+    def trimmed(report: FrameReport) -> None:
+        trim()
+        if on_frame is not None:
+            on_frame(report)
+
+    return trimmed
 
 
 def _reference(word: str | None, count: int) -> Reference | int | None:

@@ -34,7 +34,12 @@ def be_thrifty() -> None:
 
 def keep_little() -> None:
     """Return large pieces to the system as soon as they are freed, at the cost of time."""
-    _call("mallopt", _M_MMAP_THRESHOLD, _MIB)
+    _call("mallopt", _M_MMAP_THRESHOLD, 7 * _MIB // 4)  # above most strips of a frame
+
+
+def trim() -> None:
+    """Return freed memory to the system."""
+    _call("malloc_trim", 0)
 
 
 def keep_loaded() -> None:
@@ -53,7 +58,7 @@ def give_back() -> None:
     it is what a machine short of memory drops first.
     """
     gc.collect()
-    _call("malloc_trim", 0)
+    trim()
     with suppress(OSError), _MAPPINGS.open(encoding="utf-8", errors="replace") as lines:
         for start, end in list(unchanged_code(lines)):
             _call("madvise", ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)

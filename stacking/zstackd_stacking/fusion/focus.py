@@ -15,6 +15,7 @@ import numpy as np
 
 from zstackd_stacking.fusion.noise import BLOCK_ROWS, sampled
 from zstackd_stacking.geometry import Matrix, rescale
+from zstackd_stacking.limits import at_least
 from zstackd_stacking.planes import strips, widened
 from zstackd_stacking.pyramid import BAND_NOISE, band, halved, reduced
 from zstackd_stacking.types import FloatMap, Image, as_floats
@@ -41,14 +42,14 @@ _PYRAMID_VARIANCE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The finest three bands of a frame's luminance, as it came.
+    """The finest two bands of a frame's luminance, as it came.
 
-    `squares`: of the finest band at half size, of the others at their own; `samples`: some rows of
+    `squares`: of the finest band at half size, of the next at its own; `samples`: some rows of
     each band, for `NoiseLevel`; `unit`: one 8-bit level in the image's own levels.
     """
 
-    squares: tuple[FloatMap, FloatMap, FloatMap]
-    samples: tuple[FloatMap, FloatMap, FloatMap]
+    squares: tuple[FloatMap, FloatMap]
+    samples: tuple[FloatMap, FloatMap]
     unit: float
 
 
@@ -57,7 +58,7 @@ class Evidence:
     """What one frame shows of focus.
 
     `log_focus`: logarithm of the pooled energy at half size, in units of white noise variance of
-    one 8-bit level. `amplitudes`: root of the energy of the finest bands, that of the finest at
+    one 8-bit level. `amplitudes`: root of the energy of the finest two bands, that of the finest at
     half size. `noise`: energy of noise alone.
     """
 
@@ -92,14 +93,11 @@ def measured(luminance: Image) -> Detail:
         if number % _SAMPLE_EACH == 0 and bottom - top >= BLOCK_ROWS:
             samples.append(sampled(part, 1))
         square[there] = halved(_squared(part))
-    quarter = reduced(coarse)
-    second = band(coarse, quarter)
-    third = band(quarter, reduced(quarter))
-    finest = as_floats(np.concatenate(samples)), sampled(second), sampled(third)
-    for part in (second, third):
-        cv2.multiply(part, part, dst=part)
+    second = band(coarse, reduced(coarse))
+    finest = as_floats(np.concatenate(samples)), sampled(second)
+    cv2.multiply(second, second, dst=second)
     unit = 257.0 if luminance.dtype == np.uint16 else 1.0
-    return Detail((square, second, third), finest, unit)
+    return Detail((square, second), finest, unit)
 
 
 def evidence(detail: Detail, noise: float, *, amplitudes: bool = True) -> Evidence:
@@ -111,12 +109,13 @@ def evidence(detail: Detail, noise: float, *, amplitudes: bool = True) -> Eviden
         _smoothed(
             part, _FEW_TAPS if level == 1 else _TAPS, 1 / (BAND_NOISE[level] * detail.unit**2)
         )
-        for level, part in enumerate(detail.squares[: None if amplitudes else 2])
+        for level, part in enumerate(detail.squares)
     ]
-    least = np.float32(NOISE_MARGIN * noise)
-    pooled = as_floats(cv2.sepFilter2D(energies[0], cv2.CV_32F, _FEW_TAPS, _FEW_TAPS))
-    fine = _log(np.maximum(pooled, least, out=pooled))
-    coarser = _log(np.maximum(energies[1], least))
+    least = NOISE_MARGIN * noise
+    first, second = (None, None) if amplitudes else energies
+    pooled = as_floats(cv2.sepFilter2D(energies[0], cv2.CV_32F, _FEW_TAPS, _FEW_TAPS, dst=first))
+    fine = _log(at_least(pooled, least, out=pooled))
+    coarser = _log(at_least(energies[1], least, out=second))
     mixed = cv2.addWeighted(fine, 1 - COARSER_SHARE, coarser, COARSER_SHARE, 0, dst=fine)
     if not amplitudes:
         return Evidence(as_floats(mixed), (), noise)
@@ -130,16 +129,17 @@ def evidence(detail: Detail, noise: float, *, amplitudes: bool = True) -> Eviden
 def weights(found: Evidence, coverage: FloatMap | None, *, levels: int) -> list[FloatMap]:
     """Weights for `levels` bands and the low-pass rest; those of the finest are at half size.
 
-    Uses the logarithm of focus up.
+    Uses the logarithm of focus up; what is returned first lies in its place.
     `coverage` (half size, 0 to 1) takes away weight; None takes none.
     """
-    backed = found.log_focus
-    backed += _LOG_NEAR_ONE
-    cv2.exp(backed, dst=backed)
-    result = [_cubed(backed)]
+    focus = found.log_focus
+    focus += _LOG_NEAR_ONE
+    cv2.exp(focus, dst=focus)
+    backed, result = focus, [focus]
     for level in range(1, levels + 1):
         backed = reduced(backed) if level > 1 else backed
         result.append(_weights(backed, level, np.float32(OWN_FROM_NOISE * found.noise * _NEAR_ONE)))
+    cv2.multiply(_squared(focus), focus, dst=focus)
     if coverage is None:
         return result
     masks = [coverage, coverage]
@@ -162,7 +162,8 @@ def _weights(backed: FloatMap, level: int, least: np.float32) -> FloatMap:
     known = min(level, len(SPREAD_PX) - 1)
     spread = _spread(_squared(backed), SPREAD_PX[known])
     if OWN_SAY[known]:
-        own = np.maximum(backed - least, 0)
+        own = as_floats(backed - least)
+        at_least(own, 0.0, out=own)
         own *= np.float32(OWN_SAY[known])
         cv2.accumulateSquare(own, spread)
     return spread if level >= _SOFT_FROM else _cubed(spread)

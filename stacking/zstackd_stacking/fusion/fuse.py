@@ -16,13 +16,14 @@ import numpy as np
 
 from zstackd_stacking.fusion.focus import Evidence, weights
 from zstackd_stacking.geometry import Matrix
+from zstackd_stacking.limits import at_least
 from zstackd_stacking.planes import Planes, finely_coloured, strips, widened
-from zstackd_stacking.pyramid import band, bands, doubled_rows, level_count, reduced
+from zstackd_stacking.pyramid import band, doubled_rows, level_count, reduced
 from zstackd_stacking.types import FloatMap, Image, as_floats
 from zstackd_stacking.workers import mapped
 
 MOST_RESTORED: Final = 1.6
-TINY: Final = np.float32(1e-30)
+TINY: Final = 1e-30
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class PyramidFusion:
         return Planes(image, luminance, matrix, gain=gain, finely=self._finely)
 
     def add(self, planes: Planes, found: Evidence, coverage: FloatMap | None) -> None:
-        """Add one of `planes` with its evidence, on the reference's grid; uses the evidence up.
+        """Add one of `planes` with its evidence, on the reference's grid; uses both up.
 
         `coverage` (half size, 0 to 1) tells where the frame has pixels, None everywhere.
         """
@@ -84,6 +85,7 @@ class PyramidFusion:
                 *(partial(frame.add_luma, *strip) for strip in strips(planes.shape)),
             ],
         )
+        del parts
         frame.add_coarser()
 
 
@@ -120,30 +122,18 @@ class _Frame:
             cv2.accumulateProduct(part, weight, self._sums.colours[number][0][top:bottom])
 
     def add_coarser(self) -> None:
-        """Add what the strips have left for the bands below theirs."""
-        count = len(self._weights) - 1
-        _add_bands(self._sums.luma[1:], bands(self._below_luma, count - 1), self._weights[1:])
+        """Add what the strips have left for the bands below theirs; uses the frame up."""
+        self._planes.let_go()
+        shares, self._weights = self._weights[1:], ()
+        _add_bands(self._sums.luma[1:], self._below_luma, shares)
         for totals, below in zip(self._sums.colours, self._below_colours, strict=True):
-            _add_bands(totals[1:], bands(below, count - 2), self._weights[2:])
+            _add_bands(totals[1:], below, shares[1:])
 
 
 def blend(total: FloatMap, weight: FloatMap) -> FloatMap:
     """The weighted mean of a band whose sums are on one grid."""
-    return as_floats(cv2.divide(total, np.maximum(weight, TINY)))
-
-
-def restoring(sums: Sums, level: int) -> FloatMap:
-    """By how much the blend of a band is weaker than its strongest frame, at least 1."""
-    could_be = cv2.multiply(sums.strongest[level], sums.weights[level])
-    lost = as_floats(cv2.divide(could_be, np.maximum(sums.damped[level], TINY), dst=could_be))
-    return np.clip(lost, 1, MOST_RESTORED, out=lost)
-
-
-def noise_share(sums: Sums, level: int, restored: FloatMap) -> FloatMap:
-    """Variance that noise has in the restored blend, relative to that of one frame."""
-    factor = blend(restored, sums.weights[level])
-    cv2.multiply(factor, factor, dst=factor)
-    return as_floats(cv2.multiply(sums.squares[level], factor, dst=factor))
+    mean = at_least(weight, TINY)
+    return as_floats(cv2.divide(total, mean, dst=mean))
 
 
 def _started(planes: Planes, found: Evidence, parts: Sequence[FloatMap]) -> Sums:
@@ -177,11 +167,13 @@ def _split(rows: FloatMap, below: FloatMap, own: slice, top: int) -> FloatMap:
     return band(rows, coarse)[own]
 
 
-def _add_bands(
-    totals: Sequence[FloatMap], parts: Sequence[FloatMap], shares: Sequence[FloatMap]
-) -> None:
-    for total, part, weight in zip(totals, parts, shares, strict=True):
-        cv2.accumulateProduct(part, weight, total)
+def _add_bands(totals: Sequence[FloatMap], image: FloatMap, shares: Sequence[FloatMap]) -> None:
+    """Add the bands of an image and the low-pass rest, weighted, to their totals."""
+    rest = image
+    for total, weight in zip(totals[:-1], shares[:-1], strict=True):
+        fine, rest = rest, reduced(rest)
+        cv2.accumulateProduct(band(fine, rest), weight, total)
+    cv2.accumulateProduct(rest, shares[-1], totals[-1])
 
 
 def _add_evidence(sums: Sums, found: Evidence, parts: Sequence[FloatMap]) -> None:

@@ -6,11 +6,14 @@ towards grey but towards what luminance foretells of it, by the slope that relat
 each place: the guided filter of K. He, J. Sun and X. Tang (2010).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
 import numpy as np
 
+from zstackd_stacking.limits import at_least, at_most
+from zstackd_stacking.pyramid import doubled, halved
 from zstackd_stacking.ranks import quantile
 from zstackd_stacking.types import FloatMap, as_floats
 
@@ -18,19 +21,13 @@ SHRINK: Final = 0.9
 MOST_NOISE: Final = (1.0, 1.9, 2.7)
 """Variance that luminance and the differences of red and blue can have, in luminance's."""
 
-_POOL_PX: Final = 5
 _QUIET_QUANTILE: Final = 0.2
 _QUIET_TO_MEAN: Final = 1.15
-_TINY: Final = np.float32(1e-30)
-_STRIDE: Final = 4
-_GUIDE_PX: Final = 1.0
-_GUIDE_NOISE: Final = 4.0
+_TINY: Final = 1e-30
+_STRIDE: Final = 3
+_GUIDE_PX: Final = 0.5
+_GUIDE_NOISE: Final = 1.5
 _STEEPEST: Final = 1.5
-
-
-def local_energy(part: FloatMap) -> FloatMap:
-    """Mean square around each place of a band (H, W)."""
-    return as_floats(cv2.sqrBoxFilter(part, cv2.CV_32F, (_POOL_PX, _POOL_PX)))
 
 
 def noise_variance(energy: FloatMap, share: FloatMap, proven: float) -> float:
@@ -41,7 +38,9 @@ def noise_variance(energy: FloatMap, share: FloatMap, proven: float) -> float:
     """
     if proven <= 0:
         return 0.0
-    ratio = energy[::_STRIDE, ::_STRIDE] / np.maximum(share[::_STRIDE, ::_STRIDE], _TINY)
+    ratio = energy[::_STRIDE, ::_STRIDE] / np.maximum(
+        share[::_STRIDE, ::_STRIDE], np.float32(_TINY)
+    )
     quiet = quantile(ratio, _QUIET_QUANTILE) * _QUIET_TO_MEAN
     return SHRINK * min(proven, quiet)
 
@@ -52,26 +51,34 @@ def kept(energy: FloatMap, share: FloatMap, variance: float) -> FloatMap:
     Uses `energy` up.
     """
     signal = as_floats(cv2.scaleAdd(share, -variance, energy))
-    np.maximum(signal, 0, out=signal)
-    np.maximum(energy, _TINY, out=energy)
+    at_least(signal, 0.0, out=signal)
+    at_least(energy, _TINY, out=energy)
     return as_floats(cv2.divide(signal, energy, dst=signal))
 
 
-def slope(luma: FloatMap, difference: FloatMap, unit: float) -> FloatMap:
-    """By how much a colour difference changes with luminance around each place.
+def slopes(parts: Sequence[FloatMap], unit: float) -> list[FloatMap]:
+    """By how much each colour difference changes with luminance around each place.
 
-    `unit` is one 8-bit level in the image's levels.
+    `parts` are luminance and differences, `unit` is one 8-bit level in the image's levels.
     """
-    mean, other = _pooled(luma), _pooled(difference)
-    along = _pooled(as_floats(cv2.multiply(luma, difference)))
-    cv2.subtract(along, cv2.multiply(mean, other), dst=along)
-    variance = _pooled(as_floats(cv2.multiply(luma, luma)))
+    if len(parts) < 2:  # noqa: PLR2004 - no differences
+        return []
+    luma, *differences = parts
+    mean, variance = _pooled(luma), _pooled(as_floats(cv2.multiply(luma, luma)))
     cv2.subtract(variance, cv2.multiply(mean, mean), dst=variance)
-    np.maximum(variance, 0, out=variance)
+    at_least(variance, 0.0, out=variance)
     variance += np.float32(_GUIDE_NOISE * unit * unit)
+    return [_slope(luma, part, mean, variance) for part in differences]
+
+
+def _slope(luma: FloatMap, part: FloatMap, mean: FloatMap, variance: FloatMap) -> FloatMap:
+    along = _pooled(as_floats(cv2.multiply(luma, part)))
+    cv2.subtract(along, cv2.multiply(mean, _pooled(part)), dst=along)
     cv2.divide(along, variance, dst=along)
-    return as_floats(np.clip(along, -_STEEPEST, _STEEPEST, out=along))
+    at_most(at_least(along, -_STEEPEST, out=along), _STEEPEST, out=along)
+    return doubled(along)[: luma.shape[0], : luma.shape[1]]
 
 
 def _pooled(values: FloatMap) -> FloatMap:
-    return as_floats(cv2.GaussianBlur(values, (5, 5), _GUIDE_PX))
+    """Weighted means around each place, at half size."""
+    return as_floats(cv2.GaussianBlur(halved(values), (3, 3), _GUIDE_PX))

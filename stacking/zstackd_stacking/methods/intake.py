@@ -34,6 +34,7 @@ _FRACTION_BITS: Final = 4
 _COLOUR: Final = 3
 _LEAST_FLICKER: Final = 0.002
 _MOST_GAIN: Final = 5.0
+_NOTHING: Final = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,11 @@ class Placed:
 
     def without_image(self) -> "Placed":
         """The same for whoever needs no more of the image, which can then be let go."""
-        return replace(self, image=np.empty_like(self.image, shape=(0,)))
+        return replace(self, image=_NOTHING)
+
+    def without_pixels(self) -> "Placed":
+        """The same for whoever needs neither image nor luminance any more."""
+        return replace(self, image=_NOTHING, luminance=_NOTHING)
 
     @property
     def height(self) -> float:

@@ -57,6 +57,7 @@ class Stacker:
             planes = self._planes(placed)
             placed = placed.without_image()
             found = self._evidence(placed)
+            placed = placed.without_pixels()
             sharpness = found.sharpness
             if placed.matrix is not None:
                 found = found.moved(placed.matrix)
