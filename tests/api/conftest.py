@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from zstackd.system.notify import Notifier
 from zstackd_config.load import load_rig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from zstackd.service.control import Control
@@ -88,6 +89,14 @@ class Running:
         pytest.fail(f"{run_id}: none of {kinds} came")
 
 
+def until(look: Callable[[], object], what: str) -> None:
+    """Wait until `look` returns something true; fail where it does not in time."""
+    end = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < end, f"waited for {what}"
+        time.sleep(0.01)
+
+
 @contextmanager
 def running(folder: Path, limits: Limits | None = None) -> Iterator[Running]:
     """Run a service in a thread, with its API opened once runs can be accepted."""
@@ -115,6 +124,7 @@ def running(folder: Path, limits: Limits | None = None) -> Iterator[Running]:
         stack.callback(thread.join)
         stack.callback(stop.request, "the test has ended")
         assert opened.wait(10)
+        until(lambda: house.hardware.trouble is None, "the rig to be open")
         metrics = stack.enter_context(Metrics(service.control))
         app = create_app(
             service.control,

@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.api.conftest import QUICK, RUN
+from tests.api.conftest import QUICK, RUN, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.api.conftest import Running
 
 pytestmark = pytest.mark.alone
@@ -55,13 +53,6 @@ def post(length: int | str, body: bytes) -> bytes:
 def is_well(service: Running) -> bool:
     with service.client() as client:
         return bool(client.get("/healthz").json()["status"] == "ok")
-
-
-def until(look: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + 10
-    while not look():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
 
 
 def open_files() -> int:
@@ -161,8 +152,8 @@ def test_hanging_up_at_any_moment_leaves_nothing_open(impatient: Running) -> Non
         with closing(connected(impatient)) as link:
             link.sendall(b"GET /v1/events?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
             link.recv(10)
-    until(lambda: open_files() <= before, "files that stay open")
-    until(lambda: _try(impatient), "no answer after the flood")
+    until(lambda: open_files() <= before, "all files to be closed")
+    until(lambda: _try(impatient), "an answer after the flood")
     assert is_well(impatient)
 
 
@@ -176,7 +167,7 @@ def test_a_flood_of_connections_is_bounded_and_passes(impatient: Running) -> Non
             lambda: open_files() <= before + len(links) + QUICK.connections,
             "more connections than allowed",
         )
-    until(lambda: _try(impatient), "no answer after the flood")
+    until(lambda: _try(impatient), "an answer after the flood")
     assert is_well(impatient)
 
 

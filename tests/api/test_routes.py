@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
-from tests.api.conftest import LONG_RUN, RUN
+from tests.api.conftest import LONG_RUN, RUN, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,8 +220,9 @@ def test_reload_takes_a_good_rig_file_and_keeps_the_old_one_when_the_new_is_bad(
     assert client.post("/v1/reload").json()["changes"] == ["name"]
 
 
-def test_health_and_metrics(client: httpx.Client, published: str) -> None:
+def test_health_and_metrics(client: httpx.Client, service: Running, published: str) -> None:
     del published
+    until(lambda: service.house.hardware.trouble is None, "the rig, reopened by a reload")
     assert client.get("/healthz").json() == {"status": "ok", "late_s": {}}
     lines = client.get("/metrics").text.splitlines()
     figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))

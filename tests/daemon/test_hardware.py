@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import threading
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,9 +13,11 @@ from tests.rigs import simulated_rig
 
 from zstackd.runs.halt import Halt
 from zstackd.service.hardware import Hardware
-from zstackd_config.errors import Interrupted
+from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure
+from zstackd_drivers.errors import CameraError, CameraHung, CameraTimeout
+from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +65,41 @@ def test_a_service_that_stops_does_not_open_it(hardware: Hardware, stop: Halt) -
     assert not hardware.keep()
     with pytest.raises(Interrupted, match="stopped by SIGTERM"), hardware.lent():
         pytest.fail("lent after the stop")
+
+
+def distrusted(monkeypatch: pytest.MonkeyPatch, answer: Exception) -> Hardware:
+    """A rig whose camera hung in the last process, and now answers so."""
+
+    def lock_exposure(*_: object) -> None:
+        raise answer
+
+    monkeypatch.setattr(SimulatedCamera, "lock_exposure", lock_exposure)
+    hardware = Hardware(Rig.model_validate(simulated_rig()))
+    hardware.distrust_camera()
+    return hardware
+
+
+def test_a_camera_that_hangs_again_is_told_of_before_a_new_process_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hardware = distrusted(monkeypatch, CameraHung("no frame came"))
+    assert not hardware.keep()
+    assert not hardware.keep()
+    assert hardware.trouble == "no frame came; a new process tries again in 120 s"
+    with pytest.raises(HardwareError, match="no frame came"), hardware.lent():
+        pytest.fail("lent")
+    monkeypatch.setattr("zstackd.service.hardware.time.monotonic", lambda: inf)
+    with pytest.raises(CameraHung):
+        hardware.keep()
+
+
+@pytest.mark.parametrize("kind", [CameraError, CameraTimeout])
+def test_a_camera_that_only_refuses_hangs_no_more(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    hardware = distrusted(monkeypatch, kind("too dark to converge"))
+    assert hardware.keep()
+    hardware.close()
 
 
 def test_a_stop_does_not_wait_for_a_controller_that_says_nothing(stop: Halt) -> None:

@@ -50,7 +50,7 @@ from zstackd.service import hardware
 from zstackd_drivers.picamera2.camera import Picamera2Camera
 
 hardware.HUNG_S = 1.0
-Picamera2Camera.timeout_s = 0.5
+Picamera2Camera.timeout_s, Picamera2Camera.timeout_frames = 0.5, 4
 """
 PLANES = 6
 A_RUN: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zstackd_stacking.focus_curve import NoPeak, Peak, find_peak, shift_between
@@ -91,6 +91,7 @@ def test_planes_must_rise_and_suffice(heights_um: list[float]) -> None:
         find_peak(heights_um, [1.0] * len(heights_um))
 
 
+@settings(max_examples=30)
 @given(shift_um=st.floats(-30, 30), scale=st.floats(0.5, 2), floor=st.floats(0, 2))
 def test_the_shift_between_two_curves_is_recovered(
     shift_um: float, scale: float, floor: float

@@ -16,7 +16,7 @@ from zstackd_config.rig import Rig
 from zstackd_config.run import LockedAutoExposure
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.camera import CameraInfo
-from zstackd_drivers.errors import CameraHung
+from zstackd_drivers.errors import CameraError, CameraHung, CameraTimeout
 from zstackd_drivers.factory import Devices, open_devices
 
 HUNG_S: Final = 120.0
@@ -258,6 +258,12 @@ class Hardware:
 
 
 def _prove(devices: Devices) -> None:
-    """Take a frame, as a run would; raises CameraHung where none comes."""
-    devices.camera.lock_exposure(LockedAutoExposure(mode="locked_auto"))
-    devices.camera.preview(after_ns=devices.clock.monotonic_ns())
+    """Take a frame; raises CameraHung where none comes. A camera that only refuses is alive."""
+    camera = devices.camera
+    try:
+        camera.lock_exposure(LockedAutoExposure(mode="locked_auto"))
+        camera.preview(after_ns=devices.clock.monotonic_ns())
+    except CameraHung:
+        raise
+    except (CameraError, CameraTimeout) as error:
+        _log.warning("the camera hung before, now it says: %s", error)

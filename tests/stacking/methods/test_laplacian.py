@@ -192,7 +192,7 @@ def test_the_affine_part_touches_the_homography_at_the_centre() -> None:
     assert np.column_stack([points, np.ones(3)]) @ affine.T == pytest.approx(wanted, abs=1e-4)
 
 
-def sweep(count: int = 7, size: int = 640) -> tuple[list[Image], list[NDArray[np.float64]]]:
+def sweep(count: int = 5, size: int = 640) -> tuple[list[Image], list[NDArray[np.float64]]]:
     """Frames sharp in one strip each, ever larger, and where reference pixels lie in them."""
     sharp = textured(size, size, seed=4)
     frames, matrices = [], []
