@@ -1,7 +1,7 @@
 """Small rendered stacks whose truth is known."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -33,15 +33,29 @@ def _surface(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
     return np.asarray(np.clip(120 + 1.5 * grey + 0.4 * colour, 5, 250), np.float32)
 
 
-def _blurred(sharp: Floats, depth: Floats, plane: float, slope_px: float) -> Floats:
-    """Blur by gathering: between copies blurred with sigma 0.7, 1.2, … px."""
+@dataclass(frozen=True)
+class _Copies:
+    """A picture blurred with sigma 0.7, 1.2, … px, each made once."""
+
+    sharp: Floats
+    made: dict[float, Floats] = field(default_factory=dict)
+
+    def blurred(self, sigma: float) -> Floats:
+        if sigma not in self.made:
+            self.made[sigma] = np.asarray(cv2.GaussianBlur(self.sharp, (0, 0), sigma), np.float32)
+        return self.made[sigma]
+
+
+def _blurred(copies: _Copies, depth: Floats, plane: float, slope_px: float) -> Floats:
+    """Blur by gathering between the copies."""
     sigma = np.sqrt(0.49 + (slope_px * (depth - plane)) ** 2)
     steps = np.arange(0.7, sigma.max() + 0.6, 0.5)
     level = (sigma - steps[0]) / 0.5
-    picture = np.zeros_like(sharp)
+    picture = np.zeros_like(copies.sharp)
     for i, step in enumerate(steps):
         share = np.maximum(0, 1 - np.abs(level - i))[..., None].astype(np.float32)
-        picture += share * cv2.GaussianBlur(sharp, (0, 0), float(step))
+        if share.any():
+            picture += share * copies.blurred(float(step))
     return picture
 
 
@@ -83,10 +97,10 @@ def render(
     depth = depth.astype(np.float32)
     inner = slice(pad, pad + shape[0]), slice(pad, pad + shape[1])
     sharp = np.asarray(cv2.GaussianBlur(surface, (0, 0), 0.7), np.float32)
-    frames, motions = [], []
+    frames, motions, copies = [], [], _Copies(surface)
     top = float(np.iinfo(dtype).max)
     for plane in range(planes):
-        picture = _blurred(surface, depth, plane, slope_px)
+        picture = _blurred(copies, depth, plane, slope_px)
         matrix = _motion(plane, planes, planes // 2, shape, motion)
         if motion:
             outer = matrix.copy()

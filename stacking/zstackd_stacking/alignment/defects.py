@@ -14,6 +14,8 @@ from zstackd_stacking.types import Image, as_image
 
 _STUCK_LEVELS: Final = 6
 """Most by which a stuck line varies from end to end, in 8-bit levels: what JPEG does to it."""
+_HOT_LEVELS: Final = 32
+"""By how much a pixel must stand out of those around it, in 8-bit levels."""
 _SPILL_PX: Final = 2
 """How far a stuck line reaches into its neighbours, by overflow and interpolated colour."""
 _WIDEST_OF_SIDE: Final = 1 / 8
@@ -21,10 +23,19 @@ _WIDEST_OF_SIDE: Final = 1 / 8
 
 
 def without_defects(luminance: Image) -> Image:
-    """A copy (H, W) with its stuck lines bridged and its single pixels evened out."""
+    """The image (H, W), its stuck lines bridged and its single pixels taken out."""
     image = _without_columns(luminance)
     image = _transposed(_without_columns(_transposed(image))) if _stuck(image, 1).any() else image
-    return as_image(cv2.medianBlur(image, 3))
+    return _without_pixels(image)
+
+
+def _without_pixels(image: Image) -> Image:
+    middle = cv2.medianBlur(image, 3)
+    bound = _HOT_LEVELS * _unit(image)
+    if cv2.norm(image, middle, cv2.NORM_INF) <= bound:
+        return image
+    ordinary = cv2.inRange(cv2.absdiff(image, middle), 0, bound)
+    return as_image(cv2.copyTo(image, ordinary, middle))
 
 
 def _without_columns(image: Image) -> Image:
@@ -43,9 +54,13 @@ def _without_columns(image: Image) -> Image:
 
 def _stuck(image: Image, axis: int) -> NDArray[np.bool_]:
     """Which columns (axis 0) or rows (axis 1) hold one level."""
-    unit = 257 if image.dtype == np.uint16 else 1
     spread = image.max(axis=axis).astype(np.int64) - image.min(axis=axis)
-    return np.asarray(spread <= _STUCK_LEVELS * unit)
+    return np.asarray(spread <= _STUCK_LEVELS * _unit(image))
+
+
+def _unit(image: Image) -> int:
+    """One 8-bit level."""
+    return 257 if image.dtype == np.uint16 else 1
 
 
 def _spilled(stuck: NDArray[np.bool_]) -> NDArray[np.bool_]:

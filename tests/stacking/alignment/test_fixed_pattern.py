@@ -124,11 +124,12 @@ def test_a_still_rig_stays_still_behind_it(
         assert np.array_equal(track.place(frame, index).matrix, identity())
 
 
-def test_stuck_columns_of_16_bits_are_none_either(subject: Floats) -> None:
+@pytest.mark.parametrize("pattern", [saturated_columns, hot_pixels])
+def test_it_is_the_same_in_16_bits(subject: Floats, pattern: Callable[[Floats], Floats]) -> None:
     def deep(frames: list[Grey]) -> list[Grey]:
         return [frame.astype(np.uint16) * 257 for frame in frames]
 
-    assert max(errors_px(deep(seen(subject, 1.0, saturated_columns)), 1.0)) < 0.75
+    assert max(errors_px(deep(seen(subject, 1.0, pattern)), 1.0)) < 0.75
 
 
 def test_a_bright_field_with_a_straight_edge_is_no_defect(subject: Floats) -> None:
