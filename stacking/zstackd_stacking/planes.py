@@ -20,7 +20,7 @@ from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 BLUE: Final = 0.114
 GREEN: Final = 0.587
 RED: Final = 0.299
-_STRIP_PX: Final = 196_608
+_STRIP_PX: Final = 294_912
 _LEAST_STRIP_ROWS: Final = 96
 _MARGIN_ROWS: Final = 8
 _LOOKED_UP_ROWS: Final = 3
@@ -65,10 +65,13 @@ def differences(channels: Sequence[FloatMap]) -> list[FloatMap]:
 def strips(shape: tuple[int, int]) -> list[tuple[int, int]]:
     """First row and row after the last of each strip of an image (H, W); first rows are even.
 
-    A strip's floats fit into a core's cache.
+    They are of nearly one size, and two cores share them evenly.
     """
     height, width = shape
-    rows = max(_STRIP_PX // width // 2 * 2, _LEAST_STRIP_ROWS)
+    count = -(-height // max(_STRIP_PX // width, _LEAST_STRIP_ROWS))
+    if count > 1:
+        count += count % 2
+    rows = -(-height // count // 2) * 2
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
@@ -107,7 +110,13 @@ class Planes:
 
     def let_go(self) -> None:
         """Hold the pixels no longer; no rows can be had any more."""
-        self._luma = self._half = self._whole = _Movable(np.empty((0, 0), np.uint8), None, 1.0)
+        self._luma = self._half = self._whole = _NOTHING
+
+    def let_half_go(self) -> None:
+        """Hold the pixels of half size no longer, of which no rows can be had any more."""
+        self._half = _NOTHING
+        if not self.finely:
+            self._whole = _NOTHING
 
     def luma_rows(self, top: int, bottom: int) -> FloatMap:
         """Rows of the luminance."""
@@ -146,6 +155,9 @@ class _Movable:
             for part in parts:
                 np.multiply(part, np.float32(self._gain), out=part)
         return parts
+
+
+_NOTHING: Final = _Movable(np.empty((0, 0), np.uint8), None, 1.0)
 
 
 def _looked_up(inverse: Matrix, top: int, bottom: int, shape: tuple[int, int]) -> tuple[int, int]:

@@ -76,16 +76,19 @@ class PyramidFusion:
         if not self.sums.weights:
             self.sums = _started(planes, found, parts)
         frame = _Frame(planes, parts, self.sums)
-        half = strips((len(parts[1]), planes.shape[1] // 2)) if planes.coloured else []
+        below = frame.add_colours()
         mapped(
             _call,
             [
                 partial(_add_evidence, self.sums, found, parts),
-                *(partial(frame.add_colours, *strip) for strip in half),
+                *(
+                    partial(_add_bands, totals[1:], part, parts[2:])
+                    for totals, part in zip(self.sums.colours, below, strict=True)
+                ),
                 *(partial(frame.add_luma, *strip) for strip in strips(planes.shape)),
             ],
         )
-        del parts
+        del parts, below
         frame.add_coarser()
 
 
@@ -95,7 +98,18 @@ class _Frame:
     def __init__(self, planes: Planes, parts: Sequence[FloatMap], sums: Sums) -> None:
         self._planes, self._weights, self._sums = planes, parts, sums
         self._below_luma = np.empty_like(parts[1])
-        self._below_colours = [np.empty_like(parts[2]) for _ in sums.colours]
+
+    def add_colours(self) -> list[FloatMap]:
+        """Add the colour differences at half size; what is coarser in them is returned.
+
+        They are let go then.
+        """
+        below = [np.empty_like(self._weights[2]) for _ in self._sums.colours]
+        if below:
+            height, width = self._weights[1].shape
+            mapped(lambda strip: self._colour_rows(below, *strip), strips((height, width)))
+            self._planes.let_half_go()
+        return below
 
     def add_luma(self, top: int, bottom: int) -> None:
         """Add rows of the finest band of luminance, and of colour where that is fine, too."""
@@ -112,22 +126,19 @@ class _Frame:
                 part = band(rows, reduced(rows))[own]
                 cv2.accumulateProduct(part, weight, total[top:bottom])
 
-    def add_colours(self, top: int, bottom: int) -> None:
-        """Add rows of the colour differences at half size."""
+    def _colour_rows(self, below: Sequence[FloatMap], top: int, bottom: int) -> None:
         first, last = widened(top, bottom, len(self._weights[1]))
         own = slice(top - first, bottom - first)
         weight = self._weights[1][top:bottom]
         for number, rows in enumerate(self._planes.half_colour_rows(first, last)):
-            part = _split(rows, self._below_colours[number], own, top)
+            part = _split(rows, below[number], own, top)
             cv2.accumulateProduct(part, weight, self._sums.colours[number][0][top:bottom])
 
     def add_coarser(self) -> None:
-        """Add what the strips have left for the bands below theirs; uses the frame up."""
+        """Add what the strips have left of luminance for the bands below theirs; the last step."""
         self._planes.let_go()
         shares, self._weights = self._weights[1:], ()
         _add_bands(self._sums.luma[1:], self._below_luma, shares)
-        for totals, below in zip(self._sums.colours, self._below_colours, strict=True):
-            _add_bands(totals[1:], below, shares[1:])
 
 
 def blend(total: FloatMap, weight: FloatMap) -> FloatMap:
