@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zstackd_config.errors import StackError
-from zstackd_stacking.heights.filling import fill
+from zstackd_stacking.filling import fill
 from zstackd_stacking.heights.peaks import Peaks, Spread, in_order
 from zstackd_stacking.types import FloatMap, as_floats
 

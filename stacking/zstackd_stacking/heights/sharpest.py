@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from zstackd_config.errors import StackError
-from zstackd_stacking.heights.filling import fill
+from zstackd_stacking.filling import fill
 from zstackd_stacking.heights.peaks import Peaks, in_order
 from zstackd_stacking.types import FloatMap, as_floats
 
