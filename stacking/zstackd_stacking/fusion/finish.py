@@ -1,4 +1,4 @@
-"""Running sums become an image: blend, restore what blending damped, take off noise.
+"""Running sums become an image: blend, restore what blending damped, take off noise and veils.
 
 It is done from the coarsest band to the finest; the finer ones in strips, by all cores: see
 `zstackd_stacking.fusion.restored`.
@@ -12,7 +12,9 @@ import numpy as np
 
 from zstackd_stacking.fusion.fuse import Sums, blend
 from zstackd_stacking.fusion.noise import NoiseLevel
+from zstackd_stacking.fusion.own_planes import OwnPlanes
 from zstackd_stacking.fusion.restored import Band, Parts, channels
+from zstackd_stacking.fusion.unveil import correction
 from zstackd_stacking.planes import strips, widened
 from zstackd_stacking.pyramid import enlarged
 from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
@@ -23,10 +25,14 @@ _DAMPED: Final = 1.0
 _FEW_TAPS: Final = as_floats(np.array([1.0, 2.0, 1.0]) / 4)
 
 
-def finished(sums: Sums, noise: NoiseLevel, dtype: np.dtype[Any]) -> Image:
+def finished(sums: Sums, own: OwnPlanes, noise: NoiseLevel, dtype: np.dtype[Any]) -> Image:
     """The fused image, (H, W) or (H, W, 3), rounded and clamped to `dtype`."""
     unit = 257.0 if dtype == np.uint16 else 1.0
-    half = _rows_of(_half_image(sums, noise, unit)) if sums.squares else _half_rows(sums)
+    half = _half_rows(sums)
+    if sums.squares:
+        luma, *colours = _half_image(sums, noise, unit)
+        half = _rows_of([_unveiled(luma, own, noise, unit), *colours])
+        del luma, colours
     finest = Band(sums, 0, half, unit).measured(noise)
     image = np.empty((*sums.shape, 3) if sums.colours else sums.shape, dtype)
 
@@ -50,6 +56,16 @@ def _half_image(sums: Sums, noise: NoiseLevel, unit: float) -> Parts:
     for level in reversed(range(1, finer)):
         parts = _with_band(Band(sums, level, _rows_of(parts), unit).measured(noise))
     return parts if sums.fine_colours else [parts[0], *mapped(undamped, parts[1:])]
+
+
+def _unveiled(luma: FloatMap, own: OwnPlanes, noise: NoiseLevel, unit: float) -> FloatMap:
+    """Luminance at half size without the veil of near objects; uses it up."""
+    change = correction(own, luma, noise.energy(), unit) if own.focus.size else None
+    if change is None:
+        return luma
+    size = luma.shape[1], luma.shape[0]
+    wide = cv2.resize(change, size, interpolation=cv2.INTER_LINEAR)
+    return as_floats(cv2.add(luma, wide, dst=luma))
 
 
 def _half_rows(sums: Sums) -> Callable[[int, int], Parts]:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from zstackd_stacking.fusion.focus import Evidence, weights
+from zstackd_stacking.fusion.own_planes import OwnPlanes, own_focus
 from zstackd_stacking.geometry import Matrix
 from zstackd_stacking.limits import at_least
 from zstackd_stacking.planes import Planes, finely_coloured, strips, widened
@@ -24,6 +25,7 @@ from zstackd_stacking.workers import mapped
 
 MOST_RESTORED: Final = 1.6
 TINY: Final = 1e-30
+_LEAST_OWNED_PX: Final = 128
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ class PyramidFusion:
 
     def __init__(self) -> None:
         self.sums = Sums()
+        self.own = OwnPlanes()
         self._finely: bool | None = None
 
     def planes(
@@ -67,11 +70,14 @@ class PyramidFusion:
             self._finely = finely_coloured(Planes(image, luminance, matrix, finely=True))
         return Planes(image, luminance, matrix, gain=gain, finely=self._finely)
 
-    def add(self, planes: Planes, found: Evidence, coverage: FloatMap | None) -> None:
+    def add(
+        self, planes: Planes, found: Evidence, coverage: FloatMap | None, *, index: int
+    ) -> None:
         """Add one of `planes` with its evidence, on the reference's grid; uses both up.
 
         `coverage` (half size, 0 to 1) tells where the frame has pixels, None everywhere.
         """
+        focus = own_focus(found.log_focus, coverage) if _owned(found, planes) else None
         parts = weights(found, coverage, levels=level_count(*planes.shape))
         if not self.sums.weights:
             self.sums = _started(planes, found, parts)
@@ -90,14 +96,24 @@ class PyramidFusion:
         )
         del parts, below
         frame.add_coarser()
+        if focus is not None:
+            self.own.add(focus, frame.half, index)
+
+
+def _owned(found: Evidence, planes: Planes) -> bool:
+    """Whether places are looked at in their own planes: not where memory or image are small."""
+    return bool(found.amplitudes) and min(planes.shape) >= _LEAST_OWNED_PX
 
 
 class _Frame:
-    """One frame on its way into the sums: the finest bands in strips, then the coarser ones."""
+    """One frame on its way into the sums: the finest bands in strips, then the coarser ones.
+
+    `half` is its luminance at half size, once all strips are added.
+    """
 
     def __init__(self, planes: Planes, parts: Sequence[FloatMap], sums: Sums) -> None:
         self._planes, self._weights, self._sums = planes, parts, sums
-        self._below_luma = np.empty_like(parts[1])
+        self.half = np.empty_like(parts[1])
 
     def add_colours(self) -> list[FloatMap]:
         """Add the colour differences at half size; what is coarser in them is returned.
@@ -118,7 +134,7 @@ class _Frame:
         own = slice(top - first, bottom - first)
         weight = doubled_rows(self._weights[0], top, bottom, width)
         rows = self._planes.luma_rows(first, last)
-        part = _split(rows, self._below_luma, own, top)
+        part = _split(rows, self.half, own, top)
         cv2.accumulateProduct(part, weight, self._sums.luma[0][top:bottom])
         if self._sums.fine_colours:
             fine = self._planes.colour_rows(first, last)
@@ -138,7 +154,7 @@ class _Frame:
         """Add what the strips have left of luminance for the bands below theirs; the last step."""
         self._planes.let_go()
         shares, self._weights = self._weights[1:], ()
-        _add_bands(self._sums.luma[1:], self._below_luma, shares)
+        _add_bands(self._sums.luma[1:], self.half, shares)
 
 
 def blend(total: FloatMap, weight: FloatMap) -> FloatMap:

@@ -88,7 +88,7 @@ class Stacker:
         """The fused image, the height map and what became of each frame, so far."""
         report = self._intake.report(self._options.method)
         self._behind.wait()
-        image = finished(self._fusion.sums, self._noise, self._intake.dtype)
+        image = finished(self._fusion.sums, self._fusion.own, self._noise, self._intake.dtype)
         height, width = self._intake.shape[:2]
         image = image[:height, :width]
         if not self._options.depth:
@@ -112,6 +112,6 @@ class Stacker:
         def fuse() -> None:
             if self._options.depth:
                 self._depth.add(found.log_focus, index=index, height=height, coverage=coverage)
-            self._fusion.add(planes, found, coverage)
+            self._fusion.add(planes, found, coverage, index=index)
 
         return fuse

@@ -166,9 +166,9 @@ def test_an_image_that_the_caller_does_not_hold_is_gone_before_it_is_fused(
 
     fuse = PyramidFusion.add
 
-    def watched(*args: Any) -> None:
+    def watched(*args: Any, **named: Any) -> None:
         assert alive[-1]() is None
-        fuse(*args)
+        fuse(*args, **named)
 
     monkeypatch.setattr(PyramidFusion, "add", watched)
     for index in range(3):

@@ -1,0 +1,77 @@
+"""Veils of near objects: foretold, and taken off the ground beside them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.stacking.fusion.veils import Plate, disc, halo_levels, plate
+from tests.stacking.stacked import stacked
+
+from zstackd_stacking import StackOptions
+from zstackd_stacking.fusion import finish
+from zstackd_stacking.fusion.veil import veil
+from zstackd_stacking.types import as_floats
+
+STILL = StackOptions(align=False, depth=False)
+
+
+@pytest.mark.parametrize("radius_px", [2.0, 4.0, 6.5, 9.0])
+def test_what_a_straight_edge_hides_is_the_part_of_its_disc_beyond_it(radius_px: float) -> None:
+    heights = np.zeros((60, 80), np.float32)
+    heights[:, :40] = radius_px
+    light = np.full_like(heights, 0.5)
+    hidden, spread = veil(heights, light, 0.3)
+    cover = as_floats(heights > 0)
+    wanted = disc(cover, radius_px)[30, 40:60]
+    assert np.abs(hidden[30, 40:60] - wanted).max() < 0.05
+    np.testing.assert_allclose(spread, hidden * 0.5, atol=1e-6)
+    assert not hidden[:, :40].any()
+
+
+def test_a_slope_hides_nothing() -> None:
+    heights = as_floats(np.add.outer(np.arange(90) * 0.02, np.arange(150) * 0.03))
+    hidden, _ = veil(heights, np.ones_like(heights), 0.4)
+    assert hidden.max() < 0.01
+
+
+def test_what_is_far_from_all_steps_changes_nothing() -> None:
+    rng = np.random.default_rng(1)
+    heights, light = np.zeros((90, 120), np.float32), as_floats(rng.uniform(0, 1, (90, 120)))
+    heights[40:50, 50:60] = 6
+    whole = veil(heights, light, 0.4)
+    cut = veil(heights[20:70, 30:80].copy(), light[20:70, 30:80].copy(), 0.4)
+    for part, other in zip(whole, cut, strict=True):
+        np.testing.assert_allclose(part[20:70, 30:80], other, atol=1e-5)
+        assert not part[:28].any()
+
+
+@pytest.fixture(scope="module", params=[0.6, 0.02], ids=["bright", "dark"])
+def scene(request: pytest.FixtureRequest) -> Plate:
+    return plate(brightness=request.param)
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["near last", "near first"])
+def test_ground_beside_a_plate_has_its_own_brightness(
+    scene: Plate, monkeypatch: pytest.MonkeyPatch, *, turned: bool
+) -> None:
+    frames = scene.frames[::-1] if turned else scene.frames
+    halo = halo_levels(stacked(frames, STILL).image, scene)
+    monkeypatch.setattr(finish, "correction", _nothing)
+    before = halo_levels(stacked(frames, STILL).image, scene)
+    assert halo < 0.75 * before
+    assert halo < 3.0
+
+
+def test_the_order_of_the_sides_changes_nothing(scene: Plate) -> None:
+    mixed = [7, 6, 8, 9, 5, 4, 10, 3, 2, 11, 1, 12, 0, 13, 14]
+    one, other = (stacked(scene.frames, STILL, order=order).image for order in (None, mixed))
+    assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_16_bits_come_out_as_8_do(scene: Plate) -> None:
+    fine = stacked([frame.astype(np.uint16) * 257 for frame in scene.frames], STILL).image
+    assert np.abs(fine / 257 - stacked(scene.frames, STILL).image).max() < 1.5
+
+
+def _nothing(*_: Any) -> None:
+    return None
