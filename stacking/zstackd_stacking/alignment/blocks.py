@@ -36,7 +36,7 @@ _DIFFERENT_PX: Final = 0.02
 _STIFF: Final = 0.02
 """Share of the mean texture that every block is given, so that one of noise does not fly off."""
 _NOTHING: Final = 1e-12
-_LEAST_EXPLAINED: Final = 1 / 8
+_LEAST_EXPLAINED: Final = 1 / 2
 
 _Sums = NDArray[np.float64]
 Misfits = NDArray[np.float64]
