@@ -47,6 +47,7 @@ _BEYOND_LEVELS: Final = 5.0
 _MOST_LEVELS: Final = 60.0
 _ERROR: Final = 0.04
 """What foretold light can be off by, as a share of it."""
+_SPECK_PX: Final = 5
 _DARKEST: Final = np.float32(4e-4)
 _EVEN_PX: Final = 1.0
 """Radii of places beside each other differ by less, in px of the grid."""
@@ -152,7 +153,13 @@ def correction(own: OwnPlanes, half: FloatMap, noise: float, unit: float) -> Flo
     trust = sure * _zone(found.hidden) * _agreeing(change, found.hidden, unit)
     trust *= _certain(found, scene.fused) * _even(scene.heights, found.hidden)
     change *= trust / (1 + np.square(change * np.float32(1 / (_MOST_LEVELS * unit))))
-    return change
+    return _without_specks(change, found.hidden)
+
+
+def _without_specks(change: FloatMap, hidden: FloatMap) -> FloatMap:
+    """The change; where veils are faint, none that a place has alone: its own plane is wrong."""
+    around = cv2.medianBlur(change, _SPECK_PX)
+    return as_floats(np.where(hidden > _CLEARLY_VEILED, change, around))
 
 
 def _certain(found: Unveiled, fused: FloatMap) -> FloatMap:
