@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zstackd_stacking.geometry import Matrix, compose, identity, invert, rescale, shifted
 from zstackd_stacking.pyramid import band, reduced
 from zstackd_stacking.ranks import quantile
-from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
+from zstackd_stacking.types import FloatMap, Image, as_floats, as_image, level_8bit
 
 BLUE: Final = 0.114
 GREEN: Final = 0.587
@@ -99,7 +99,7 @@ class Planes:
         self.shape: tuple[int, int] = luminance.shape[:2]
         self.coloured = image.ndim == _COLOUR_NDIM
         self.finely = finely and self.coloured
-        self.unit = 257.0 if image.dtype == np.uint16 else 1.0
+        self.unit = level_8bit(image.dtype)
         self._luma = _Movable(luminance, matrix, gain)
         self._half = self._whole = self._luma
         if self.coloured:

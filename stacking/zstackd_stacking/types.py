@@ -95,3 +95,8 @@ class StackResult:
     depth_um: FloatMap | None
     confidence: FloatMap | None
     report: StackReport
+
+
+def level_8bit(dtype: np.dtype[Any]) -> float:
+    """One 8-bit level in the levels of an image of this type, 8 or 16 bits."""
+    return 257.0 if dtype == np.uint16 else 1.0

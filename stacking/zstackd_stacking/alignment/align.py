@@ -18,9 +18,9 @@ from zstackd_stacking.alignment.blocks import (
     TRANSLATION,
     Fixed,
     Solution,
+    compared,
     correlation,
     fixed,
-    moving,
     solve,
     unmoved,
     warp,
@@ -38,7 +38,7 @@ from zstackd_stacking.geometry import (
     scale_and_rotation,
     shifted,
 )
-from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
+from zstackd_stacking.types import FloatMap, Image, as_floats, as_image, level_8bit
 
 FINEST_SIDE_PX: Final = 640
 LEAST_SIDE_PX: Final = 128
@@ -118,7 +118,7 @@ class Registration:
 
 def reduce_luma(luminance: Image) -> Reduced:
     """Reduced copies of a frame's luminance (H, W)."""
-    unit = 257.0 if luminance.dtype == np.uint16 else 1.0
+    unit = level_8bit(luminance.dtype)
     image, factor = without_defects(luminance), 1
     while max(image.shape) > 2 * FINEST_SIDE_PX:
         image, factor = _halved(image), factor * 2
@@ -235,8 +235,7 @@ def _scored(
     matrix, solution = found
     level = min(1, len(reduced.sizes) - 1)
     images = template.fixed(level), reduced.level(level)
-    share = moving(*images, reduced.small(matrix, level))
-    score, before = (correlation(*images, reduced.small(m, level), share) for m in (matrix, start))
+    score, before = compared(*images, *(reduced.small(m, level) for m in (matrix, start)))
     if score < max(MIN_CORRELATION, before - _NO_WORSE):
         return None
     return _registration(reduced, matrix, solution, score)

@@ -181,15 +181,21 @@ def correlation(
     return _alike(equations, np.ones_like(equations.rr) if weight is None else weight[inside])
 
 
-def moving(template: Fixed, image: FloatMap, matrix: Matrix) -> _Sums:
-    """Which blocks fit better by `matrix` than unmoved, (blocks,) 0 to 1."""
+def compared(
+    template: Fixed, image: FloatMap, matrix: Matrix, before: Matrix
+) -> tuple[float, float]:
+    """Correlation by `matrix` and by `before`, of the blocks that `matrix` fits better than none.
+
+    That is -1 to 1; 0 where the two do not overlap.
+    """
     inside = _inside(template, matrix)
-    share = np.zeros(inside.shape)
+    share, score = np.zeros(inside.shape), 0.0
     equations = _equations(template, image, matrix, TRANSLATION, inside)
     if equations is not None:
         at_rest = unmoved(template, image)[inside]
         share[inside] = _moving(at_rest, _squared_px(equations.rr, equations.texture))
-    return share
+        score = _alike(equations, share[inside])
+    return score, correlation(template, image, before, share)
 
 
 def _block_px(shape: tuple[int, ...]) -> int:

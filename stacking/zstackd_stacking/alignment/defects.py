@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zstackd_stacking.types import Image, as_image
+from zstackd_stacking.types import Image, as_image, level_8bit
 
 _STUCK_LEVELS: Final = 6
 """Most by which a stuck line varies from end to end, in 8-bit levels: what JPEG does to it."""
@@ -31,7 +31,7 @@ def without_defects(luminance: Image) -> Image:
 
 def _without_pixels(image: Image) -> Image:
     middle = cv2.medianBlur(image, 3)
-    bound = _HOT_LEVELS * _unit(image)
+    bound = _HOT_LEVELS * level_8bit(image.dtype)
     if cv2.norm(image, middle, cv2.NORM_INF) <= bound:
         return image
     ordinary = cv2.inRange(cv2.absdiff(image, middle), 0, bound)
@@ -55,12 +55,7 @@ def _without_columns(image: Image) -> Image:
 def _stuck(image: Image, axis: int) -> NDArray[np.bool_]:
     """Which columns (axis 0) or rows (axis 1) hold one level."""
     spread = image.max(axis=axis).astype(np.int64) - image.min(axis=axis)
-    return np.asarray(spread <= _STUCK_LEVELS * _unit(image))
-
-
-def _unit(image: Image) -> int:
-    """One 8-bit level."""
-    return 257 if image.dtype == np.uint16 else 1
+    return np.asarray(spread <= _STUCK_LEVELS * level_8bit(image.dtype))
 
 
 def _spilled(stuck: NDArray[np.bool_]) -> NDArray[np.bool_]:

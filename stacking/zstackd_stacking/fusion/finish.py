@@ -17,7 +17,7 @@ from zstackd_stacking.fusion.restored import Band, Parts, channels
 from zstackd_stacking.fusion.unveil import correction
 from zstackd_stacking.planes import strips, widened
 from zstackd_stacking.pyramid import enlarged
-from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
+from zstackd_stacking.types import FloatMap, Image, as_floats, as_image, level_8bit
 from zstackd_stacking.workers import mapped
 
 _NEAR_ROWS: Final = 4
@@ -27,7 +27,7 @@ _FEW_TAPS: Final = as_floats(np.array([1.0, 2.0, 1.0]) / 4)
 
 def finished(sums: Sums, own: OwnPlanes, noise: NoiseLevel, dtype: np.dtype[Any]) -> Image:
     """The fused image, (H, W) or (H, W, 3), rounded and clamped to `dtype`."""
-    unit = 257.0 if dtype == np.uint16 else 1.0
+    unit = level_8bit(dtype)
     half = _half_rows(sums)
     if sums.squares:
         luma, *colours = _half_image(sums, noise, unit)

@@ -18,7 +18,7 @@ from zstackd_stacking.geometry import Matrix, rescale
 from zstackd_stacking.limits import at_least
 from zstackd_stacking.planes import strips, widened
 from zstackd_stacking.pyramid import BAND_NOISE, band, halved, reduced
-from zstackd_stacking.types import FloatMap, Image, as_floats
+from zstackd_stacking.types import FloatMap, Image, as_floats, level_8bit
 
 COARSER_SHARE: Final = 0.35
 NOISE_MARGIN: Final = 0.65
@@ -96,7 +96,7 @@ def measured(luminance: Image) -> Detail:
     second = band(coarse, reduced(coarse))
     finest = as_floats(np.concatenate(samples)), sampled(second)
     cv2.multiply(second, second, dst=second)
-    unit = 257.0 if luminance.dtype == np.uint16 else 1.0
+    unit = level_8bit(luminance.dtype)
     return Detail((square, second), finest, unit)
 
 

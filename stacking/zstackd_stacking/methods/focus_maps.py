@@ -9,7 +9,7 @@ from zstackd_stacking.fusion.focus import NOISE_MARGIN, evidence, measured
 from zstackd_stacking.fusion.noise import NoiseLevel
 from zstackd_stacking.geometry import rescale
 from zstackd_stacking.methods.intake import Placed
-from zstackd_stacking.types import FloatMap, as_floats
+from zstackd_stacking.types import FloatMap, as_floats, level_8bit
 
 _REDUCED: Final = 4
 _REACH_PX: Final = 1.5
@@ -90,5 +90,5 @@ def _half_luminance(placed: Placed) -> FloatMap:
     small = cv2.resize(grey, half, interpolation=cv2.INTER_AREA)
     if placed.matrix is not None:
         small = cv2.warpAffine(small, rescale(placed.matrix, 0.5), half, flags=cv2.INTER_LINEAR)
-    unit = 257.0 if grey.dtype == np.uint16 else 1.0
+    unit = level_8bit(grey.dtype)
     return as_floats(small) * np.float32(placed.gain / unit)
