@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import cv2
 
@@ -21,17 +22,38 @@ def cores() -> int:
 def mapped(
     function: Callable[[_T], _R], items: Iterable[_T], *, most: int | None = None
 ) -> list[_R]:
-    """`function` of each item, in order, each item in one of at most `most` threads.
+    """`function` of each item, in order, by the caller and helpers, at most `most` threads in all.
 
-    The results do not depend on how many threads there are.
+    Each takes the next item that is left, so nobody is woken for a result: where a thread takes
+    long to wake, that costs more than the item. The results do not depend on how many threads there
+    are.
     """
     todo = list(items)
-    threads = min(most or cores(), len(todo))
+    results: list[_R | None] = [None] * len(todo)
+    left = iter(range(len(todo)))
+
+    def work() -> None:
+        for number in left:
+            results[number] = function(todo[number])
+
+    helpers = min(most or cores(), len(todo)) - 1
     with one_thread_each():
-        if threads < 2:  # noqa: PLR2004 - one thread is no parallel work
-            return [function(item) for item in todo]
-        with ThreadPoolExecutor(threads, thread_name_prefix="stacking") as pool:
-            return list(pool.map(function, todo))
+        helped = [_pool().submit(work) for _ in range(helpers)]
+        try:
+            work()
+        finally:
+            for _ in left:  # nothing is begun any more where one has failed
+                pass
+            running = [future for future in helped if not future.cancel()]
+            wait(running)
+        for future in running:
+            future.result()
+    return cast("list[_R]", results)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores(), thread_name_prefix="stacking")
 
 
 class Behind:
