@@ -5,6 +5,7 @@ It is done from the coarsest band to the finest; the finer ones in strips, by al
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import cv2
@@ -28,12 +29,10 @@ _FEW_TAPS: Final = as_floats(np.array([1.0, 2.0, 1.0]) / 4)
 def finished(sums: Sums, own: OwnPlanes, noise: NoiseLevel, dtype: np.dtype[Any]) -> Image:
     """The fused image, (H, W) or (H, W, 3), rounded and clamped to `dtype`."""
     unit = level_8bit(dtype)
-    half = _half_rows(sums)
     if sums.squares:
-        luma, *colours = _half_image(sums, noise, unit)
-        half = _rows_of([_unveiled(luma, own, noise, unit), *colours])
-        del luma, colours
-    finest = Band(sums, 0, half, unit).measured(noise)
+        finest = Band(sums, 0, _rows_of(_half_image(sums, own, noise, unit)), unit).measured(noise)
+    else:
+        finest = Band(sums, 0, _half_rows(sums), unit)
     image = np.empty((*sums.shape, 3) if sums.colours else sums.shape, dtype)
 
     def fill(strip: tuple[int, int]) -> None:
@@ -49,13 +48,22 @@ def reduced_image(sums: Sums, level: int, dtype: np.dtype[Any]) -> Image:
     return _rounded(channels(_blended(sums, level)), dtype)
 
 
-def _half_image(sums: Sums, noise: NoiseLevel, unit: float) -> Parts:
-    """Luminance and colour differences at half size."""
+def _half_image(sums: Sums, own: OwnPlanes, noise: NoiseLevel, unit: float) -> Parts:
+    """Luminance, without veils, and colour differences at half size."""
     finer = len(sums.squares)
     parts = _blended(sums, finer)
     for level in reversed(range(1, finer)):
         parts = _with_band(Band(sums, level, _rows_of(parts), unit).measured(noise))
-    return parts if sums.fine_colours else [parts[0], *mapped(undamped, parts[1:])]
+    luma, *colours = parts
+    if sums.fine_colours:
+        return [_unveiled(luma, own, noise, unit), *colours]
+    return mapped(
+        lambda job: job(),
+        [
+            partial(_unveiled, luma, own, noise, unit),
+            *(partial(undamped, colour) for colour in colours),
+        ],
+    )
 
 
 def _unveiled(luma: FloatMap, own: OwnPlanes, noise: NoiseLevel, unit: float) -> FloatMap:

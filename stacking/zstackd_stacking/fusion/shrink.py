@@ -25,7 +25,7 @@ _QUIET_QUANTILE: Final = 0.2
 _QUIET_TO_MEAN: Final = 1.15
 _TINY: Final = 1e-30
 _STRIDE: Final = 3
-_GUIDE_PX: Final = 0.5
+_TAPS: Final = as_floats(cv2.getGaussianKernel(3, 0.5, cv2.CV_32F))
 _GUIDE_NOISE: Final = 1.5
 _STEEPEST: Final = 1.5
 
@@ -81,4 +81,4 @@ def _slope(luma: FloatMap, part: FloatMap, mean: FloatMap, variance: FloatMap) -
 
 def _pooled(values: FloatMap) -> FloatMap:
     """Weighted means around each place, at half size."""
-    return as_floats(cv2.GaussianBlur(halved(values), (3, 3), _GUIDE_PX))
+    return as_floats(cv2.sepFilter2D(halved(values), cv2.CV_32F, _TAPS, _TAPS))

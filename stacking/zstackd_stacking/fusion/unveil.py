@@ -20,13 +20,13 @@ import numpy as np
 
 from zstackd_stacking.filling import fill
 from zstackd_stacking.fusion.own_planes import OwnPlanes
-from zstackd_stacking.fusion.veil import veil
+from zstackd_stacking.fusion.veil import veil, veil_of_some
 from zstackd_stacking.pyramid import halved
 from zstackd_stacking.types import FloatMap, as_floats
-from zstackd_stacking.workers import mapped
 
 _GRID: Final = 4
 _PEAK: Final = 255.0
+_PLACES: Final = 1024
 _SURE_FROM: Final = 0.5
 """Log of evidence, over that of noise, from which a place's own plane is known."""
 _SURE: Final = 0.5
@@ -98,31 +98,38 @@ class Scene:
 
     def unveiled(self) -> "Unveiled":
         """What is to be seen without what is in front of each place."""
-        hidden, light = veil(self.heights, self.fused, self.least)
-        passing = 1 - np.minimum(hidden, np.float32(_MOST_VEILED))
-        clear = as_floats(np.maximum(self.seen - light, 0))
-        clear /= passing
-        np.copyto(clear, self.seen, where=hidden <= _VEILED)
-        light /= passing
-        return Unveiled(clear, hidden, light)
+        return _unveiled(self.seen, *veil(self.heights, self.fused, self.least))
 
     def explained(self) -> float:
         """Of what own planes differ from the blend, the part that veils foretell (regression)."""
-        view = self.unveiled()
-        hidden = view.hidden
-        where = (hidden > _CLEARLY_VEILED) & (hidden < _MOST_VEILED) & (self.sure > _SURE)
-        seen = np.sqrt(self.seen[where])
-        foretold, found = seen - np.sqrt(view.clear[where]), seen - np.sqrt(self.fused[where])
+        places, *veils = veil_of_some(
+            self.heights, self.fused, self.least, among=self.sure > _SURE, most=_PLACES
+        )
+        seen, fused = (part.ravel()[places] for part in (self.seen, self.fused))
+        view = _unveiled(seen, *veils)
+        where = (view.hidden > _CLEARLY_VEILED) & (view.hidden < _MOST_VEILED)
+        shown = np.sqrt(seen[where])
+        foretold, found = shown - np.sqrt(view.clear[where]), shown - np.sqrt(fused[where])
         total = float(np.sum(foretold * foretold))
         return float(np.sum(foretold * found)) / total if total > 0 else 0.0
 
     def facing(self) -> "Scene | None":
         """The scene turned so that heights are nearness; None where that does not show."""
         sides = self, self.turned()
-        explained = mapped(lambda side: side.coarser().explained(), sides)
+        explained = [side.coarser().explained() for side in sides]
         best = int(np.argmax(explained))
         shows = explained[best] > max(_EXPLAINED, _CLEARLY * explained[1 - best])
         return sides[best] if shows else None
+
+
+def _unveiled(seen: FloatMap, hidden: FloatMap, light: FloatMap) -> Unveiled:
+    """Light of places, of whose light `hidden` is hidden and `light` put there; uses that up."""
+    passing = 1 - np.minimum(hidden, np.float32(_MOST_VEILED))
+    clear = as_floats(np.maximum(seen - light, 0))
+    clear /= passing
+    np.copyto(clear, seen, where=hidden <= _VEILED)
+    light /= passing
+    return Unveiled(clear, hidden, light)
 
 
 def correction(own: OwnPlanes, half: FloatMap, noise: float, unit: float) -> FloatMap | None:

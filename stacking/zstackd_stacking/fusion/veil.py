@@ -5,7 +5,9 @@ from that plane (thin lens, circular aperture), over its outline and over what i
 the plane in focus is each place's own one.
 """
 
-from typing import Final
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -20,8 +22,21 @@ _DENSE_PX: Final = 4.3
 _PARTS: Final = 4
 _SMALL: Final = 65_536
 _REACHED: Final = np.ones((2 * _MARGIN_PX - 1,) * 2, np.uint8)
+_NEIGHBOURS: Final = np.ones((3, 3), np.uint8)
 _STEPS: Final = 255
 _LEAST_STEP: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What places around hide of a place: `down` and `right` tell where they are, from a margin on.
+
+    `tables` (places, steps): of one that is so many steps nearer, the share of its disc.
+    """
+
+    down: NDArray[np.int64]
+    right: NDArray[np.int64]
+    tables: FloatMap
 
 
 def veil(heights: FloatMap, light: FloatMap, least: float) -> tuple[FloatMap, FloatMap]:
@@ -36,27 +51,76 @@ def veil(heights: FloatMap, light: FloatMap, least: float) -> tuple[FloatMap, Fl
     box = _box(cv2.subtract(cv2.dilate(steps, _REACHED), steps) * step > least)
     if box is None:
         return hidden, spread
-    border = (_MARGIN_PX,) * 4
     reached = tuple(slice(side.start, side.stop + 2 * _MARGIN_PX) for side in box)
-    near = cv2.copyMakeBorder(steps, *border, cv2.BORDER_CONSTANT, value=0)[reached]
-    bright = cv2.copyMakeBorder(light, *border, cv2.BORDER_CONSTANT, value=0)[reached]
+    near, bright = (part[reached] for part in _bordered(steps, light))
     own = steps[box]
 
-    def sums(tables: list[tuple[int, int, FloatMap]]) -> tuple[FloatMap, FloatMap]:
+    around = _around(step, least, float(np.ptp(heights)))
+
+    def sums(first: int) -> tuple[FloatMap, FloatMap]:
         totals = np.zeros(own.shape, np.float32), np.zeros(own.shape, np.float32)
-        for down, right, table in tables:
+        for number in range(first, len(around.tables), count):
+            down, right = around.down[number], around.right[number]
             there = np.s_[down : down + own.shape[0], right : right + own.shape[1]]
-            share = cv2.LUT(cv2.subtract(near[there], own), table)
+            share = cv2.LUT(cv2.subtract(near[there], own), around.tables[number])
             cv2.accumulate(share, totals[0])
             cv2.accumulateProduct(share, bright[there], totals[1])
         return totals
 
-    tables = _tables(step, least, float(np.ptp(heights)))
     count = _PARTS if own.size > _SMALL else 1  # small sums are sooner done than shared out
-    for part in mapped(sums, [tables[first::count] for first in range(count)]):
+    for part in mapped(sums, range(count)):
         hidden[box] += part[0]
         spread[box] += part[1]
     return hidden, spread
+
+
+def veil_of_some(
+    heights: FloatMap, light: FloatMap, least: float, *, among: NDArray[np.bool_], most: int
+) -> tuple[NDArray[np.int64], FloatMap, FloatMap]:
+    """Some of the places `among` that anything can hide, with their veil: numbers, share, light.
+
+    There are at most `most` of them, evenly spread. Numbers are those of
+    a flat map, all else is as in `veil`.
+    """
+    steps, step = _in_steps(heights)
+    places = np.flatnonzero(among & _reached(steps, step))
+    places = places[:: -(-len(places) // most) or 1]
+    if not places.size:
+        nothing = np.zeros(0, np.float32)
+        return places, nothing, nothing
+    width = light.shape[1] + 2 * _MARGIN_PX
+    near, bright = (part.ravel() for part in _bordered(steps, light))
+    around = _around(step, least, float(np.ptp(heights)))
+    there = places + 2 * _MARGIN_PX * (places // light.shape[1])
+    there = there + (around.down * width + around.right)[:, None]
+    own = steps.ravel()[places]
+    nearer = np.maximum(near[there], own) - own
+    share = around.tables[np.arange(len(there))[:, None], nearer]
+    return places, share.sum(axis=0), np.einsum("ij,ij->j", share, bright[there])
+
+
+def _reached(steps: NDArray[np.uint8], step: float) -> NDArray[np.bool_]:
+    """Where discs of nearer places reach, and a little around: cones are let down on them."""
+    px = min(int(1 / step), _STEPS)
+    cone = _lowered(cv2.dilate(steps, _NEIGHBOURS), max(px - ceil(0.5 / step), 0))
+    for _ in range(_MARGIN_PX - 1):
+        cone = np.maximum(cone, _lowered(cv2.dilate(cone, _NEIGHBOURS), px))
+    return np.asarray(cone > steps)
+
+
+def _lowered(steps: NDArray[Any], by: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.subtract(steps, np.full_like(steps, by)), np.uint8)
+
+
+def _bordered(
+    steps: NDArray[np.uint8], light: FloatMap
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Both with a margin in which there is nothing."""
+    margin = (_MARGIN_PX,) * 4
+    near, bright = (
+        cv2.copyMakeBorder(part, *margin, cv2.BORDER_CONSTANT, value=0) for part in (steps, light)
+    )
+    return np.asarray(near, np.uint8), as_floats(bright)
 
 
 def _box(where: NDArray[np.bool_]) -> tuple[slice, slice] | None:
@@ -74,23 +138,19 @@ def _in_steps(heights: FloatMap) -> tuple[NDArray[np.uint8], float]:
     return np.rint((heights - np.float32(least)) / np.float32(step)).astype(np.uint8), step
 
 
-def _tables(step: float, least: float, most: float) -> list[tuple[int, int, FloatMap]]:
-    """What places around hide: offset (down, right) from a margin before, and a table.
-
-    The table has, for each number of steps that the place there is nearer, the share of its disc.
-    """
+def _around(step: float, least: float, most: float) -> _Around:
     radii = np.arange(_STEPS + 1) * step
     down, right, distance, number = _offsets(min(REACH_PX, most))
     discs = np.clip(radii - distance[:, None] + 0.5, 0, 1) * (radii > least) * number[:, None]
     area = np.maximum(discs.sum(axis=0) + np.minimum(radii + 0.5, 1), np.pi * radii**2)
     tables = as_floats(discs / area)
-    return [
-        (int(down[i]) + _MARGIN_PX, int(right[i]) + _MARGIN_PX, tables[i])
-        for i in np.flatnonzero(tables.any(axis=1))
-    ]
+    some = tables.any(axis=1)
+    return _Around(down[some] + _MARGIN_PX, right[some] + _MARGIN_PX, tables[some])
 
 
-def _offsets(reach: float) -> tuple[NDArray[np.float64], ...]:
+def _offsets(
+    reach: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Offsets (down, right) within `reach`, their lengths, and how many places each stands for.
 
     Beyond some px every second place of either direction stands for its neighbours.

@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import floats, integers
 from tests.stacking.fusion.veils import Plate, disc, halo_levels, plate
 from tests.stacking.stacked import stacked
 
 from zstackd_stacking import StackOptions
 from zstackd_stacking.fusion import finish
-from zstackd_stacking.fusion.veil import veil
+from zstackd_stacking.fusion.veil import veil, veil_of_some
 from zstackd_stacking.types import as_floats
 
 STILL = StackOptions(align=False, depth=False)
@@ -43,6 +45,24 @@ def test_what_is_far_from_all_steps_changes_nothing() -> None:
     for part, other in zip(whole, cut, strict=True):
         np.testing.assert_allclose(part[20:70, 30:80], other, atol=1e-5)
         assert not part[:28].any()
+
+
+@given(seed=integers(0, 10_000), spread_px=floats(0.05, 30.0), most=integers(1, 400))
+@settings(max_examples=60, deadline=None)
+def test_veils_of_some_places_are_those_of_all(seed: int, spread_px: float, most: int) -> None:
+    rng = np.random.default_rng(seed)
+    light = as_floats(rng.uniform(0, 1, (40, 56)))
+    heights = as_floats(rng.choice([0.0, 0.3, 1.0], (40, 56), p=[0.8, 0.15, 0.05]) * spread_px)
+    among = rng.uniform(0, 1, light.shape) < 0.7
+    least = 0.1 * spread_px
+    hidden, spread = veil(heights, light, least)
+    places, share, there = veil_of_some(heights, light, least, among=among, most=most)
+    assert len(places) <= most
+    assert among.ravel()[places].all()
+    np.testing.assert_allclose(share, hidden.ravel()[places], atol=2e-6)
+    np.testing.assert_allclose(there, spread.ravel()[places], atol=2e-6)
+    every, *_ = veil_of_some(heights, light, least, among=among, most=light.size)
+    assert set(np.flatnonzero(among & (hidden > 0))) <= set(every.tolist())
 
 
 @pytest.fixture(scope="module", params=[0.6, 0.02], ids=["bright", "dark"])
