@@ -27,6 +27,8 @@ from zstackd_stacking.types import FloatMap, as_floats
 _GRID: Final = 4
 _PEAK: Final = 255.0
 _PLACES: Final = 1024
+_LEAST_SHARE: Final = 0.1
+"""Of the places that discs reach, fewer are veiled by slopes and noise: those have no edges."""
 _SURE_FROM: Final = 0.5
 """Log of evidence, over that of noise, from which a place's own plane is known."""
 _SURE: Final = 0.5
@@ -101,13 +103,18 @@ class Scene:
         return _unveiled(self.seen, *veil(self.heights, self.fused, self.least))
 
     def explained(self) -> float:
-        """Of what own planes differ from the blend, the part that veils foretell (regression)."""
+        """Of what own planes differ from the blend, the part that veils foretell (regression).
+
+        It is asked at some places only; 0 where hardly any of these are veiled.
+        """
         places, *veils = veil_of_some(
             self.heights, self.fused, self.least, among=self.sure > _SURE, most=_PLACES
         )
         seen, fused = (part.ravel()[places] for part in (self.seen, self.fused))
         view = _unveiled(seen, *veils)
         where = (view.hidden > _CLEARLY_VEILED) & (view.hidden < _MOST_VEILED)
+        if np.count_nonzero(where) < _LEAST_SHARE * len(places):
+            return 0.0
         shown = np.sqrt(seen[where])
         foretold, found = shown - np.sqrt(view.clear[where]), shown - np.sqrt(fused[where])
         total = float(np.sum(foretold * foretold))

@@ -1,5 +1,6 @@
 """Veils of near objects: foretold, and taken off the ground beside them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.stacking.stacked import stacked
 
 from zstackd_stacking import StackOptions
 from zstackd_stacking.fusion import finish
+from zstackd_stacking.fusion.unveil import Scene
 from zstackd_stacking.fusion.veil import veil, veil_of_some
 from zstackd_stacking.types import as_floats
 
@@ -95,3 +97,18 @@ def test_16_bits_come_out_as_8_do(scene: Plate) -> None:
 
 def _nothing(*_: Any) -> None:
     return None
+
+
+def test_chance_agreement_of_few_places_turns_no_scene() -> None:
+    """Discs reach places all over a steep relief, of which noise in heights veils a few."""
+    rng = np.random.default_rng(3)
+    x, y = np.meshgrid(np.arange(256), np.arange(192))
+    heights = as_floats(9 * np.sin(x / 30) * np.cos(y / 25))
+    heights[rng.uniform(0, 1, heights.shape) < 0.002] += 6
+    light = as_floats(rng.uniform(0.2, 0.6, heights.shape))
+    scene = Scene(heights, light, light, np.ones_like(light), least=2.0)
+    foretold = scene.coarser().unveiled()
+    assert 0 < np.mean(foretold.hidden > 0.05) < 0.005
+    blend = light.copy()
+    blend[::2, ::2] = foretold.clear  # just as these veils have it
+    assert replace(scene, fused=blend).facing() is None
