@@ -90,7 +90,7 @@ class Reduced:
     def fixed(self, index: int) -> Fixed:
         """One size as a template."""
         if index not in self._fixed:
-            self._fixed[index] = fixed(self.level(index))
+            self._fixed[index] = fixed(self.level(index), self.sizes[index])
         return self._fixed[index]
 
     def small(self, matrix: Matrix, index: int) -> Matrix:

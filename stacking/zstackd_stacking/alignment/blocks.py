@@ -3,8 +3,9 @@
 Source: Gauss-Newton on image differences (Lucas and Kanade 1981) with gradients of the template
 alone, which are taken once (Hager and Belhumeur 1998). Blocks are weighted by how well they fit,
 so that a part which went behind something else has little say. A change of focus is no motion:
-how much more or less each block is blurred is solved for beside it, so that the growing blur of a
-bright object's edge does not pull. What fits as well where the sensor has it as where the rest
+how much more or less each block is blurred is solved for beside it, and how far bright things in it
+have grown, as their discs of defocus do: all their edges move outward, which else looks like
+magnification. What fits as well where the sensor has it as where the rest
 moves is dust or a reflection upon the sensor; where that pulls, only the rest is asked. The spread
 of the solution is the sandwich estimate (Huber 1967), which believes the blocks' disagreement and
 nothing else.
@@ -12,6 +13,7 @@ nothing else.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import Final
 
 import cv2
@@ -36,6 +38,11 @@ _DIFFERENT_PX: Final = 0.02
 _STIFF: Final = 0.02
 """Share of the mean texture that every block is given, so that one of noise does not fly off."""
 _NOTHING: Final = 1e-12
+_GX, _GY, _IMAGE = range(3)
+_DIRECTION_PX: Final = 1.5
+_FLAT_LEVELS: Final = np.float32(0.1)
+_STIFF_GROWTH: Final = 0.05
+"""So much less than all that it could explain is put down to growth: plain things do move, too."""
 _LEAST_EXPLAINED: Final = 1 / 2
 
 _Sums = NDArray[np.float64]
@@ -68,27 +75,30 @@ class _Fit:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """A template (H, W) with its gradients and what can be summed before any image is known.
+    """A template (H, W) and what can be summed before any image is known.
 
-    `blur` is what a little blur adds to it, up to a factor. `sums` are, for each block, the means
-    of the products named in `fixed`; `centres` their x and y.
+    `parts` are its gradients, itself, what it gains where bright things grow by 1 px, and what a
+    little blur adds to it, up to a factor. `sums` (parts, parts, blocks) are the means of their
+    products in each block; `centres` the blocks' x and y.
     """
 
-    image: FloatMap
-    gx: FloatMap
-    gy: FloatMap
-    blur: FloatMap
+    parts: tuple[FloatMap, ...]
     block_px: int
     sums: _Array
     centres: _Array
     basis: _Array
+
+    @property
+    def image(self) -> FloatMap:
+        """The template itself."""
+        return self.parts[_IMAGE]
 
 
 @dataclass(frozen=True, slots=True)
 class _Equations:
     """Sums of each block: gradients and the difference that is left, (blocks,) each.
 
-    What a change of blur explains is taken out of them. `products` are those of template and image,
+    What blur and growth explain is taken out of them. `products` are those of template and image,
     of the template, and of the image with themselves, (3, blocks).
     """
 
@@ -106,20 +116,30 @@ class _Equations:
         return self.gxx + self.gyy
 
 
-def fixed(image: FloatMap) -> Fixed:
-    """Prepare a template."""
-    gx = as_floats(cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=1 / 8))
-    gy = as_floats(cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=1 / 8))
-    block_px = _block_px(image.shape)
+def fixed(image: FloatMap, light: FloatMap) -> Fixed:
+    """Prepare a template: the evened detail of `light`, both (H, W)."""
+    gx, gy = _gradients(image)
     blur = as_floats(cv2.Laplacian(image, cv2.CV_32F, ksize=3))
-    products = (
-        *((gx, gx), (gx, gy), (gy, gy), (gx, image), (gy, image), (image, image)),
-        *((gx, blur), (gy, blur), (blur, image), (blur, blur)),
-    )
-    sums = np.array([_summed(a, b, block_px) for a, b in products])
+    parts = gx, gy, image, _growth(gx, gy, light), blur
+    block_px = _block_px(image.shape)
     rows, columns = _grid(image.shape, block_px)
+    sums = np.empty((len(parts), len(parts), rows * columns))
+    for i, j in combinations_with_replacement(range(len(parts)), 2):
+        sums[i, j] = sums[j, i] = _summed(parts[i], parts[j], block_px)
     y, x = np.mgrid[:rows, :columns].reshape(2, -1) * block_px + block_px - 0.5
-    return Fixed(image, gx, gy, blur, block_px, sums, np.array([x, y]), _basis(image.shape, x, y))
+    return Fixed(parts, block_px, sums, np.array([x, y]), _basis(image.shape, x, y))
+
+
+def _gradients(image: FloatMap) -> tuple[FloatMap, FloatMap]:
+    gx, gy = (cv2.Sobel(image, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    return as_floats(gx), as_floats(gy)
+
+
+def _growth(gx: FloatMap, gy: FloatMap, light: FloatMap) -> FloatMap:
+    """The slope of an image (gradients given) towards where it is brighter in the light."""
+    x, y = _gradients(as_floats(cv2.GaussianBlur(light, (7, 7), _DIRECTION_PX)))
+    steep = cv2.magnitude(x, y) + _FLAT_LEVELS
+    return as_floats(cv2.divide(cv2.add(cv2.multiply(gx, x), cv2.multiply(gy, y)), steep))
 
 
 def warp(image: FloatMap, matrix: Matrix) -> FloatMap:
@@ -130,10 +150,11 @@ def warp(image: FloatMap, matrix: Matrix) -> FloatMap:
 
 def unmoved(template: Fixed, image: FloatMap) -> Misfits:
     """How badly each block fits where the sensor has it, (blocks,) squared pixels."""
-    gxx, _, gyy, _, _, tt, *_ = template.sums
+    texture = template.sums[_GX, _GX] + template.sums[_GY, _GY]
+    tt = template.sums[_IMAGE, _IMAGE]
     tw = _summed(template.image, image, template.block_px)
     ww = _summed(image, image, template.block_px)
-    return _squared_px(np.maximum(tt - 2 * tw + ww, 0.0), gxx + gyy)
+    return _squared_px(np.maximum(tt - 2 * tw + ww, 0.0), texture)
 
 
 def solve(
@@ -221,23 +242,36 @@ def _equations(
     if not inside.any():
         return None
     warped = warp(image, matrix)
-    parts = template.gx, template.gy, template.blur, template.image, warped
-    with_image = np.array([_summed(part, warped, template.block_px) for part in parts])
-    gxw, gyw, bw, tw, ww = with_image[:, inside]
-    gxx, gxy, gyy, gxt, gyt, tt, gxb, gyb, bt, bb = template.sums[:, inside]
+    with_image = np.array([_summed(part, warped, template.block_px) for part in template.parts])
+    with_image, sums = with_image[:, inside], template.sums[:, :, inside]
+    ww = _summed(warped, warped, template.block_px)[inside]
+    tw, tt = with_image[_IMAGE], sums[_IMAGE, _IMAGE].copy()
     gain = float(np.clip(np.sum(tw) / max(np.sum(ww), 1e-9), 0.5, 2.0))
-    br = bt - gain * bw
-    xb, yb, rb = np.array([gxb, gyb, br]) / (bb + 1e-9)
+    # From here on the template counts for as much of it as the image does not have.
+    sums[_IMAGE] -= gain * with_image
+    sums[:, _IMAGE] = sums[_IMAGE]
+    sums[_IMAGE, _IMAGE] = tt - 2 * gain * tw + gain * gain * ww
+    sums = _without_last(_without_last(sums, 0.0), _STIFF_GROWTH)
     return _Equations(
-        gxx - xb * gxb,
-        gxy - xb * gyb,
-        gyy - yb * gyb,
-        gxr=gxt - gain * gxw - gxb * rb,
-        gyr=gyt - gain * gyw - gyb * rb,
-        rr=np.maximum(tt - 2 * gain * tw + gain * gain * ww - br * rb, 0.0),
+        sums[_GX, _GX],
+        sums[_GX, _GY],
+        sums[_GY, _GY],
+        gxr=sums[_GX, _IMAGE],
+        gyr=sums[_GY, _IMAGE],
+        rr=np.maximum(sums[_IMAGE, _IMAGE], 0.0),
         basis=template.basis[:parameters, :, inside],
         products=np.array([tw, tt, ww]),
     )
+
+
+def _without_last(sums: _Array, stiff: float) -> _Array:
+    """Sums (parts, parts, blocks) of all parts but the last, less what that explains of them.
+
+    A `stiff` part explains less.
+    """
+    last = sums[-1]
+    share = last[:-1] / ((1 + stiff) * last[-1] + 1e-9)
+    return np.asarray(sums[:-1, :-1] - share[:, None] * last[:-1], np.float64)
 
 
 def _inside(template: Fixed, matrix: Matrix) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from zstackd_stacking.geometry import Motion, identity, motion_between
 STEP_PX: Final = 0.05
 FROM_REFERENCE_PX: Final = 0.1
 """Motions up to these are none, however sure they are."""
-_SPREADS: Final = 5.0
+_SPREADS: Final = 7.0
 _WALK_SPREADS: Final = 15.0
 """A motion of fewer formal spreads may be nothing but noise and changing defocus."""
 
