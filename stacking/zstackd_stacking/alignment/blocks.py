@@ -41,8 +41,8 @@ _NOTHING: Final = 1e-12
 _GX, _GY, _IMAGE = range(3)
 _DIRECTION_PX: Final = 1.5
 _FLAT_LEVELS: Final = np.float32(0.1)
-_STIFF_GROWTH: Final = 0.05
-"""So much less than all that it could explain is put down to growth: plain things do move, too."""
+_STIFF_GROWTH: Final = 1.0
+"""Half of what growth could explain is put down to it: the edges of plain things do move, too."""
 _LEAST_EXPLAINED: Final = 1 / 2
 
 _Sums = NDArray[np.float64]

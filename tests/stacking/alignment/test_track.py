@@ -76,6 +76,26 @@ def moved(texture: NDArray[np.float32], motions: list[tuple[float, float]]) -> l
     return frames
 
 
+@pytest.mark.parametrize("growth", [0.0, 0.002], ids=["shifted", "magnified"])
+def test_plain_bars_are_followed_though_their_blur_changes(growth: float) -> None:
+    rng = np.random.default_rng(0)
+    bars = np.full((900, 1200), 30, np.float32)
+    for left in range(150, 1100, 170):
+        cv2.rectangle(bars, (left, 100), (left + 60, 800), 160, -1)
+    cv2.rectangle(bars, (100, 420), (1100, 440), 90, -1)
+    corners = np.array([[0, 1200, 0, 1200], [0, 0, 900, 900], [1, 1, 1, 1]])
+    track = Track()
+    for plane in range(9):
+        scale, shift = 1 + growth * plane, np.array([2.3, -1.4]) * plane * (growth == 0)
+        motion = np.column_stack([np.eye(2) * scale, np.array([600, 450]) * (1 - scale) + shift])
+        frame = cv2.warpAffine(bars, motion, (1200, 900), borderMode=cv2.BORDER_REPLICATE)
+        frame = cv2.GaussianBlur(frame, (0, 0), 1 + 0.5 * abs(plane - 4))
+        frame = np.clip(frame + rng.normal(0, 1.5, frame.shape), 0, 255)
+        found = track.place(frame.astype(np.uint8), plane).matrix
+        apart = found @ corners - invert(motion) @ corners
+        assert np.sqrt(np.mean(np.sum(apart**2, axis=0))) < 0.4
+
+
 def test_changing_defocus_of_bright_balls_is_no_motion() -> None:
     for matrix in placed(balls_that_defocus(11)).values():
         assert np.array_equal(matrix, identity())
