@@ -54,6 +54,9 @@ _CONVERGED_PX: Final = 0.05
 _NEAR_ENOUGH_PX: Final = 0.1
 _NEAR_START_PX: Final = 1.0
 _NO_WORSE: Final = 0.02
+_BETTER: Final = 0.8
+_BETTER_WHERE_IT_MOVED: Final = 0.5
+"""What two images lack of being alike must become less by this factor."""
 _FAINT_LEVELS: Final = 1.0
 _FINE_PX: Final = 1.3
 """Finer detail than this is aliased by the reduction and moves where the picture does not."""
@@ -137,7 +140,8 @@ def reduce_luma(luminance: Image) -> Reduced:
 def register(template: Reduced, reduced: Reduced, predicted: Matrix) -> Registration | None:
     """Register a frame to another, or None where the two do not belong together.
 
-    `predicted` and what is returned take the frame's pixels to the template's.
+    `predicted` and what is returned take the frame's pixels to the template's. A place far from the
+    predicted one must be clearly better: planes that have no detail in common fit as well anywhere.
     """
     found = refined(template, reduced, predicted)
     if found is not None and found.correlation >= SURE_CORRELATION:
@@ -145,7 +149,9 @@ def register(template: Reduced, reduced: Reduced, predicted: Matrix) -> Registra
     start = _best_start(template, reduced, predicted)
     for parameters in (SIMILARITY, TRANSLATION):
         found = _coarse_to_fine(template, reduced, start, parameters)
-        if found is not None and _plausible(found.matrix, reduced):
+        if found is None or not _plausible(found.matrix, reduced):
+            continue
+        if _clearly_better(template, reduced, found.matrix, predicted):
             return found
     return None
 
@@ -239,6 +245,17 @@ def _scored(
     if score < max(MIN_CORRELATION, before - _NO_WORSE):
         return None
     return _registration(reduced, matrix, solution, score)
+
+
+def _clearly_better(template: Reduced, reduced: Reduced, matrix: Matrix, predicted: Matrix) -> bool:
+    """In the whole picture or, by more, where it is not held by what stays on the sensor."""
+    whole, before = (alike(template, reduced, each) for each in (matrix, predicted))
+    if 1 - whole < _BETTER * (1 - before):
+        return True
+    level = min(1, len(reduced.sizes) - 1)
+    images = template.fixed(level), reduced.level(level)
+    part, before = compared(*images, *(reduced.small(m, level) for m in (matrix, predicted)))
+    return 1 - part < _BETTER_WHERE_IT_MOVED * (1 - before)
 
 
 def _registration(
