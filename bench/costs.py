@@ -44,7 +44,8 @@ class Footprint:
 class Live:
     """Seconds: one frame's stacking (median), last frame to finished image, one preview.
 
-    `height_frame_s` and `height_finish_s`: the same where a height map is made too.
+    Each is the median of five stacks. `height_frame_s` and `height_finish_s`: the same where a
+    height map is made too.
     """
 
     frame_s: float

@@ -21,7 +21,7 @@ _REPEATS: Final = 5
 
 def main(paths: list[Path]) -> None:
     """`paths`: the frames in order of their planes."""
-    be_thrifty()  # as the service is
+    be_thrifty()  # with memory, as the service is
     images = [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
     image_only = _medians(images, StackOptions(depth=False))
     with_height = _medians(images, StackOptions(depth=True))

@@ -1,6 +1,7 @@
 """Threads for the parts of one frame: as many as there are cores, OpenCV's own not on top."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -24,35 +25,47 @@ def mapped(
 ) -> list[_R]:
     """`function` of each item, in order, by the caller and helpers, at most `most` threads in all.
 
-    Each takes the next item that is left, so nobody is woken for a result: where a thread takes
-    long to wake, that costs more than the item. The results do not depend on how many threads there
-    are.
+    Each takes the next item that is left, so that nobody is woken for each result: where a thread
+    takes long to wake, that costs more than the item. The results do not depend on how many threads
+    there are. Where one fails no further item is begun, and what it raised is raised.
     """
     todo = list(items)
     results: list[_R | None] = [None] * len(todo)
     left = iter(range(len(todo)))
 
     def work() -> None:
-        for number in left:
-            results[number] = function(todo[number])
-
-    helpers = min(most or cores(), len(todo)) - 1
-    with one_thread_each():
-        helped = [_pool().submit(work) for _ in range(helpers)]
         try:
+            for number in left:
+                results[number] = function(todo[number])
+        except BaseException:
+            deque(left, maxlen=0)
+            raise
+
+    helped: list[Future[None]] = []
+    with one_thread_each():
+        try:
+            helpers = min(most or cores(), len(todo)) - 1
+            helped.extend(_helpers().submit(work) for _ in range(helpers))
             work()
         finally:
-            for _ in left:  # nothing is begun any more where one has failed
-                pass
-            running = [future for future in helped if not future.cancel()]
-            wait(running)
-        for future in running:
+            begun = [future for future in helped if not future.cancel()]
+            wait(begun)
+        for future in begun:
             future.result()
     return cast("list[_R]", results)
 
 
+def called(jobs: Iterable[Callable[[], _R]]) -> list[_R]:
+    """What each of the jobs gives, in order; they share the cores."""
+    return mapped(lambda job: job(), jobs)
+
+
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _helpers() -> ThreadPoolExecutor:
+    """Threads that live as long as the process, as many as it had cores when they were first asked.
+
+    To begin one anew for each part would cost as much as many a part.
+    """
     return ThreadPoolExecutor(cores(), thread_name_prefix="stacking")
 
 

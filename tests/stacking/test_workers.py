@@ -1,6 +1,7 @@
 """Parts of one frame, shared out to threads."""
 
-from threading import Barrier, Thread, active_count
+from threading import Barrier, Thread, get_ident
+from time import sleep
 
 import cv2
 import pytest
@@ -25,21 +26,29 @@ def test_items_are_worked_on_side_by_side() -> None:
 
 
 def test_no_more_threads_than_asked_for() -> None:
-    mapped(str, range(8))
-    before = active_count()
-    assert mapped(lambda _: active_count(), range(8), most=1) == [before] * 8
+    def work(_: int) -> int:
+        sleep(0.005)
+        return get_ident()
+
+    assert set(mapped(work, range(8), most=1)) == {get_ident()}
+    assert len(set(mapped(work, range(24), most=2))) <= 2
 
 
-def test_the_first_failure_is_raised_and_ends_the_rest() -> None:
-    begun = []
+@pytest.mark.parametrize("caller_fails", [True, False], ids=["caller", "helper"])
+def test_a_failure_is_raised_and_no_further_item_is_begun(*, caller_fails: bool) -> None:
+    begun, caller, both = [], get_ident(), Barrier(2, timeout=20)
 
     def work(item: int) -> None:
         begun.append(item)
-        raise ValueError(f"item {item}")
+        if item < 2:
+            both.wait()
+        if (get_ident() == caller) is caller_fails:
+            raise ValueError(f"item {item}")
+        sleep(0.001)
 
     with pytest.raises(ValueError, match="item"):
-        mapped(work, range(1000))
-    assert len(begun) < 10
+        mapped(work, range(1000), most=2)
+    assert len(begun) < 500
 
 
 def test_parts_may_have_parts_and_callers_may_be_many() -> None:

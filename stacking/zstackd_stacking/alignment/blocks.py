@@ -78,8 +78,8 @@ class Fixed:
     """A template (H, W) and what can be summed before any image is known.
 
     `parts` are its gradients, itself, what it gains where bright things grow by 1 px, and what a
-    little blur adds to it, up to a factor. `sums` (parts, parts, blocks) are the means of their
-    products in each block; `centres` the blocks' x and y.
+    little blur adds to it, up to a factor: the last two are no motion. `sums` (parts, parts,
+    blocks) are the means of their products in each block; `centres` the blocks' x and y.
     """
 
     parts: tuple[FloatMap, ...]
@@ -136,7 +136,7 @@ def _gradients(image: FloatMap) -> tuple[FloatMap, FloatMap]:
 
 
 def _growth(gx: FloatMap, gy: FloatMap, light: FloatMap) -> FloatMap:
-    """The slope of an image (gradients given) towards where it is brighter in the light."""
+    """The slope of an image, per px, towards where the light is brighter; 0 where that is flat."""
     x, y = _gradients(as_floats(cv2.GaussianBlur(light, (7, 7), _DIRECTION_PX)))
     steep = cv2.magnitude(x, y) + _FLAT_LEVELS
     return as_floats(cv2.divide(cv2.add(cv2.multiply(gx, x), cv2.multiply(gy, y)), steep))
@@ -247,7 +247,7 @@ def _equations(
     ww = _summed(warped, warped, template.block_px)[inside]
     tw, tt = with_image[_IMAGE], sums[_IMAGE, _IMAGE].copy()
     gain = float(np.clip(np.sum(tw) / max(np.sum(ww), 1e-9), 0.5, 2.0))
-    # From here on the template counts for as much of it as the image does not have.
+    # From here on row and column _IMAGE are of the difference, template less gain times image.
     sums[_IMAGE] -= gain * with_image
     sums[:, _IMAGE] = sums[_IMAGE]
     sums[_IMAGE, _IMAGE] = tt - 2 * gain * tw + gain * gain * ww

@@ -18,7 +18,7 @@ FROM_REFERENCE_PX: Final = 0.1
 """Motions up to these are none, however sure they are."""
 _SPREADS: Final = 7.0
 _WALK_SPREADS: Final = 15.0
-"""A motion of fewer formal spreads may be nothing but noise and changing defocus."""
+"""Motions of fewer formal spreads may be nothing but noise and changing defocus."""
 
 
 @dataclass(frozen=True, slots=True)

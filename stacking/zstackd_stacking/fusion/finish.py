@@ -19,7 +19,7 @@ from zstackd_stacking.fusion.unveil import correction
 from zstackd_stacking.planes import strips, widened
 from zstackd_stacking.pyramid import enlarged
 from zstackd_stacking.types import FloatMap, Image, as_floats, as_image, level_8bit
-from zstackd_stacking.workers import mapped
+from zstackd_stacking.workers import called, mapped
 
 _NEAR_ROWS: Final = 4
 _DAMPED: Final = 1.0
@@ -57,13 +57,8 @@ def _half_image(sums: Sums, own: OwnPlanes, noise: NoiseLevel, unit: float) -> P
     luma, *colours = parts
     if sums.fine_colours:
         return [_unveiled(luma, own, noise, unit), *colours]
-    return mapped(
-        lambda job: job(),
-        [
-            partial(_unveiled, luma, own, noise, unit),
-            *(partial(undamped, colour) for colour in colours),
-        ],
-    )
+    unveiled = partial(_unveiled, luma, own, noise, unit)
+    return called([unveiled, *(partial(undamped, colour) for colour in colours)])
 
 
 def _unveiled(luma: FloatMap, own: OwnPlanes, noise: NoiseLevel, unit: float) -> FloatMap:

@@ -6,7 +6,7 @@ and detail comes from its sharpest ones. Source: T. Mertens et al., "Exposure fu
 blending in the pyramid; the weights are those of `zstackd_stacking.fusion.focus`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -21,7 +21,7 @@ from zstackd_stacking.limits import at_least
 from zstackd_stacking.planes import Planes, finely_coloured, strips, widened
 from zstackd_stacking.pyramid import band, doubled_rows, level_count, reduced
 from zstackd_stacking.types import FloatMap, Image, as_floats
-from zstackd_stacking.workers import mapped
+from zstackd_stacking.workers import called, mapped
 
 MOST_RESTORED: Final = 1.6
 TINY: Final = 1e-30
@@ -83,8 +83,7 @@ class PyramidFusion:
             self.sums = _started(planes, found, parts)
         frame = _Frame(planes, parts, self.sums)
         below = frame.add_colours()
-        mapped(
-            _call,
+        called(
             [
                 partial(_add_evidence, self.sums, found, parts),
                 *(
@@ -92,7 +91,7 @@ class PyramidFusion:
                     for totals, part in zip(self.sums.colours, below, strict=True)
                 ),
                 *(partial(frame.add_luma, *strip) for strip in strips(planes.shape)),
-            ],
+            ]
         )
         del parts, below
         frame.add_coarser()
@@ -180,10 +179,6 @@ def _started(planes: Planes, found: Evidence, parts: Sequence[FloatMap]) -> Sums
 
 def _zeros(parts: Sequence[FloatMap]) -> list[FloatMap]:
     return [np.zeros_like(part) for part in parts]
-
-
-def _call(job: Callable[[], None]) -> None:
-    job()
 
 
 def _split(rows: FloatMap, below: FloatMap, own: slice, top: int) -> FloatMap:

@@ -102,10 +102,11 @@ class Scene:
         """What is to be seen without what is in front of each place."""
         return _unveiled(self.seen, *veil(self.heights, self.fused, self.least))
 
-    def explained(self) -> float:
+    def explained(self) -> tuple[float, float]:
         """Of what own planes differ from the blend, the part that veils foretell (regression).
 
-        It is asked at some places only; 0 where hardly any of these are veiled.
+        It is asked at some of the places that discs reach; the share of these that is veiled is
+        given, too.
         """
         places, *veils = veil_of_some(
             self.heights, self.fused, self.least, among=self.sure > _SURE, most=_PLACES
@@ -113,20 +114,19 @@ class Scene:
         seen, fused = (part.ravel()[places] for part in (self.seen, self.fused))
         view = _unveiled(seen, *veils)
         where = (view.hidden > _CLEARLY_VEILED) & (view.hidden < _MOST_VEILED)
-        if np.count_nonzero(where) < _LEAST_SHARE * len(places):
-            return 0.0
         shown = np.sqrt(seen[where])
         foretold, found = shown - np.sqrt(view.clear[where]), shown - np.sqrt(fused[where])
         total = float(np.sum(foretold * foretold))
-        return float(np.sum(foretold * found)) / total if total > 0 else 0.0
+        part = float(np.sum(foretold * found)) / total if total > 0 else 0.0
+        return part, np.count_nonzero(where) / max(len(places), 1)
 
     def facing(self) -> "Scene | None":
         """The scene turned so that heights are nearness; None where that does not show."""
         sides = self, self.turned()
-        explained = [side.coarser().explained() for side in sides]
+        explained, veiled = zip(*(side.coarser().explained() for side in sides), strict=True)
         best = int(np.argmax(explained))
         shows = explained[best] > max(_EXPLAINED, _CLEARLY * explained[1 - best])
-        return sides[best] if shows else None
+        return sides[best] if shows and veiled[best] >= _LEAST_SHARE else None
 
 
 def _unveiled(seen: FloatMap, hidden: FloatMap, light: FloatMap) -> Unveiled:

@@ -54,8 +54,8 @@ def veil(heights: FloatMap, light: FloatMap, least: float) -> tuple[FloatMap, Fl
     reached = tuple(slice(side.start, side.stop + 2 * _MARGIN_PX) for side in box)
     near, bright = (part[reached] for part in _bordered(steps, light))
     own = steps[box]
-
     around = _around(step, least, float(np.ptp(heights)))
+    count = _PARTS if own.size > _SMALL else 1  # small sums are sooner done than shared out
 
     def sums(first: int) -> tuple[FloatMap, FloatMap]:
         totals = np.zeros(own.shape, np.float32), np.zeros(own.shape, np.float32)
@@ -67,7 +67,6 @@ def veil(heights: FloatMap, light: FloatMap, least: float) -> tuple[FloatMap, Fl
             cv2.accumulateProduct(share, bright[there], totals[1])
         return totals
 
-    count = _PARTS if own.size > _SMALL else 1  # small sums are sooner done than shared out
     for part in mapped(sums, range(count)):
         hidden[box] += part[0]
         spread[box] += part[1]
@@ -84,7 +83,7 @@ def veil_of_some(
     """
     steps, step = _in_steps(heights)
     places = np.flatnonzero(among & _reached(steps, step))
-    places = places[:: -(-len(places) // most) or 1]
+    places = places[:: -(-len(places) // most) | 1]  # odd, to meet all columns
     if not places.size:
         nothing = np.zeros(0, np.float32)
         return places, nothing, nothing

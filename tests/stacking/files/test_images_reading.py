@@ -187,6 +187,17 @@ def test_bytes_after_the_end_of_a_jpeg_do_no_harm(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path), wanted)
 
 
+def test_another_image_behind_a_jpeg_does_no_harm_but_hides_no_cut(tmp_path: Path) -> None:
+    """Cameras put previews behind; disks may keep an older file's end behind one cut off."""
+    path = tmp_path / "frame.jpg"
+    write_image(path, SMOOTH)
+    data, wanted = path.read_bytes(), read_image(path)
+    path.write_bytes(data + data)
+    np.testing.assert_array_equal(read_image(path), wanted)
+    path.write_bytes(data[: len(data) // 2] + data)
+    assert "truncated" in refusal(path)
+
+
 def test_a_progressive_jpeg_is_whole_with_its_last_scan_only(tmp_path: Path) -> None:
     path = pillow(tmp_path / "frame.jpg", SMOOTH, progressive=True)
     assert read_image(path).shape == SMOOTH.shape
