@@ -78,8 +78,8 @@ def veil_of_some(
 ) -> tuple[NDArray[np.int64], FloatMap, FloatMap]:
     """Some of the places `among` that anything can hide, with their veil: numbers, share, light.
 
-    There are at most `most` of them, evenly spread. Numbers are those of
-    a flat map, all else is as in `veil`.
+    There are at most `most` of them, evenly spread. Numbers are those of a flat map, all else is as
+    in `veil`.
     """
     steps, step = _in_steps(heights)
     places = np.flatnonzero(among & _reached(steps, step))
