@@ -148,10 +148,8 @@ def register(template: Reduced, reduced: Reduced, predicted: Matrix) -> Registra
         return found
     start = _best_start(template, reduced, predicted)
     for parameters in (SIMILARITY, TRANSLATION):
-        found = _coarse_to_fine(template, reduced, start, parameters)
-        if found is None or not _plausible(found.matrix, reduced):
-            continue
-        if _clearly_better(template, reduced, found.matrix, predicted):
+        found = _coarse_to_fine(template, reduced, predicted, start, parameters)
+        if found is not None and _plausible(found.matrix, reduced):
             return found
     return None
 
@@ -224,14 +222,18 @@ def _phase_shift(template: Reduced, reduced: Reduced, matrix: Matrix, level: int
 
 
 def _coarse_to_fine(
-    template: Reduced, reduced: Reduced, start: Matrix, parameters: int
+    template: Reduced, reduced: Reduced, predicted: Matrix, start: Matrix, parameters: int
 ) -> Registration | None:
+    """From `start` on; None where the place is not clearly better than the predicted one."""
     matrix, found = start, None
+    judged = min(1, len(reduced.sizes) - 1)
     for level in reversed(range(len(reduced.sizes))):
         found = _refine(template, reduced, matrix, level, parameters=parameters)
         if found is None:
             return None
         matrix = found[0]
+        if level == judged and not _clearly_better(template, reduced, matrix, predicted):
+            return None
     return None if found is None else _scored(template, reduced, start, found)
 
 
