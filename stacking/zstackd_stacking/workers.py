@@ -78,9 +78,7 @@ class Behind:
     def run(self, task: Callable[[], None]) -> None:
         """Start a task once the one before has ended; raises what that one raised."""
         self.wait()
-        pool = ThreadPoolExecutor(1, thread_name_prefix="stacking")
-        self._task = pool.submit(_alone, task)
-        pool.shutdown(wait=False)
+        self._task = _helpers().submit(_alone, task)
 
     def wait(self) -> None:
         """Return once the task has ended; raises what it raised."""

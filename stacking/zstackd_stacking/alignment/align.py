@@ -226,13 +226,13 @@ def _coarse_to_fine(
 ) -> Registration | None:
     """From `start` on; None where the place is not clearly better than the predicted one."""
     matrix, found = start, None
-    judged = min(1, len(reduced.sizes) - 1)
     for level in reversed(range(len(reduced.sizes))):
         found = _refine(template, reduced, matrix, level, parameters=parameters)
         if found is None:
             return None
         matrix = found[0]
-        if level == judged and not _clearly_better(template, reduced, matrix, predicted):
+        judged = level == _judged(reduced)
+        if judged and not _clearly_better(template, reduced, matrix, predicted):
             return None
     return None if found is None else _scored(template, reduced, start, found)
 
@@ -241,12 +241,24 @@ def _scored(
     template: Reduced, reduced: Reduced, start: Matrix, found: tuple[Matrix, Solution]
 ) -> Registration | None:
     matrix, solution = found
-    level = min(1, len(reduced.sizes) - 1)
-    images = template.fixed(level), reduced.level(level)
-    score, before = compared(*images, *(reduced.small(m, level) for m in (matrix, start)))
+    score, before = _compared(template, reduced, matrix, start)
     if score < max(MIN_CORRELATION, before - _NO_WORSE):
         return None
     return _registration(reduced, matrix, solution, score)
+
+
+def _judged(reduced: Reduced) -> int:
+    """The size at which places are judged: the second finest, in which there is less noise."""
+    return min(1, len(reduced.sizes) - 1)
+
+
+def _compared(
+    template: Reduced, reduced: Reduced, matrix: Matrix, before: Matrix
+) -> tuple[float, float]:
+    """See `compared`."""
+    level = _judged(reduced)
+    images = template.fixed(level), reduced.level(level)
+    return compared(*images, reduced.small(matrix, level), reduced.small(before, level))
 
 
 def _clearly_better(template: Reduced, reduced: Reduced, matrix: Matrix, predicted: Matrix) -> bool:
@@ -254,9 +266,7 @@ def _clearly_better(template: Reduced, reduced: Reduced, matrix: Matrix, predict
     whole, before = (alike(template, reduced, each) for each in (matrix, predicted))
     if 1 - whole < _BETTER * (1 - before):
         return True
-    level = min(1, len(reduced.sizes) - 1)
-    images = template.fixed(level), reduced.level(level)
-    part, before = compared(*images, *(reduced.small(m, level) for m in (matrix, predicted)))
+    part, before = _compared(template, reduced, matrix, predicted)
     return 1 - part < _BETTER_WHERE_IT_MOVED * (1 - before)
 
 

@@ -29,10 +29,8 @@ _FEW_TAPS: Final = as_floats(np.array([1.0, 2.0, 1.0]) / 4)
 def finished(sums: Sums, own: OwnPlanes, noise: NoiseLevel, dtype: np.dtype[Any]) -> Image:
     """The fused image, (H, W) or (H, W, 3), rounded and clamped to `dtype`."""
     unit = level_8bit(dtype)
-    if sums.squares:
-        finest = Band(sums, 0, _rows_of(_half_image(sums, own, noise, unit)), unit).measured(noise)
-    else:
-        finest = Band(sums, 0, _half_rows(sums), unit)
+    half = _rows_of(_half_image(sums, own, noise, unit)) if sums.squares else _half_rows(sums)
+    finest = Band(sums, 0, half, unit).measured(noise)
     image = np.empty((*sums.shape, 3) if sums.colours else sums.shape, dtype)
 
     def fill(strip: tuple[int, int]) -> None:
@@ -63,7 +61,7 @@ def _half_image(sums: Sums, own: OwnPlanes, noise: NoiseLevel, unit: float) -> P
 
 def _unveiled(luma: FloatMap, own: OwnPlanes, noise: NoiseLevel, unit: float) -> FloatMap:
     """Luminance at half size without the veil of near objects; uses it up."""
-    change = correction(own, luma, noise.energy(), unit) if own.focus.size else None
+    change = correction(own, luma, noise.energy(), unit)
     if change is None:
         return luma
     size = luma.shape[1], luma.shape[0]
