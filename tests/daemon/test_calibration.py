@@ -136,15 +136,16 @@ def test_too_few_frames_within_the_shake_are_refused() -> None:
 
 
 def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:
-    settings = rig(tmp_path, size_px=(640, 480), breathing_per_mm=0.03)
+    settings = rig(tmp_path, size_px=(640, 480), breathing_per_mm=-0.03, seed=3)
     with opened(settings) as devices:
         measured = measure_breathing(
             devices, heights_um=heights(-20, 220, 6), depth_um=DEPTH_UM, settle_ms=300
         )
-    assert measured.per_mm == pytest.approx(0.03, rel=0.1)
+    assert measured.per_mm == pytest.approx(-0.03, rel=0.1)
+    assert abs(measured.per_mm + 0.03) < 3 * measured.error_per_mm < 0.15 * 0.03
     copied = findings.of_breathing(measured).settings["optics"]
     optics = Optics.model_validate({**settings.optics.model_dump(), **copied})
-    assert optics.breathing_per_mm == pytest.approx(0.03, rel=0.1)
+    assert optics.breathing_per_mm == pytest.approx(-0.03, rel=0.1)
 
 
 def test_sharpness_that_only_noise_makes_rise_and_fall_is_no_way_through_focus() -> None:

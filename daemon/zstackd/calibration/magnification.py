@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from zstackd.calibration.part_motion import motion_between
 from zstackd.calibration.spread import robust_sigma
 from zstackd.runs.autofocus import frame_at_rest
 from zstackd_config.errors import StackError
@@ -21,13 +21,11 @@ from zstackd_stacking.types import FloatMap, Image, as_floats
 LEAST_PARTS: Final = 12
 PARTS_PER_SIDE: Final = 12
 LEAST_PART_PX: Final = 32
-DEPTHS_APART: Final = (2, 3)
-_ROUNDS: Final = 6
+DEPTHS_APART: Final = (1, 2, 3)
+_ROUNDS: Final = 12
 _NOISE_FRAMES: Final = 5
-_MOST_SHIFT_PX: Final = 8.0
-_LEAST_DETAIL: Final = 0.02
 _TUKEY: Final = 4.685
-_LEAST_SPREAD: Final = 1.5e-9
+_LEAST_SPREAD: Final = 1e-9
 _UM_PER_MM: Final = 1e3
 
 Numbers = NDArray[np.float64]
@@ -47,12 +45,16 @@ class Breathing:
     drift_px_per_mm: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Moved:
-    """One part of the frame: where it is, and how it moves with focus (x, y per µm)."""
+    """One part of the frame: where it is, how it moves with focus (x, y), how surely.
+
+    `known` (2, 2): the inverse of the motion's covariance, in (µm/px)².
+    """
 
     at_px: tuple[float, float]
-    px_per_um: tuple[float, float]
+    px_per_um: Numbers
+    known: Numbers
 
 
 def measure_breathing(
@@ -106,7 +108,8 @@ def _parts(
 ) -> list[Moved]:
     height, width = frames[0].shape
     side = max(LEAST_PART_PX, min(height, width) // PARTS_PER_SIDE) // 2 * 2
-    corners = product(range(0, width - side + 1, side), range(0, height - side + 1, side))
+    hop = side // 2
+    corners = product(range(0, width - side + 1, hop), range(0, height - side + 1, hop))
     return [
         moved
         for x, y in corners
@@ -147,80 +150,36 @@ def _moved(
         low, high = (twice - apart) // 2, (twice + apart + 1) // 2
         if low < 0 or high >= len(part):
             return
-        shift = _shift(part[low], part[high])
-        if shift is not None:
+        motion = motion_between(part[low], part[high])
+        if motion is not None:
             span_um = heights_um[high] - heights_um[low]
-            yield Moved(middle_px, (shift[0] / span_um, shift[1] / span_um))
-
-
-def _shift(first: FloatMap, second: FloatMap) -> tuple[float, float] | None:
-    """Return how far (x, y) the content of `second` lies from that of `first`, in pixels.
-
-    Gradients of both, least squares, a few rounds (B. Lucas and T. Kanade, 1981). None where one
-    direction has no detail or the rounds do not settle within a few pixels.
-    """
-    window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
-    one, two = _smooth(first), _smooth(second)
-    shift = np.zeros(2)
-    for _ in range(_ROUNDS):
-        back = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-        # Linear: OpenCV's cubic kernel moves what it interpolates by up to 0.04 px.
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        moved = as_floats(
-            cv2.warpAffine(two, back, two.shape[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT)
-        )
-        before, after = _slopes(one) * window, _slopes(moved) * window
-        # Noise is independent in the two, so that their product, unlike a square, is free of it.
-        cross = np.einsum("iyx,jyx->ij", before, after)
-        tensor = (cross + cross.T) / 2
-        if np.linalg.eigvalsh(tensor)[0] < _LEAST_DETAIL * one.size:
-            return None
-        wanted = np.einsum("iyx,yx->i", (before + after) / 2, (one - moved) * window)
-        change = np.linalg.solve(tensor, wanted)
-        shift = shift + change
-        if np.hypot(*shift) > _MOST_SHIFT_PX:
-            return None
-    return float(shift[0]), float(shift[1])
-
-
-def _slopes(part: FloatMap) -> FloatMap:
-    return np.stack([np.gradient(part, axis=1), np.gradient(part, axis=0)])
-
-
-def _smooth(part: FloatMap) -> FloatMap:
-    """Return detail of a few pixels, less noisy, on a common level and contrast."""
-    band = cv2.GaussianBlur(part, (0, 0), 1.5) - cv2.GaussianBlur(part, (0, 0), 8.0)
-    return np.asarray(band, np.float32)
+            yield Moved(middle_px, motion.shift_px / span_um, motion.known * span_um**2)
 
 
 def _fitted(parts: list[Moved], *, centre: tuple[float, float]) -> Breathing:
+    """Fit motion = drift + scale · place to all parts, each by what it knows of its motion."""
     places = np.array([part.at_px for part in parts]) - centre
     motions = np.array([part.px_per_um for part in parts])
+    known = np.array([part.known for part in parts])
+    terms = np.concatenate([np.broadcast_to(np.eye(2), known.shape), places[..., None]], axis=2)
     weights = np.ones(len(parts))
     for _ in range(_ROUNDS):
-        scale, drift, error = _weighted(places, motions, weights)
-        off = np.hypot(*(motions - drift - scale * places).T)
+        weighted = weights[:, None, None] * known
+        inverse = np.linalg.inv(np.einsum("nji,njk,nkl->il", terms, weighted, terms))
+        found = inverse @ np.einsum("nji,njk,nk->i", terms, weighted, motions)
+        left = motions - terms @ found
+        off = np.sqrt(np.einsum("ni,nij,nj->n", left, known, left))
         bound = _TUKEY * max(robust_sigma(off), _LEAST_SPREAD)
         weights = np.where(off < bound, (1 - (off / bound) ** 2) ** 2, 0.0)
+    spread = np.einsum("ni,nij,nj->", left, weights[:, None, None] * known, left) / weights.sum()
     radius = np.hypot(*places.T)
-    outward = np.sum((motions - drift) * places, axis=1) / np.maximum(radius, 1.0)
+    outward = np.sum((motions - found[:2]) * places, axis=1) / np.maximum(radius, 1.0)
     return Breathing(
-        per_mm=scale * _UM_PER_MM,
-        error_per_mm=error * _UM_PER_MM,
+        per_mm=float(found[2]) * _UM_PER_MM,
+        error_per_mm=float(np.sqrt(len(DEPTHS_APART) * spread / 2 * inverse[2, 2])) * _UM_PER_MM,
         radius_px=tuple(radius.tolist()),
         drift_px_per_mm=tuple((outward * _UM_PER_MM).tolist()),
     )
-
-
-def _weighted(places: Numbers, motions: Numbers, weights: Numbers) -> tuple[float, Numbers, float]:
-    """Return scale, drift and the scale's standard error of motion = drift + scale · place."""
-    share = weights[:, None] / weights.sum()
-    mean_place, mean_motion = (places * share).sum(axis=0), (motions * share).sum(axis=0)
-    arms, moved = places - mean_place, motions - mean_motion
-    spread = float((weights[:, None] * arms**2).sum())
-    scale = float((weights[:, None] * arms * moved).sum()) / spread
-    left = float((weights[:, None] * (moved - scale * arms) ** 2).sum() / (2 * weights.sum()))
-    return scale, mean_motion - scale * mean_place, float(np.sqrt(left / spread))
 
 
 def _grey(image: Image) -> FloatMap:

@@ -11,7 +11,8 @@ class Action(Enum):
     LOSE_REPLY and DOUBLE_REPLY, NOISE (bytes of no meaning), SPLIT and MERGE (lines in single
     bytes, or all at once) spoil what the controller sends next; GARBLE turns a bit of what it
     hears next; EEPROM makes it deaf for 0.3 s of rig time; SILENCE mutes it for good. REPLUG
-    brings the port back at once, under another name.
+    brings the port back at once, under another name. STALL and ALARM strike in mid-motion: due
+    between two motions, they wait for the next.
     """
 
     RESET = auto()
@@ -30,6 +31,7 @@ class Action(Enum):
 
 
 REPLY_ACTIONS = {Action.LOSE_REPLY, Action.DOUBLE_REPLY}
+MOTION_ACTIONS = {Action.ALARM, Action.STALL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Script:
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._waiting = list(faults)
         self._due: list[tuple[int, Fault]] = []
+        self._held: list[tuple[int, Fault]] = []
 
     def add(self, fault: Fault) -> None:
         """Let `fault` wait for its trigger."""
@@ -73,12 +76,13 @@ class Script:
                 self._waiting.remove(fault)
                 self._due.append((now_ns + round(fault.delay_s * 1e9), fault))
 
-    def take_due(self, now_ns: int) -> list[Fault]:
-        """Return the faults whose time has come, in order."""
-        due = sorted((entry for entry in self._due if entry[0] <= now_ns), key=lambda e: e[0])
+    def take_due(self, now_ns: int, *, moving: bool) -> list[Fault]:
+        """Return the faults whose time has come, in order; some come only while it is `moving`."""
+        due = self._held + sorted((e for e in self._due if e[0] <= now_ns), key=lambda e: e[0])
         self._due = [entry for entry in self._due if entry[0] > now_ns]
-        return [fault for _, fault in due]
+        self._held = [e for e in due if e[1].action in MOTION_ACTIONS and not moving]
+        return [entry[1] for entry in due if entry not in self._held]
 
     def next_ns(self) -> int | None:
-        """Return the rig time of the next fault already triggered."""
+        """Return the rig time of the next fault already triggered, but for those held back."""
         return min((at for at, _ in self._due), default=None)

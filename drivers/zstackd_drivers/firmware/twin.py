@@ -181,7 +181,7 @@ class FirmwareTwin:
             self._firmware.advance(now)
         lines, self._firmware.lines = self._firmware.lines, []
         self._script.see(motions=self._firmware.witness.motions, lines=lines, now_ns=now)
-        for fault in self._script.take_due(now):
+        for fault in self._script.take_due(now, moving=self._firmware.motor.moving(now)):
             self._fail(fault, now)
 
     def _fail(self, fault: Fault, now: int) -> None:
