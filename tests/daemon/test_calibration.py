@@ -81,7 +81,7 @@ def test_backlash_without_focus_in_range_is_refused(tmp_path: Path, noise: float
 
 @pytest.mark.alone
 def test_settling_is_recovered_within_a_tenth(tmp_path: Path) -> None:
-    settings = rig(tmp_path, size_px=SMALL_PX, vibration_um=10, vibration_decay_ms=60, time_scale=4)
+    settings = rig(tmp_path, size_px=SMALL_PX, vibration_um=10, vibration_decay_ms=60, time_scale=2)
     with opened(settings) as devices:
         focus = autofocus(
             Sweep(devices, settle_ms=300), range_um=(-30, 240), depth_um=DEPTH_UM

@@ -26,6 +26,8 @@ SMALL = {"driver": "simulated", "size_px": [160, 120]}
 PLAN = {"bottom": 0, "top": 200, "step": 10}
 BLOCK = 4096
 SOCKET = "control.sock"
+SLOW = {"settle_ms": 4000}
+"""So that a run lasts for longer than a disk takes to fail."""
 
 
 @contextmanager
@@ -84,7 +86,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 def test_on_a_full_disk_everything_waits_for_room(site: Site, consumer: Watcher, left: int) -> None:
     del consumer
     with small_disk(site.state):
-        rig = rig_on(site)
+        rig = rig_on(site, focus=SLOW)
         with site.serving(rig, ready=True) as process:
             hidden = site.inbox / ".later"
             hidden.write_text(site.run(name="later", z_plan=PLAN).read_text())
@@ -100,6 +102,7 @@ def test_on_a_full_disk_everything_waits_for_room(site: Site, consumer: Watcher,
                 assert "No space left on device" in refused.stderr
             process.kill()
             process.wait()
+        rig_on(site)
         with site.serving(rig, ready=True) as process:
             site.wait_for_log("make room")
             assert site.results() == []
@@ -148,7 +151,7 @@ def close(folder: Path, mode: str = "ro") -> None:
 def test_nothing_is_put_where_the_output_is_not_mounted(site: Site, consumer: Watcher) -> None:
     del consumer
     disk = site.folder / "disk"
-    rig = rig_on(site)
+    rig = rig_on(site, focus=SLOW)
     with small_disk(disk):
         with mounted(site.output, "--bind", disk), site.serving(rig, ready=True):
             site.drop(site.run(name="first", z_plan=PLAN), "first.yaml")
@@ -159,6 +162,7 @@ def test_nothing_is_put_where_the_output_is_not_mounted(site: Site, consumer: Wa
             site.wait_for_log("begun: waits: ")
             assert site.results() == []
         # Nor is it after a reboot.
+        rig_on(site)
         with site.serving(rig, ready=True) as process:
             site.drop(site.run(name="captured", z_plan=PLAN), "captured.yaml")
             site.wait_for_event("captured", count=3)
@@ -173,7 +177,7 @@ def test_nothing_is_put_where_the_output_is_not_mounted(site: Site, consumer: Wa
 def test_an_output_folder_that_vanishes_is_waited_for(site: Site, consumer: Watcher) -> None:
     del consumer
     away = site.folder / "away"
-    with site.serving(rig_on(site), ready=True) as process:
+    with site.serving(rig_on(site, focus=SLOW), ready=True) as process:
         site.drop(site.run(name="first", z_plan=PLAN), "first.yaml")
         site.wait_for_event("frame", count=3)
         site.output.rename(away)

@@ -40,7 +40,7 @@ def controller(site: Site, **focus: Any) -> Iterator[tuple[GrblTwin, Path]]:
     Yields it with a rig file for it.
     """
     port = site.folder / "by-id"
-    rig = site.rig(camera=SMALL, focus={"port": str(port), "settle_ms": 20, **focus})
+    rig = site.rig(camera=SMALL, focus={"port": str(port), "settle_ms": 200, **focus})
     settings = load_rig(rig)
     setup = replace(GrblSetup.from_rig(settings.focus, settings.simulation), firmware="grbl")
     with GrblTwin(setup=setup, clock=SystemClock(), link=port) as twin:
@@ -156,7 +156,7 @@ sys.exit(main())
 def serving_with_usb_camera(site: Site) -> Iterator[subprocess.Popen[bytes]]:
     rig = site.rig(
         camera={"driver": "uvc", "device": "/dev/v4l/by-id/twin", "size_px": [160, 120]},
-        focus={"port": "simulated", "settle_ms": 20},
+        focus={"port": "simulated", "settle_ms": 100},
     )
     log = site.folder / "serve.log"
     words = [sys.executable, "-W", "error", "-c", WITH_USB_CAMERA, "serve", "--rig", str(rig)]
@@ -231,7 +231,7 @@ def test_a_run_goes_on_after_an_internal_error_of_the_service(
     site: Site, consumer: Watcher
 ) -> None:
     del consumer
-    rig = site.rig(camera=SMALL, focus={"settle_ms": 3000})
+    rig = site.rig(camera=SMALL, focus={"settle_ms": 30_000})
     words = [sys.executable, "-c", WITH_A_BROKEN_THREAD, "serve", "--rig", str(rig)]
     site.drop(site.run(z_plan=PLAN), "run.yaml")
     with subprocess.Popen(words, cwd=site.folder, stderr=subprocess.PIPE, text=True) as process:
@@ -241,6 +241,7 @@ def test_a_run_goes_on_after_an_internal_error_of_the_service(
         assert process.stderr is not None
         assert "internal error: RuntimeError: broken on purpose" in process.stderr.read()
     assert site.ends() == ["open"]
+    site.rig(camera=SMALL)
     with site.serving(rig):
         site.wait_for_event("published")
     assert frames_of(site.journal()) == list(range(PLANES))

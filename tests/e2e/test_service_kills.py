@@ -96,7 +96,11 @@ class Killer:
 
 
 @pytest.mark.parametrize(
-    "kills", [5, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
+    "kills",
+    [
+        pytest.param(5, marks=pytest.mark.timeout(300)),
+        pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+    ],
 )
 def test_every_run_ends_once(site: Site, consumer: Watcher, report: Report, kills: int) -> None:
     killer = Killer(site)

@@ -16,7 +16,7 @@ SMALL = {"driver": "simulated", "size_px": [160, 120]}
 @pytest.mark.parametrize("whole", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_a_pause_outlives_a_crash(site: Site, consumer: Watcher, whole: bool) -> None:
     del consumer
-    rig = site.rig(camera=SMALL, focus={"settle_ms": 3000})
+    rig = site.rig(camera=SMALL, focus={"settle_ms": 30_000})
     socket = ("--socket", site.state / "control.sock")
     with site.serving(rig, ready=True) as process:
         site.drop(site.run(z_plan=PLAN), "run.yaml")
@@ -27,6 +27,7 @@ def test_a_pause_outlives_a_crash(site: Site, consumer: Watcher, whole: bool) ->
         planes = count(site, "plane")
         process.kill()
         process.wait()
+    site.rig(camera=SMALL)
     with site.serving(rig, ready=True):
         listed = site.zstackd("status", *socket)
         assert "paused" in listed.stdout

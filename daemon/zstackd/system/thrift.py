@@ -28,7 +28,7 @@ def be_thrifty() -> None:
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _call("mallopt", _M_ARENA_MAX, _ARENAS)
-    _call("mallopt", _M_MMAP_THRESHOLD, 8 * _MIB)
+    _call("mallopt", _M_MMAP_THRESHOLD, 32 * _MIB)
     _call("mallopt", _M_TRIM_THRESHOLD, 256 * _MIB)
 
 

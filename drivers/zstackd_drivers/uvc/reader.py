@@ -31,6 +31,7 @@ POLL_S = 0.05
 PLAUSIBLE_NS = 5_000_000_000
 INTERVALS = 9
 UNKNOWN_INTERVAL_NS = 200_000_000
+DRIVER_BUFFERS = 4
 
 
 class VideoCapture(Protocol):
@@ -95,6 +96,7 @@ class UvcReader:
         self._wanted: Wanted | None = None
         self._intervals_ns: deque[int] = deque(maxlen=INTERVALS)
         self._arrived_ns: int | None = None
+        self._begun_ns: deque[int] = deque(maxlen=DRIVER_BUFFERS + 1)
         self._failures = 0
         self._untrusted = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -194,6 +196,7 @@ class UvcReader:
             self._note_failure(begun_ns)
             return
         self._failures = 0
+        self._begun_ns.append(begun_ns)
         arrived_ns = self._note_arrival()
         if self._untrusted > 0:
             self._untrusted -= 1
@@ -225,15 +228,17 @@ class UvcReader:
     def _note_arrival(self) -> int:
         """Return when the frame's data arrived: the driver's timestamp, or else a moment before.
 
-        A frame without a timestamp that can be believed arrived at the earliest when the one before
-        it was taken.
+        A frame without a timestamp that can be believed may have waited in the driver's buffers,
+        however long taking it seemed to last. Those hold so many that it arrived after as many
+        frames before it began to be taken.
         """
         now_ns = self._clock.monotonic_ns()
         told_ns = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
         before_ns = self._arrived_ns
         believable = 0 <= now_ns - told_ns < PLAUSIBLE_NS and told_ns != before_ns
-        arrived_ns = told_ns if believable else (before_ns or now_ns - UNKNOWN_INTERVAL_NS)
-        if before_ns is not None:
-            self._intervals_ns.append((told_ns if believable else now_ns) - before_ns)
         self._arrived_ns = told_ns if believable else now_ns
-        return arrived_ns
+        if before_ns is not None:
+            self._intervals_ns.append(self._arrived_ns - before_ns)
+        if believable:
+            return told_ns
+        return self._begun_ns[0] if len(self._begun_ns) > DRIVER_BUFFERS else 0
