@@ -3,12 +3,15 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from zstackd_config.base import Settings
 
 OVERSHOOT_PER_BACKLASH = 1.25
 """How far past a plane a motion against the approach goes, as a share of the backlash."""
+
+LEAST_UM_PER_UNIT = 1e-4
+MOST_UM_PER_UNIT = 1e5
 
 SettleMs = Annotated[float, Field(ge=0, le=60_000)]
 
@@ -41,7 +44,9 @@ class StepperFocus(Settings):
     approach: Literal["up", "down"] = Field(
         "up", description="Direction of the last motion onto every plane."
     )
-    speed_um_per_s: PositiveFloat = Field(description="Speed of moves, in micrometres per second.")
+    speed_um_per_s: Annotated[float, Field(ge=0.01, le=1e6)] = Field(
+        description="Speed of moves, in micrometres per second."
+    )
     settle_ms: SettleMs | Literal["auto"] = Field(
         description="Rest after each move before the exposure, in milliseconds; `auto`: until the "
         "image has stopped moving, which takes at least four frames a plane."
@@ -66,8 +71,11 @@ class StepperFocus(Settings):
     @field_validator("um_per_unit")
     @classmethod
     def _turns_the_motor(cls, um_per_unit: float) -> float:
-        if um_per_unit == 0:
-            raise ValueError("0 µm per unit would move nothing; give what one unit really moves")
+        if not LEAST_UM_PER_UNIT <= abs(um_per_unit) <= MOST_UM_PER_UNIT:
+            raise ValueError(
+                f"a unit moves {LEAST_UM_PER_UNIT:g} to {MOST_UM_PER_UNIT:g} µm, in either "
+                "direction; give what one unit really moves"
+            )
         return um_per_unit
 
     @field_validator("limits_um")

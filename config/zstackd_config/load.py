@@ -50,6 +50,18 @@ def parse_run(text: bytes | str, *, name: str) -> Run:
     return _parsed(Run, content, name=name)
 
 
+def told_at(path: Path, problem: str) -> str:
+    """Return `problem`, which begins with the dotted path of a key, after where that key stands."""
+    key, _, _ = problem.partition(": ")
+    parts = tuple(key.split("."))
+    try:
+        keys = parse_document(read_document(path)).keys
+    except (InputError, YamlError):
+        return f"{path}: {problem}"
+    place = next((keys[parts[:n]] for n in range(len(parts), 0, -1) if parts[:n] in keys), None)
+    return f"{path}:{place.line}:{place.column}: {problem}" if place else f"{path}: {problem}"
+
+
 def read_document(path: Path) -> bytes:
     """Return what a regular file holds, a byte more than is allowed at most.
 

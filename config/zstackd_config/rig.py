@@ -1,6 +1,7 @@
 """`rig.yaml`: the camera, the optics, the focus axis and the folders of one rig."""
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -84,7 +85,10 @@ class Paths(Settings):
     @classmethod
     def _apart_from_the_spool(cls, output: Path, info: ValidationInfo) -> Path:
         state = info.data.get("state")
-        if state is not None and (output == state or state in output.parents):
+        if state is None:
+            return output
+        plain, spool = (Path(os.path.normpath(folder)) for folder in (output, state))
+        if plain == spool or spool in plain.parents:
             raise ValueError(f"within the spool {state}; name a folder beside it")
         return output
 

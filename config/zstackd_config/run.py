@@ -54,7 +54,9 @@ class ManualExposure(Settings):
     """Exposure given by the user."""
 
     mode: Literal["manual"]
-    exposure_time_ms: PositiveFloat = Field(description="Exposure time in milliseconds.")
+    exposure_time_ms: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        description="Exposure time in milliseconds."
+    )
     analogue_gain: Annotated[float, Field(ge=1, le=64)] = Field(
         1.0, description="Analogue gain (no unit)."
     )

@@ -52,6 +52,32 @@ def test_long_names_that_differ_at_the_end_alone_are_answered_apart(
     assert len(list(tmp_path.glob("*.rejected"))) == 2
 
 
+def test_capital_endings_are_run_files_too(inbox: Inbox, tmp_path: Path) -> None:
+    arriving = tmp_path / ".arriving"
+    arriving.write_text("name: x")
+    arriving.rename(tmp_path / "RUN.YAML")
+    deadline_s = time.monotonic() + 30
+    while not inbox.complete():
+        assert time.monotonic() < deadline_s
+
+
+def test_what_is_no_run_file_is_spoken_of_once(
+    inbox: Inbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("run", "run.yaml.rejected", "run.yaml.error.txt", ".run"):
+        (tmp_path / name).touch()
+    assert inbox.complete() == []
+    assert not caplog.records  # it may be about to be renamed
+    monkeypatch.setattr(inbox_module, "STRANGE_S", 0.0)
+    for _ in range(3):
+        assert inbox.complete() == []
+    (record,) = caplog.records
+    assert "run is left alone: run files end in .yaml or .yml" in record.getMessage()
+
+
 def test_what_found_no_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox_module, "LEFT_S", 0.2)
     monkeypatch.setattr(doorkeeper_module, "SCAN_S", 0.1)

@@ -65,7 +65,7 @@ def test_all_that_is_wrong_is_said_at_once(site: Site) -> None:
     bad.write_text("name: x\nz_plam: {}\nexposure: {mode: manual}\n")
     ended = site.zstackd("check", far, site.run(), bad, "--rig", site.rig())
     assert ended.returncode == 2
-    assert "plane 9 of 19" in ended.stderr
+    assert "far.yaml:2:1: z_plan: plane 9 of 19" in ended.stderr
     assert "; 9 more planes are out of reach" in ended.stderr
     assert "bad.yaml:2" in ended.stderr
     assert "exposure_time_ms" in ended.stderr

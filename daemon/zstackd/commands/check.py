@@ -77,7 +77,7 @@ def _judged_run(path: Path, rig: Rig | None) -> _Judged:
         schedule = schedule_of(run, datetime.now(UTC), source=str(path)) if is_series(run) else None
         if rig is None:
             return _Judged(path, name=run.name, schedule=schedule)
-        plan = plan_run(rig, run, source=str(path))
+        plan = plan_run(rig, run, source=path)
     except ZstackdError as error:
         return _Judged(path, error=str(error))
     warning = sampling_warning(rig, plan.planes_um)

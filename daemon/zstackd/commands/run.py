@@ -63,5 +63,5 @@ def _run(rig: Rig, request: Path, output: Path, state: Path | None) -> Published
 def _checked_name(rig: Rig, request: Path) -> str:
     """Refuse, before anything is opened, what can be seen to be wrong."""
     run = load_run(request)
-    plan_run(rig, run, source=str(request))
+    plan_run(rig, run, source=request)
     return run.name

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 from zstackd_config.camera import Picamera2Camera
 from zstackd_config.errors import ConfigError, InputError
 from zstackd_config.focus import StepperFocus
+from zstackd_config.load import told_at
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure, Run
 from zstackd_config.sampling import largest_step_um
@@ -67,12 +69,12 @@ def plan_run(
     rig: Rig,
     run: Run,
     *,
-    source: str,
+    source: str | Path,
     camera: CameraInfo | None = None,
     reference_um: float | None = None,
     move_s: MoveSeconds | None = None,
 ) -> Plan:
-    """Return the plan of `run` on `rig`; `source` names the run in errors.
+    """Return the plan of `run` on `rig`; `source` names the run in errors, or is its file.
 
     `camera` is the open camera, where there is one; `reference_um` is where the axis stands, if
     known. Raises InputError where a plane, or the overshoot before it, is out of reach; nothing is
@@ -84,7 +86,7 @@ def plan_run(
     problems += _search_out_of_reach(run, rig.focus)
     problems += _missing_reference(run, len(planes_um))
     if problems:
-        raise InputError("\n".join(f"{source}: {problem}" for problem in problems))
+        raise InputError("\n".join(_told(source, problem) for problem in problems))
     pixels, frame_raw_bytes = _frame_size(rig, camera)
     return Plan(
         planes_um=planes_um,
@@ -121,11 +123,15 @@ def sampling_warning(rig: Rig, planes_um: Sequence[float]) -> str | None:
     )
 
 
-def _planes(rig: Rig, run: Run, reference_um: float, source: str) -> tuple[float, ...]:
+def _told(source: str | Path, problem: str) -> str:
+    return told_at(source, problem) if isinstance(source, Path) else f"{source}: {problem}"
+
+
+def _planes(rig: Rig, run: Run, reference_um: float, source: str | Path) -> tuple[float, ...]:
     try:
         return run.planes_um(reference_um, largest_step_um=largest_step_um(rig.optics))
     except ConfigError as error:
-        raise InputError(f"{source}: {error}") from error
+        raise InputError(_told(source, str(error))) from error
 
 
 def starts_from_current(run: Run) -> bool:

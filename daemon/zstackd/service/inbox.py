@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import os
 import stat
 import threading
@@ -33,7 +34,11 @@ CLOSED_S = 0.25
 LEFT_S = 10.0
 """So long a file is left alone that could not be taken, for want of room as a rule."""
 
+STRANGE_S = 10.0
+"""A file that is no run file is spoken of when it is still there after so long."""
+
 SUFFIXES = frozenset({".yaml", ".yml"})
+_ANSWERS = (".error.txt", ".rejected")
 _LONGEST_NAME = 255 - len("..error.txt.tmp")
 _log = logging.getLogger(__name__)
 
@@ -70,6 +75,7 @@ class Inbox(FileSystemEventHandler):
         self._moved: set[str] = set()
         self._looks: dict[Path, _Look] = {}
         self._left: dict[Path, _Look] = {}
+        self._strangers: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._observer = Observer()
@@ -132,12 +138,28 @@ class Inbox(FileSystemEventHandler):
         return any(not self._is_left(path, look) for path, look in self._looks.items())
 
     def _candidates(self) -> Iterator[tuple[Path, _Look]]:
+        strangers: list[str] = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
                 path = self.folder / entry.name
-                if path.suffix in SUFFIXES and not entry.name.startswith("."):
-                    with suppress(FileNotFoundError):  # taken back since the listing
-                        yield path, _Look.at(entry.stat(follow_symlinks=False))
+                if entry.name.startswith(".") or entry.name.endswith(_ANSWERS):
+                    continue
+                if path.suffix.lower() not in SUFFIXES:
+                    strangers.append(entry.name)
+                    continue
+                with suppress(FileNotFoundError):  # taken back since the listing
+                    yield path, _Look.at(entry.stat(follow_symlinks=False))
+        self._note(strangers)
+
+    def _note(self, strangers: list[str]) -> None:
+        """Say once of each file that it is no run file, if it stays: a writer may yet rename it."""
+        now = time.monotonic()
+        self._strangers = {name: self._strangers.get(name, now) for name in strangers}
+        for name, since in self._strangers.items():
+            if now - since >= STRANGE_S:
+                self._strangers[name] = math.inf
+                said = "inbox: %s is left alone: run files end in .yaml or .yml; rename it"
+                _log.warning(said, as_text(name))
 
     def leave(self, path: Path) -> bool:
         """Leave a file alone for a while, or until it changes, since it cannot be moved now.
