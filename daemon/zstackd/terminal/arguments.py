@@ -1,8 +1,9 @@
 """A command line whose errors are one line, like all others."""
 
 import argparse
+import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from zstackd_config.errors import InputError
 
@@ -17,6 +18,10 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+
+    def print_help(self, file: IO[str] | None = None) -> None:
+        """Print the help; unlike argparse, let an output that takes none be an error."""
+        (file or sys.stdout).write(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
