@@ -64,6 +64,12 @@ def test_a_wrong_word_is_one_line_and_status_2(word: str, said: str) -> None:
     assert said in line
 
 
+def test_a_wrong_choice_is_said_without_a_library_s_words() -> None:
+    done = zstackd("list", "--state", "foo")
+    assert done.returncode == 2
+    assert done.stderr.startswith("zstackd: Invalid value for '--state': 'foo' is not one of ")
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Let children heed SIGINT, which a shell's background job ignores and hands down."""
@@ -122,7 +128,7 @@ def test_streams_that_are_closed_or_know_no_accents_do_no_harm(
         ["bash", "-c", line], capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
     assert done.returncode == status, done.stderr
-    assert done.stderr in {"", "only one frame: there is nothing to fuse, it is written as it is\n"}
+    assert done.stderr in {"", "warning: only one frame: nothing to fuse, it is written as it is\n"}
     assert out.exists()
 
 
