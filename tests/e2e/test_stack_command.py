@@ -148,8 +148,47 @@ def test_one_frame_is_written_as_it_is_and_that_is_said(
 ) -> None:
     only = frames / "z10.png"
     done = stack(only, "-o", "out.png")
-    assert done.stderr == "only one frame: there is nothing to fuse, it is written as it is\n"
+    assert done.stderr == "warning: only one frame: nothing to fuse, it is written as it is\n"
     np.testing.assert_array_equal(look(tmp_path / "out.png"), look(only))
+    assert done.stdout.startswith("1 frame of 260 × 200 px")
+
+
+def test_sizes_of_small_files_are_in_kb(stack: Stack, frames: Path, tmp_path: Path) -> None:
+    done = stack("-i", frames, "-o", "out.png", "--report", "r.json")
+    assert f"r.json ({(tmp_path / 'r.json').stat().st_size / 1000:.1f} kB)" in done.stdout
+
+
+def test_what_a_format_cannot_hold_is_a_warning(stack: Stack, frames: Path) -> None:
+    for path, plane in zip(sorted(frames.glob("*.png")), planes(3), strict=True):
+        clear = np.full((200, 260, 1), 255 * 257)
+        cv2.imwrite(str(path), np.dstack([plane * 257, clear]).astype(np.uint16))
+    done = stack("-i", frames, "-o", "out.jpg")
+    transparency, bits = done.stderr.splitlines()
+    assert transparency.startswith(f"{frames / 'z10.png'}: warning: transparency is left out")
+    assert bits.startswith("out.jpg: warning: JPEG holds 8 bits per channel")
+
+
+def test_names_that_begin_with_a_hyphen_stand_behind_two(
+    stack: Stack, frames: Path, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        (tmp_path / f"-z{number}.png").hardlink_to(frames / f"z{number + 8}.png")
+    done = stack("frames/z11.png", "-o", "out.png", "--json", "--", "-z1.png", "-z2.png")
+    names = [frame["name"] for frame in json.loads(done.stdout)["frames"]]
+    assert sorted(names) == ["-z1.png", "-z2.png", "z11.png"]
+    done = stack("-o", "out.png", "--", "-z1.png", "-z2.png")
+    assert done.stdout.startswith("2 frames of")
+    assert refused(stack, "-o", "out.png", "--", "") == (
+        "zstackd stack: argument FRAME: an empty name is no file; see zstackd stack --help"
+    )
+
+
+def test_a_result_among_the_frames_is_warned_of(stack: Stack, frames: Path) -> None:
+    words = ["--depth", frames / ".hidden.png", "--report", frames / "r.json"]
+    done = stack("-i", frames, "-o", frames / "out.png", *words, "-q")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{frames / 'out.png'}: warning: lies among the frames now")
+    assert "one of the input frames" in refused(stack, "-i", frames, "-o", frames / "out.png")
 
 
 def test_frames_left_out_are_named_on_stderr(stack: Stack, frames: Path) -> None:
@@ -194,10 +233,12 @@ def test_a_truncated_jpeg_is_refused(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_a_text_called_jpg_is_refused(stack: Stack, tmp_path: Path) -> None:
+    told = "frame.jpg: not a JPEG, PNG or TIFF image (it starts with {}); remove it or convert it"
     (tmp_path / "frame.jpg").write_text("Dear diary\n")
-    assert refused(stack, "frame.jpg", "-o", "out.png").startswith(
-        "frame.jpg: not a JPEG, PNG or TI"
-    )
+    assert refused(stack, "frame.jpg", "-o", "out.png") == told.format('"Dear dia"')
+    (tmp_path / "frame.jpg").write_bytes(b"\x19{mS\x00\xff\n12")
+    line = refused(stack, "frame.jpg", "-o", "out.png")
+    assert line == told.format("bytes 19 7b 6d 53 00 ff 0a 31")
 
 
 @pytest.mark.parametrize("output", ["gone/out.png", "frames/z9.png/out.png", "frames", "out.gif"])

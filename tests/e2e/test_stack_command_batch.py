@@ -106,6 +106,41 @@ def test_no_stack_of_a_batch_overwrites_a_frame_of_another(stack: Stack, stacks:
 
 
 @pytest.mark.parametrize(
+    ("words", "better"),
+    [
+        (["-o", "stacks/{name}/stack.png"], "stacks/{name}_stack.png"),
+        (["-o", "stacks/{name}/{name}.TIF"], "stacks/{name}.TIF"),
+        (["--depth", "stacks/{name}/depth.png"], "stacks/{name}_depth.png"),
+    ],
+)
+def test_results_that_the_next_batch_would_stack_are_refused_at_once(
+    stack: Stack, stacks: Path, words: list[str], better: str
+) -> None:
+    before = sorted(stacks.rglob("*"))
+    done = stack("--batch", "stacks", *words, status=2)
+    passed, line = done.stderr.splitlines()
+    assert passed.endswith("passed over")
+    assert line.startswith(f"{words[1]}: {words[1].replace('{name}', 's1')} would lie among the")
+    assert line.endswith(f"such as {better}")
+    assert sorted(stacks.rglob("*")) == before
+
+
+def test_results_that_are_no_images_may_lie_beside_the_frames(stack: Stack, stacks: Path) -> None:
+    (stacks / "s2" / "z1.png").unlink()
+    for _ in range(2):
+        stack("--batch", stacks, "--report", stacks / "{name}" / "r.json", "-q", "--no-align")
+    assert len(list(stacks.glob("s*/r.json"))) == 3
+
+
+def test_warnings_name_their_stack(stack: Stack, stacks: Path) -> None:
+    for path in (stacks / "s10").glob("z[12].png"):
+        path.unlink()
+    done = stack("--batch", stacks, "--no-align", "-q", status=1)
+    _, _, warning, *_ = done.stderr.splitlines()
+    assert warning == "s10: warning: only one frame: nothing to fuse, it is written as it is"
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--batch", "gone"], "gone: no such folder"),

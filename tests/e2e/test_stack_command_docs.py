@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zstackd.focusstack import parser as focusstack_parser
+from zstackd.stack_command.classic_options import classic_parser
 from zstackd.stack_command.options import stack_parser
 
 PAGE = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
@@ -22,7 +22,7 @@ def options_of(parser: ArgumentParser) -> set[str]:
 
 @pytest.mark.parametrize("program", ["stack", "focusstack"])
 def test_the_page_and_the_program_name_the_same_options(program: str) -> None:
-    parser = stack_parser() if program == "stack" else focusstack_parser()
+    parser = stack_parser() if program == "stack" else classic_parser()
     extra = ROOT_OPTIONS if program == "stack" else {"--method"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PARTS[program]))
     described = named - extra

@@ -64,6 +64,12 @@ def test_a_wrong_word_is_one_line_and_status_2(word: str, said: str) -> None:
     assert said in line
 
 
+def test_a_wrong_choice_is_said_without_a_library_s_words() -> None:
+    done = zstackd("list", "--state", "foo")
+    assert done.returncode == 2
+    assert done.stderr.startswith("zstackd: Invalid value for '--state': 'foo' is not one of ")
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Let children heed SIGINT, which a shell's background job ignores and hands down."""
@@ -122,5 +128,86 @@ def test_streams_that_are_closed_or_know_no_accents_do_no_harm(
         ["bash", "-c", line], capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
     assert done.returncode == status, done.stderr
-    assert done.stderr in {"", "only one frame: there is nothing to fuse, it is written as it is\n"}
+    assert done.stderr in {"", "warning: only one frame: nothing to fuse, it is written as it is\n"}
     assert out.exists()
+
+
+INTERRUPTED_IMPORT = """
+import sys
+
+class Interruption:
+    def find_spec(self, name, path, target=None):
+        if name == "{module}":
+            sys.meta_path.remove(self)
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interruption())
+from {program} import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("module", ["zstackd_config.errors", "logging", "argparse", "numpy"])
+@pytest.mark.parametrize("program", ["zstackd.cli", "zstackd.focusstack"])
+def test_an_interruption_during_an_import_is_a_word_and_a_status(program: str, module: str) -> None:
+    command = ["stack"] if program == "zstackd.cli" else []
+    code = INTERRUPTED_IMPORT.format(module=module, program=program)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command, "-i", "gone", "-o", "out.png"],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert done.stderr == f"{program.removesuffix('.cli').split('.')[-1]}: interrupted\n"
+    assert done.returncode == 130
+
+
+@pytest.fixture
+def rig_and_run() -> str:
+    examples = Path(__file__).parents[2] / "config" / "examples"
+    return f"--rig {examples / 'rig.simulated.yaml'} {examples / 'run.demo.yaml'}"
+
+
+SHELL_LINES = [
+    "{zstackd} --help",
+    "{zstackd} --version",
+    "{zstackd} check --help",
+    "{zstackd} check {rig_and_run}",
+    "{zstackd} stack --help",
+    "{zstackd} stack {frame} -o {out} -q --json",
+    "{focusstack} --help",
+]
+
+
+def bash(line: str, frame: Path, rig_and_run: str) -> subprocess.CompletedProcess[str]:
+    line = line.format(
+        zstackd=PROGRAM, focusstack=PROGRAM.with_name("focusstack"), frame=frame,
+        out=frame.with_name("out.png"), rig_and_run=rig_and_run,
+    )  # fmt: skip
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+
+
+@pytest.mark.parametrize("line", SHELL_LINES)
+def test_a_reader_that_has_enough_is_never_a_failure(
+    frame: Path, rig_and_run: str, line: str
+) -> None:
+    # What is printed waits for the reader to have gone.
+    fifo = frame.with_name("fifo")
+    gone = f"mkfifo {fifo}; (exec <{fifo}) & exec 3>{fifo}; wait; {line} >&3"
+    done = bash(f"{gone} 2>{frame.with_name('errors')}", frame, rig_and_run)
+    errors = frame.with_name("errors").read_text().splitlines()
+    assert [told for told in errors if "only one frame" not in told] == []
+    assert done.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="stands for a full disk")
+@pytest.mark.parametrize("line", SHELL_LINES)
+def test_an_output_without_room_is_one_line_and_status_1(
+    frame: Path, rig_and_run: str, line: str
+) -> None:
+    done = bash(f"{line} > /dev/full", frame, rig_and_run)
+    *_, last = done.stderr.splitlines()
+    assert "standard output cannot be written: No space left on device" in last
+    assert "internal error" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1

@@ -5,13 +5,16 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from zstackd.stack_command.options import stack_parser
+from zstackd.stack_command.options import read_words, stack_parser
 
 if TYPE_CHECKING:  # they cost start-up, which `--help` and usage errors do without
     from zstackd.stack_command.job import OnFrame, StackDone, StackJob
     from zstackd_stacking import FrameReport
+
+_LEAST_MB_BYTES: Final = 100_000
 
 
 def stack(words: Sequence[str]) -> int:
@@ -20,12 +23,14 @@ def stack(words: Sequence[str]) -> int:
     Raises:
         InputError: an option, a frame or an output cannot be used.
     """
-    wanted = stack_parser().parse_intermixed_args(words)
+    wanted = read_words(words)
     from zstackd.stack_command.request import job_from, pattern_from  # noqa: PLC0415 - start-up
 
     if wanted.batch is not None:
         return _stack_batch(wanted, pattern_from(wanted))
     done = _stack_one(wanted, job_from(wanted))
+    _warn(done, notes=not wanted.quiet)
+    _warn_of_results_among_frames(done, wanted.input)
     if wanted.json:
         _print_json(done.as_json())
     elif not wanted.quiet:
@@ -47,9 +52,7 @@ def _stack_one(wanted: Namespace, job: "StackJob") -> "StackDone":
     terminal = sys.stderr.isatty() and not (wanted.quiet or wanted.json)
     looks = len(job.frames) * passes(job.options.method)
     with _progress(looks, shown=terminal) as on_frame:
-        done = run_job(job, on_frame)
-    _warn(done, notes=not wanted.quiet)
-    return done
+        return run_job(job, on_frame)
 
 
 def _stack_batch(wanted: Namespace, pattern: "StackJob") -> int:
@@ -64,6 +67,7 @@ def _stack_batch(wanted: Namespace, pattern: "StackJob") -> int:
             sys.stderr.write(f"{outcome.folder.name}: failed: {outcome.error}\n")
         else:
             said |= outcome.done.as_json()
+            _warn(outcome.done, notes=not wanted.quiet, of=f"{outcome.folder.name}: ")
             if not (wanted.quiet or wanted.json):
                 sys.stdout.write(f"{outcome.folder.name}: {_summary(outcome.done)}\n")
                 sys.stdout.flush()
@@ -94,22 +98,42 @@ def _progress(total: int, *, shown: bool) -> Iterator["OnFrame | None"]:
         yield advance
 
 
-def _warn(done: "StackDone", *, notes: bool) -> None:
+def _warn(done: "StackDone", *, notes: bool, of: str = "") -> None:
+    """Print what a person should know of a stack; each line begins with `of`."""
     for frame in done.report["frames"]:
         if frame["note"] and (notes or not frame["used"]):
-            sys.stderr.write(f"{frame['name']}: {frame['note']}\n")
+            sys.stderr.write(f"{of}{frame['name']}: {frame['note']}\n")
     for found in done.report["cut_off"]:
-        sys.stderr.write(f"warning: {found['message']}\n")
+        sys.stderr.write(f"{of}warning: {found['message']}\n")
     if len(done.report["frames"]) == 1:
-        sys.stderr.write("only one frame: there is nothing to fuse, it is written as it is\n")
+        sys.stderr.write(f"{of}warning: only one frame: nothing to fuse, it is written as it is\n")
+
+
+def _warn_of_results_among_frames(done: "StackDone", folder: Path | None) -> None:
+    from zstackd.stack_command.outputs import looks_like_a_frame  # noqa: PLC0415 - start-up
+
+    for file in done.files:
+        inside = folder is not None and file.path.parent.resolve() == folder.resolve()
+        if inside and looks_like_a_frame(file.path):
+            sys.stderr.write(
+                f"{file.path}: warning: lies among the frames now, and -i {folder} would take it "
+                "for one of them the next time; move it elsewhere\n"
+            )
 
 
 def _summary(done: "StackDone") -> str:
     width, height = done.size_px
-    names = ", ".join(f"{file.path} ({file.size_bytes / 1e6:.1f} MB)" for file in done.files)
+    names = ", ".join(f"{file.path} ({_size(file.size_bytes)})" for file in done.files)
     used = sum(frame["used"] for frame in done.report["frames"])
     seconds = done.stacking_s + done.writing_s
-    return f"{used} frames of {width} × {height} px in {seconds:.1f} s: wrote {names}"
+    frames = "1 frame" if used == 1 else f"{used} frames"
+    return f"{frames} of {width} × {height} px in {seconds:.1f} s: wrote {names}"
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < _LEAST_MB_BYTES:
+        return f"{size_bytes / 1e3:.1f} kB"
+    return f"{size_bytes / 1e6:.1f} MB"
 
 
 def _print_json(content: dict[str, Any]) -> None:

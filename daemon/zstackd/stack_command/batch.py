@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from zstackd.stack_command.job import StackDone, StackJob
-from zstackd.stack_command.outputs import Wanted
+from zstackd.stack_command.outputs import Wanted, looks_like_a_frame
 from zstackd_config.errors import InputError, ZstackdError
 from zstackd_stacking.files.frames import find_frames, natural_order
 
@@ -34,7 +34,8 @@ def run_batch(
     Hidden subfolders, those without images, and those into which results go are passed over.
 
     Raises:
-        InputError: the folder has no such subfolders, or an output's name is the same for all.
+        InputError: the folder has no such subfolders, an output's name is the same for all, or
+            results would go among frames.
     """
     require_names(pattern.outputs)
     found = {sub: _frames(sub) for sub in subfolders(folder, pattern.outputs)}
@@ -43,6 +44,7 @@ def run_batch(
         _LOG.info("%s: no images in it, passed over", sub)
     if not stacks:
         raise InputError(f"{folder}: none of its subfolders holds JPEG, PNG or TIFF images")
+    require_apart(pattern.outputs, list(stacks))
     inputs = [frame for frames in stacks.values() for frame in frames or ()]
     for sub in stacks:
         yield _outcome(sub, pattern, inputs, run)
@@ -56,6 +58,21 @@ def require_names(outputs: Sequence[Wanted]) -> None:
                 f"{wanted.path}: with --batch every stack has its own outputs: put {NAME} into the "
                 f"path, such as {wanted.path.with_name(f'{NAME}_{wanted.path.name}')}"
             )
+
+
+def require_apart(outputs: Sequence[Wanted], stacks: Sequence[Path]) -> None:
+    """Refuse results in a stack's own folder that the next batch would take for its frames."""
+    folders = {sub.resolve() for sub in stacks}
+    for wanted in outputs:
+        for sub in stacks:
+            result = _named(wanted, sub).path
+            if looks_like_a_frame(result) and result.parent.resolve() in folders:
+                name = wanted.path.name
+                better = sub.parent / (name if NAME in name else f"{NAME}_{name}")
+                raise InputError(
+                    f"{wanted.path}: {result} would lie among the frames of a stack, and be one of "
+                    f"them when the batch is repeated; write it elsewhere, such as {better}"
+                )
 
 
 def subfolders(folder: Path, outputs: Sequence[Wanted]) -> list[Path]:
@@ -100,10 +117,7 @@ def _outcome(
     inputs: Sequence[Path],
     run: Callable[[StackJob], StackDone],
 ) -> Outcome:
-    outputs = [
-        Wanted(wanted.role, Path(str(wanted.path).replace(NAME, folder.name)))
-        for wanted in pattern.outputs
-    ]
+    outputs = [_named(wanted, folder) for wanted in pattern.outputs]
     try:
         job = replace(pattern, frames=find_frames(folder), outputs=outputs, inputs=inputs)
         return Outcome(folder, run(job), None)
@@ -112,3 +126,7 @@ def _outcome(
     except Exception as error:  # noqa: BLE001 - one stack's fault must not end the others
         _LOG.debug("%s: internal error", folder, exc_info=True)
         return Outcome(folder, None, f"{folder}: internal error: {type(error).__name__}: {error}")
+
+
+def _named(wanted: Wanted, folder: Path) -> Wanted:
+    return Wanted(wanted.role, Path(str(wanted.path).replace(NAME, folder.name)))

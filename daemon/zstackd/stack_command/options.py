@@ -1,5 +1,8 @@
 """The options of `zstackd stack`. Importing this costs next to nothing: no numpy, no cv2."""
 
+from argparse import Namespace
+from collections.abc import Sequence
+
 from zstackd.terminal.arguments import Parser, file_path
 
 METHODS = {
@@ -18,6 +21,22 @@ Fuse the images of one z-stack into a single one that is sharp all over.
 Frames are sorted by the numbers in their names. One that cannot be aligned is
 left out and named. Inputs are never overwritten, and each result appears whole
 or not at all."""
+
+
+def read_words(words: Sequence[str]) -> Namespace:
+    """What the words that follow `zstackd stack` ask for; all behind a `--` are frames.
+
+    Raises:
+        InputError: the words are no valid command line.
+    """
+    options = list(words)
+    end = options.index("--") if "--" in options else len(options)
+    wanted = stack_parser().parse_intermixed_args(options[:end])
+    # Intermixed parsing takes what looks like an option for one, even here. As `./-z1.jpg` it does
+    # not, and is the same path.
+    behind = [f"./{word}" if word.startswith("-") else word for word in options[end + 1 :]]
+    wanted.frames += stack_parser().parse_intermixed_args(behind).frames
+    return wanted
 
 
 def stack_parser() -> Parser:

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -12,10 +13,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 
 from zstackd.runs.manifest import Manifest
 from zstackd.runs.progress import Stage
@@ -27,18 +30,18 @@ _WORDS: Final[dict[Stage, str]] = {
     "publish": "writing the result",
 }
 _LINES_PER_STAGE: Final = 4
+_BAR_WIDTH: Final = 40
+_WIDTH_WITH_TIME: Final = 45
 
 
 class ProgressBars:
     """One bar for each stage, on a terminal."""
 
     def __init__(self) -> None:
+        console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description:<20}"),
-            BarColumn(bar_width=40),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
+            *_columns(console),
+            console=console,
         )
         self._lock = threading.Lock()
         self._tasks: dict[Stage, TaskID] = {}
@@ -61,6 +64,15 @@ class ProgressBars:
             if stage not in self._tasks:
                 self._tasks[stage] = self._progress.add_task(_WORDS[stage], total=total)
             self._progress.update(self._tasks[stage], completed=done)
+
+
+def _columns(console: Console) -> Iterator[ProgressColumn]:
+    """What stands in a line of the bars. Where it is short, the bar is, and never the counter."""
+    yield TextColumn("{task.description}")
+    yield BarColumn(bar_width=None, table_column=Column(max_width=_BAR_WIDTH))
+    yield MofNCompleteColumn(table_column=Column(no_wrap=True))
+    if console.width >= _WIDTH_WITH_TIME:
+        yield TimeElapsedColumn(table_column=Column(no_wrap=True))
 
 
 class ProgressLines:

@@ -21,7 +21,7 @@ def run_typed(words: Sequence[str], named: str | None, commands: Mapping[str, st
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except typer.TyperException as error:
-        message = error.format_message()
+        message = error.format_message().replace("Value error, ", "")  # pydantic's word
         # Without any word the whole help is the message; it needs no name before it.
         raise InputError(message if "\n" in message else f"zstackd: {message}") from error
 

@@ -49,7 +49,9 @@ def tags_from_exif(exif: bytes) -> list[ExtraTag]:
             block.load(exif)
             fields = {**block, **block.get_ifd(_EXIF_DIRECTORY)}
     except (SyntaxError, OSError, ValueError, KeyError, UserWarning) as error:
-        _LOG.warning("the EXIF data of the reference frame is damaged and left out: %s", error)
+        _LOG.warning(
+            "warning: the EXIF data of the reference frame is damaged and left out: %s", error
+        )
         return []
     tags = (_extra_tag(tag, value) for tag, value in sorted(fields.items()))
     return [tag for tag in tags if tag is not None]

@@ -175,7 +175,9 @@ def _images(
     def image(index: int, loaded: Loaded) -> Image:
         nonlocal warned
         if loaded.header.alpha and not warned:
-            _LOG.warning("%s: transparency is left out, here and in all frames", paths[index])
+            _LOG.warning(
+                "%s: warning: transparency is left out, here and in all frames", paths[index]
+            )
             warned = True
         return loaded.image
 

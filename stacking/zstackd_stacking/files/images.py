@@ -54,7 +54,7 @@ def read_image(path: Path) -> Image:
     """
     loaded = load_image(path)
     if loaded.header.alpha:
-        _LOG.warning("%s: the transparency is left out", path)
+        _LOG.warning("%s: warning: the transparency is left out", path)
     return loaded.image
 
 
@@ -99,11 +99,18 @@ def _header(data: Data, path: Path) -> Header:
         header = tiff_header(path, str(path))
     else:
         raise InputError(
-            f"{path}: not a JPEG, PNG or TIFF image (it starts with {bytes(data[:8])!r}); "
+            f"{path}: not a JPEG, PNG or TIFF image (it starts with {_start(data)}); "
             "remove it or convert it"
         )
     _require_sane_size(header, path)
     return header
+
+
+def _start(data: Data) -> str:
+    """The first bytes for people: as text where they are text, otherwise as numbers."""
+    start = bytes(data[:8])
+    text = start.decode("ascii", errors="replace")
+    return f'"{text}"' if text.isprintable() and text.isascii() else f"bytes {start.hex(' ')}"
 
 
 def _require_sane_size(header: Header, path: Path) -> None:

@@ -195,7 +195,8 @@ def _jfif_density(pixel_size_um: float) -> bytes:
     per_cm = round(_UM_PER_CM / pixel_size_um)
     if not 1 <= per_cm <= _MAX_DENSITY:
         _LOG.warning(
-            "a JPEG cannot note a pixel size of %g µm, only 0.153 to 10000 µm: it is left out",
+            "warning: a JPEG cannot note a pixel size of %g µm, only 0.153 to 10000 µm: "
+            "it is left out",
             pixel_size_um,
         )
         return struct.pack(">BHH", 0, 1, 1)
@@ -206,7 +207,8 @@ def _exif_segment(exif: bytes) -> bytes:
     body = b"Exif\0\0" + exif
     if len(body) > _JPEG_SEGMENT_BYTES:
         _LOG.warning(
-            "the EXIF data of the reference frame has %d bytes, a JPEG holds %d: it is left out",
+            "warning: the EXIF data of the reference frame has %d bytes, a JPEG holds %d: "
+            "it is left out",
             len(exif), _JPEG_SEGMENT_BYTES,
         )  # fmt: skip
         return b""
@@ -233,6 +235,8 @@ def _encode(extension: str, image: Image, settings: list[int]) -> memoryview:
 def _eight_bits(image: Image, path: Path) -> Image:
     if image.dtype == np.uint8:
         return image
-    _LOG.warning("%s: JPEG holds 8 bits per channel; use .tif or .png to keep all 16", path)
+    _LOG.warning(
+        "%s: warning: JPEG holds 8 bits per channel; use .tif or .png to keep all 16", path
+    )
     reduced: NDArray[np.uint8] = cv2.convertScaleAbs(image, alpha=255 / 65535).astype(np.uint8)
     return reduced

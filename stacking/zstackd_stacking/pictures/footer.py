@@ -1,6 +1,8 @@
 """What stands below a picture of heights: a legend with round numbers, and a scale bar."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -10,7 +12,13 @@ from PIL import ImageDraw, ImageFont
 
 from zstackd_stacking.pictures.colour import viridis
 from zstackd_stacking.pictures.lettering import Pen
-from zstackd_stacking.pictures.scales import decimals_of, length_label, round_below, round_ticks
+from zstackd_stacking.pictures.scales import (
+    LEAST_STEPS,
+    decimals_of,
+    length_label,
+    round_below,
+    round_ticks,
+)
 
 Picture = NDArray[np.uint8]
 
@@ -21,6 +29,7 @@ _LEGEND_SHARE: Final = 0.55
 _LEAST_WIDTH_LETTERS: Final = 20
 _LETTERS_PER_WIDTH: Final = 55
 _LEAST_TEXT_PX: Final = 12
+_GAP_LETTERS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +80,40 @@ def _sheet(
 def _draw_ticks(pen: Pen, box: tuple[int, int, int, int], legend: Legend) -> None:
     left, top, right, bottom = box
     length = (bottom - top) // 3
-    ticks = round_ticks(legend.low, legend.high)
+    gap_px = (bottom - top) * _GAP_LETTERS
+    for x, label in _fitting_ticks(legend, pen, right - left, gap_px=gap_px):
+        pen.draw.line((left + x, bottom, left + x, bottom + length), fill=INK, width=2)
+        pen.write(label, middle=left + x, top=bottom + 1.5 * length)
+
+
+def _fitting_ticks(
+    legend: Legend, pen: Pen, width_px: int, *, gap_px: float
+) -> list[tuple[float, str]]:
+    """Places from the left in pixels, and labels: as many as stand clear of each other."""
+    ticks: list[tuple[float, str]] = []
+    for steps in range(LEAST_STEPS, 1, -1):
+        ticks = _labelled_ticks(legend, width_px, least_steps=steps)
+        if _stand_clear(ticks, pen, gap_px):
+            return ticks
+    ends = [ticks[0], ticks[-1]]
+    return ends if _stand_clear(ends, pen, gap_px) else ticks[-1:]
+
+
+def _labelled_ticks(legend: Legend, width_px: int, *, least_steps: int) -> list[tuple[float, str]]:
+    ticks = round_ticks(legend.low, legend.high, least_steps=least_steps)
     decimals = decimals_of(ticks)
     span = legend.high - legend.low
-    for number, tick in enumerate(ticks, start=1):
-        share = (tick - legend.low) / span if span > 0 else 0.5
-        x = left + share * (right - left)
-        pen.draw.line((x, bottom, x, bottom + length), fill=INK, width=2)
-        label = f"{tick:.{decimals}f}" + (f" {legend.unit}" if number == len(ticks) else "")
-        pen.write(label, middle=x, top=bottom + 1.5 * length)
+    shares = [(tick - legend.low) / span if span > 0 else 0.5 for tick in ticks]
+    labels = [f"{tick:.{decimals}f}" for tick in ticks]
+    labels[-1] += f" {legend.unit}"
+    return [(share * width_px, label) for share, label in zip(shares, labels, strict=True)]
+
+
+def _stand_clear(ticks: Sequence[tuple[float, str]], pen: Pen, gap_px: float) -> bool:
+    return all(
+        (pen.length(label) + pen.length(following)) / 2 + gap_px <= next_x - x
+        for (x, label), (next_x, following) in pairwise(ticks)
+    )
 
 
 def _draw_scale_bar(pen: Pen, corner: tuple[int, int], *, width: int, pixel_size_um: float) -> None:

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-_LEAST_STEPS: Final = 4
+LEAST_STEPS: Final = 4
 _ROUND_STEPS: Final = (1.0, 2.0, 5.0)
 _UM_PER_MM: Final = 1000
 
@@ -14,11 +14,14 @@ def round_below(value: float) -> float:
     return max(step * power for step in _ROUND_STEPS if step * power <= value * (1 + 1e-9))
 
 
-def round_ticks(low: float, high: float) -> list[float]:
-    """Round numbers from `low` to `high`, four to ten of them; `[low]` where they are equal."""
+def round_ticks(low: float, high: float, *, least_steps: int = LEAST_STEPS) -> list[float]:
+    """Round numbers from `low` to `high`; `[low]` where they are equal.
+
+    There are `least_steps` to two and a half times as many and one: four to ten usually.
+    """
     if not high > low:
         return [low]
-    step = round_below((high - low) / _LEAST_STEPS)
+    step = round_below((high - low) / least_steps)
     first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
     return [number * step for number in range(first, last + 1)]
 

@@ -1,6 +1,7 @@
 """Height pictures say what they show: colours, legend, scale bar, and what is unsure."""
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -124,6 +125,38 @@ def test_ticks_are_few_distinct_and_inside(low: float, span: float) -> None:
     assert all(low - slack <= tick <= low + span + slack for tick in ticks)
     labels = [f"{tick:.{decimals_of(ticks)}f}" for tick in ticks]
     assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize("pixel_size_um", [None, 2.2])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-170, -85), (85, 175), (-1200.5, -1199.5), (0.011, 0.018), (0, 50)]
+)
+@pytest.mark.parametrize("width", [320, 410, 1000])
+def test_the_legend_s_numbers_never_touch(
+    width: int,
+    low: float,
+    high: float,
+    pixel_size_um: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[tuple[float, float, str]] = []
+
+    def write(pen: Pen, text: str, *, middle: float, top: float) -> None:
+        del top
+        half = pen.length(text) / 2
+        written.append((middle - half, middle + half, text))
+
+    monkeypatch.setattr(Pen, "write", write)
+    heights = low + ramp(300, width, high - low)
+    depth_picture(heights, None, pixel_size_um=pixel_size_um)
+    least_px = 0.5 * (width // 55)
+    for (_, end, _), (start, _, _) in pairwise(written):  # the scale bar's number is the last
+        assert start - end >= least_px, written
+    labels = [text for _, _, text in written]
+    numbers = labels[:-1] if pixel_size_um else labels
+    assert numbers[-1].endswith(" µm")
+    assert len(numbers) >= 2
+    assert len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize(
