@@ -166,7 +166,7 @@ def test_images_of_a_folder_are_not_waited_for(write_rig: WriteRig) -> None:
         ("focus", {"limits_um": [0]}, "focus.limits_um[1]: missing"),
         ("focus", {"limits_um": [0, 1, 2]}, "focus.limits_um: a list of 3 is too long; at most 2"),
         ("focus", {"um_per_unit": 0}, "focus.um_per_unit: 0: a unit moves 0.0001 to 100000 µm"),
-        ("focus", {"um_per_unit": -1e-300}, "a unit moves 0.0001 to 100000 µm, in either direction"),
+        ("focus", {"um_per_unit": -1e-300}, "0.0001 to 100000 µm, in either direction"),
         ("focus", {"speed_um_per_s": 1e-9}, "focus.speed_um_per_s: 1e-09 µm/s is out of bounds"),
         ("focus", {"backlash_um": 80}, "focus.backlash_um: 80 µm: leaves no room to approach"),
         ("focus", {"settle_ms": 100_000}, "100000 ms is out of bounds; it must be at most 60000"),
