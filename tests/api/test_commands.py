@@ -208,6 +208,13 @@ def test_focus_by_hand(desk: Desk) -> None:
     assert "-100 to 400 µm" in desk.complaint("focus", "move", "5000", status=2)
     assert "valid number" in desk.complaint("focus", "move", "up", status=2)
     assert desk.said("focus", "confirm", "12.5") == "the axis stands at 12.5 µm, referenced\n"
+    for words in (("confirm", "nan"), ("move", "nan"), ("move", "1e400"), ("jog", "inf")):
+        assert "give a finite one" in desk.complaint("focus", *words, status=2)
+        assert "finite" in desk.complaint("focus", *words, "--rig", "rig.yaml", status=2)
+    refused = desk.complaint("focus", "confirm", "9999", status=2)
+    assert refused.startswith("the focus axis cannot stand at 9999 µm")
+    assert "-100 to 400 µm" in refused
+    assert desk.json("focus", "where")["position_um"] == 12.5, "what was known is still known"
     assert desk.json("focus", "home")["reference"] == "referenced"
 
 

@@ -192,6 +192,9 @@ def test_focus_moves_only_within_its_limits(client: httpx.Client, published: str
     assert problem(client.post("/v1/focus/move", json={"z_um": "up"}))[0] == 422
     assert problem(client.post("/v1/focus/move", json={"z_um": 1, "fast": True}))[0] == 422
     assert client.post("/v1/focus/confirm", json={"position_um": 60}).json()["position_um"] == 60
+    status, detail, _ = problem(client.post("/v1/focus/confirm", json={"position_um": 9999}))
+    assert status == 422
+    assert "cannot stand at 9999 µm" in detail
     assert client.post("/v1/focus/home").json()["reference"] == "referenced"
 
 

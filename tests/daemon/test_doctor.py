@@ -1,7 +1,11 @@
 """The doctor's judgement of the computer, the folders and the devices."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -72,6 +76,43 @@ def test_folders_are_judged_by_writing(tmp_path: Path) -> None:
     ]
     assert any("per second" in line.finding for line in lines)
     assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "a/b"])
+def test_a_folder_below_a_file_cannot_be_made(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+    paths = Paths(state=tmp_path / "file" / below, output=tmp_path / "made" / "later")
+    state, output = folders(paths)
+    assert (state.level, output.level) == (Level.FAIL, Level.WARN)
+    assert f"cannot be made: {tmp_path / 'file'} is no folder" in state.finding
+
+
+def test_a_folder_cannot_be_made_where_nobody_may_write(open_to_all: Path) -> None:
+    with ordinary_user():
+        state, _ = folders(Paths(state=open_to_all / "a/state", output=open_to_all / "output"))
+    assert state.level is Level.FAIL
+    assert f"{open_to_all} is not writable" in state.finding
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that all may enter and look at, and only root may write to."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o555)
+        yield Path(name)
+
+
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Where the tests run as root, stop being root for a moment."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 def rig_file(tmp_path: Path, **focus: Any) -> Path:

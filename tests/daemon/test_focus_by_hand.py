@@ -1,6 +1,7 @@
 """`zstackd focus` where no service runs: the axis is opened for one command."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from tests.rigs import simulated_rig
 from zstackd.cli import main
 
 RIG = simulated_rig(simulation={"time_scale": 100})
+
+
+_LOGGED = re.compile(r"zstackd: (?!Invalid value)")
 
 
 class Hand:
@@ -25,7 +29,7 @@ class Hand:
         rig.write_text(yaml.safe_dump({**RIG, "focus": {**RIG["focus"], **focus}}))
         status = main(["focus", *words[:1], "--rig", str(rig), *words[1:]])
         out, err = self._capsys.readouterr()
-        lines = [line for line in err.splitlines() if not line.startswith("zstackd:")]
+        lines = [line for line in err.splitlines() if not _LOGGED.match(line)]
         return status, out.strip(), "\n".join(lines)
 
 
@@ -80,6 +84,58 @@ def test_confirm_alone_would_be_forgotten(hand: Hand) -> None:
     status, _, err = hand("confirm", "12")
     assert status == 2
     assert "zstackd focus move UM --at-um 12" in err
+
+
+@pytest.mark.parametrize(
+    "words", [("move", "60"), ("jog", "5"), ("auto", "--low-um", "0", "--high-um", "9")]
+)
+def test_nobody_vouches_for_a_height_far_beyond_the_limits(
+    hand: Hand, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    status, out, err = hand(*words, "--at-um", "9999", reference="confirm")
+    assert (status, out) == (2, "")
+    assert err.startswith("--at-um: the focus axis cannot stand at 9999 µm")
+    assert "-150 to 450 µm" in err
+    assert not (tmp_path / "state").exists(), "refused before the rig is opened"
+
+
+def test_confirm_of_a_height_far_beyond_the_limits(hand: Hand) -> None:
+    status, _, err = hand("confirm", "9999")
+    assert status == 2
+    assert err.startswith("the focus axis cannot stand at 9999 µm")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e400"])
+@pytest.mark.parametrize("words", [("move",), ("jog",), ("confirm",), ("move", "60", "--at-um")])
+def test_what_is_no_height(hand: Hand, words: tuple[str, ...], number: str) -> None:
+    status, out, err = hand(*words, number)
+    assert (status, out) == (2, "")
+    assert "give a finite one" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        ("0", "9000", "--high-um: focus height 9000 µm is beyond the limits -100 to 400 µm"),
+        ("-95", "300", "--low-um: focus height -95 µm is approached up from -107.5 µm"),
+        ("-900", "300", "--low-um: focus height -900 µm is beyond the limits -100 to 400 µm"),
+        ("nan", "300", "zstackd: Invalid value for '--low-um': nan is no number"),
+    ],
+)
+def test_auto_holds_its_range_against_the_limits(
+    hand: Hand, tmp_path: Path, low: str, high: str, said: str
+) -> None:
+    status, out, err = hand("auto", "--low-um", low, "--high-um", high)
+    assert (status, out) == (2, "")
+    assert err.startswith(said)
+    assert not (tmp_path / "state").exists(), "refused before the rig is opened"
+
+
+def test_auto_asks_for_the_operators_word(hand: Hand) -> None:
+    status, _, err = hand("auto", "--low-um", "0", "--high-um", "90", reference="confirm")
+    assert status == 3
+    assert "vouch for where it stands with --at-um UM" in err
 
 
 def test_auto_finds_focus_on_the_simulated_rig(hand: Hand) -> None:

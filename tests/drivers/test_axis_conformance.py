@@ -159,6 +159,30 @@ def test_a_move_back_into_the_limits_is_allowed(open_bench: OpenBench) -> None:
         assert_true(bench, 4000.0)
 
 
+@pytest.mark.parametrize("beyond", [-0.11, 1.11, 9.0, float("nan"), float("-inf")])
+def test_confirm_refuses_what_is_far_beyond_the_limits_and_forgets_nothing(
+    open_bench: OpenBench, beyond: float
+) -> None:
+    with open_bench() as bench:
+        bench.home()
+        low, high = bench.focus.limits_um
+        before = bench.axis.snapshot()
+        with pytest.raises(LimitError, match=r"cannot stand at .* from -500 to 5500 µm"):
+            bench.axis.confirm(low + beyond * (high - low))
+        assert bench.axis.snapshot() == before
+        assert before.reference is Reference.REFERENCED
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_confirm_a_little_beyond_the_limits_lets_the_axis_move_back(
+    open_bench: OpenBench, share: float
+) -> None:
+    with open_bench(confirmed=True) as bench:
+        low, high = bench.focus.limits_um
+        bench.confirm(low + share * (high - low))
+        assert bench.axis.snapshot().reference is Reference.REFERENCED
+
+
 def test_confirm_takes_the_operators_word_and_moves_nothing(any_bench: OpenBench) -> None:
     with any_bench(confirmed=True) as bench:
         middle = inside(bench, 0.5)

@@ -130,3 +130,10 @@ def test_a_result_of_the_same_name_is_left_alone(site: Site) -> None:
         assert site.zstackd("run", run, "--rig", rig, "--output", "elsewhere").returncode == 0
     assert len(list((site.folder / "elsewhere").iterdir())) == 2
     assert site.results() == []
+
+
+def test_a_rig_without_homing_runs_from_where_the_operator_says_it_stands(site: Site) -> None:
+    rig = site.rig(focus={"reference": "confirm"})
+    ended = site.zstackd("run", site.run(), "--rig", rig, "--at-um", "-20")
+    assert ended.returncode == 0, ended.stderr
+    assert site.journal()[-1]["event"] == "published"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -38,6 +40,23 @@ def test_plan_that_leaves_the_limits_from_where_the_axis_stands(site: Site) -> N
     assert ended.returncode == 2
     assert "plane 0 of 11" in ended.stderr
     assert site.journal()[-1]["event"] == "failed"
+
+
+def test_rig_that_cannot_find_out_where_it_stands(site: Site) -> None:
+    rig = site.rig(focus={"reference": "confirm"})
+    line = one_line(site.zstackd("run", site.run(), "--rig", rig), 3)
+    assert "vouch for where it stands with --at-um UM, or let the service do the run" in line
+    assert site.journals() == []
+
+
+@pytest.mark.parametrize(
+    ("at_um", "said"), [("9999", "--at-um: the focus axis cannot stand"), ("nan", "a finite one")]
+)
+def test_height_at_which_no_axis_stands(site: Site, at_um: str, said: str) -> None:
+    rig = site.rig(focus={"reference": "confirm"})
+    line = one_line(site.zstackd("run", site.run(), "--rig", rig, "--at-um", at_um), 2)
+    assert said in line
+    assert site.journals() == []
 
 
 def test_port_that_does_not_exist(site: Site) -> None:

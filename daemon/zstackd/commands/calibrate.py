@@ -1,9 +1,11 @@
 """`zstackd calibrate`: measures what rig.yaml has to say; never changes rig.yaml itself."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from zstackd.calibration import findings
@@ -13,6 +15,8 @@ from zstackd.calibration.fragment import Finding, write_finding
 from zstackd.calibration.magnification import measure_breathing
 from zstackd.calibration.pixel_size import length_px, measure_rulings
 from zstackd.calibration.settle import measure_settling
+from zstackd.commands.options import finite
+from zstackd.commands.reach import check_lead, check_range, require_standing
 from zstackd.runs.autofocus import depth_of_field_um, find_focus
 from zstackd.runs.by_hand import opened
 from zstackd.terminal.show import short
@@ -20,6 +24,7 @@ from zstackd_config.errors import InputError
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Rig
 from zstackd_config.run import LockedAutoExposure
+from zstackd_drivers.factory import open_camera
 from zstackd_stacking.files.images import read_image
 from zstackd_stacking.sharpness import Region
 from zstackd_stacking.types import Image
@@ -31,12 +36,18 @@ calibrate = typer.Typer(
 )
 
 RigFile = Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")]
-Low = Annotated[float, typer.Option("--low-um", help="Lowest height to go to, in µm.")]
-High = Annotated[float, typer.Option("--high-um", help="Highest height to go to, in µm.")]
+Low = Annotated[
+    float, typer.Option("--low-um", help="Lowest height to go to, in µm.", callback=finite)
+]
+High = Annotated[
+    float, typer.Option("--high-um", help="Highest height to go to, in µm.", callback=finite)
+]
 Standing = Annotated[
     float | None,
     typer.Option(
-        "--at-um", help="Where the axis stands now, in µm; for rigs with `reference: confirm`."
+        "--at-um",
+        help="Where the axis stands now, in µm; for rigs with `reference: confirm`.",
+        callback=finite,
     ),
 ]
 
@@ -48,12 +59,18 @@ def backlash(
     high_um: High,
     at_um: Standing = None,
     lead_um: Annotated[
-        float, typer.Option(help="Run-up before each sweep, in µm; more than any backlash.")
+        float,
+        typer.Option(
+            help="Run-up before each sweep, in µm; more than any backlash.", callback=finite
+        ),
     ] = 50.0,
 ) -> None:
     """Measure the backlash. Sweeps through focus on the way up and on the way down."""
     settings = load_rig(rig)
     straight = settings.focus.model_copy(update={"backlash_um": 0.0})
+    check_range(straight, low_um, high_um)
+    check_lead(straight, low_um, high_um, lead_um=lead_um)
+    require_standing(straight, at_um)
     with opened(settings.model_copy(update={"focus": straight}), at_um) as devices:
         step_um = depth_of_field_um(settings.optics) / 3
         heights_um = _heights(low_um, high_um, step_um=step_um)
@@ -75,11 +92,16 @@ def settle(
     at_um: Standing = None,
     moves: Annotated[int, typer.Option(min=6, max=100, help="How many moves to watch.")] = 24,
     watch_ms: Annotated[
-        float, typer.Option(min=50, max=60_000, help="How long to watch after each move, in ms.")
+        float,
+        typer.Option(
+            min=50, max=60_000, help="How long to watch after each move, in ms.", callback=finite
+        ),
     ] = 1000.0,
 ) -> None:
     """Measure how long to rest. Watches the image after moves onto the focus."""
     settings = load_rig(rig)
+    check_range(settings.focus, low_um, high_um)
+    require_standing(settings.focus, at_um)
     with opened(settings, at_um) as devices:
         focus = find_focus(devices, settings, (low_um, high_um))
         depth_um = depth_of_field_um(settings.optics)
@@ -98,7 +120,10 @@ def settle(
 def exposure(
     rig: RigFile,
     headroom: Annotated[
-        float, typer.Option(min=0, max=0.8, help="Share of the scale to keep free, 0 to 0.8.")
+        float,
+        typer.Option(
+            min=0, max=0.8, help="Share of the scale to keep free, 0 to 0.8.", callback=finite
+        ),
     ] = 0.1,
 ) -> None:
     """Find explicit exposure values for run files. The axis does not move."""
@@ -113,10 +138,14 @@ def pixel_size(
     *,
     rig: RigFile,
     pitch_um: Annotated[
-        float | None, typer.Option(help="Distance of a stage micrometer's lines, in µm.")
+        float | None,
+        typer.Option(help="Distance of a stage micrometer's lines, in µm.", callback=finite),
     ] = None,
     length_um: Annotated[
-        float | None, typer.Option(help="Length of a known feature, in µm; with --from and --to.")
+        float | None,
+        typer.Option(
+            help="Length of a known feature, in µm; with --from and --to.", callback=finite
+        ),
     ] = None,
     start: Annotated[
         str | None, typer.Option("--from", metavar="X,Y", help="One end of it, in px.")
@@ -134,7 +163,9 @@ def pixel_size(
         seen = _look(settings) if image is None else read_image(image)
         finding = findings.of_rulings(measure_rulings(seen), pitch_um=pitch_um)
     elif length_um is not None and length_um > 0 and start and end:
-        length = length_px(_point(start), _point(end))
+        ends = [_point(words) for words in (start, end)]
+        _check_inside(settings, image, {"--from": ends[0], "--to": ends[1]})
+        length = length_px(*ends)
         if not length > 0:
             raise InputError(f"calibrate pixel-size: {start} and {end} are the same point")
         finding = findings.of_feature(length_px=length, length_um=length_um)
@@ -151,6 +182,8 @@ def magnification(rig: RigFile, low_um: Low, high_um: High, at_um: Standing = No
     """Measure how the magnification changes with focus."""
     settings = load_rig(rig)
     depth_um = depth_of_field_um(settings.optics)
+    check_range(settings.focus, low_um, high_um)
+    require_standing(settings.focus, at_um)
     with opened(settings, at_um) as devices:
         measured = measure_breathing(
             devices,
@@ -168,7 +201,10 @@ def steps(
     low_um: Low,
     high_um: High,
     height_um: Annotated[
-        float, typer.Option(min=0.1, help="Known height between the two surfaces, in µm.")
+        float,
+        typer.Option(
+            min=0.1, help="Known height between the two surfaces, in µm.", callback=finite
+        ),
     ],
     lower: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Region on the lower one, in px.")],
     upper: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Region on the upper one, in px.")],
@@ -176,10 +212,16 @@ def steps(
 ) -> None:
     """Measure µm per controller unit. Needs two surfaces of known height."""
     settings = load_rig(rig)
+    regions = {"--lower": _region(lower), "--upper": _region(upper)}
+    check_range(settings.focus, low_um, high_um)
+    _check_regions(regions, settings.camera.size_px)
+    require_standing(settings.focus, at_um)
     with opened(settings, at_um) as devices:
+        # A camera may deliver another size than was asked for.
+        _check_regions(regions, devices.camera.info().size_px)
         focuses = [
-            find_focus(devices, settings, (low_um, high_um), region=_region(words))
-            for words in (lower, upper)
+            find_focus(devices, settings, (low_um, high_um), region=region)
+            for region in regions.values()
         ]
     if math.isclose(focuses[0].z_um, focuses[1].z_um, abs_tol=1e-6):
         raise InputError("calibrate steps: both regions are in focus at the same height")
@@ -206,8 +248,6 @@ def _leave(finding: Finding, rig: Rig) -> None:
 
 
 def _heights(low_um: float, high_um: float, *, step_um: float) -> list[float]:
-    if not low_um < high_um:
-        raise InputError(f"--low-um {low_um:g} must be less than --high-um {high_um:g}")
     count = max(5, math.ceil((high_um - low_um) / step_um - 1e-9) + 1)
     return [low_um + index * (high_um - low_um) / (count - 1) for index in range(count)]
 
@@ -219,6 +259,37 @@ def _point(words: str) -> tuple[float, float]:
 
 def _region(words: str) -> Region:
     return Region(*(int(number) for number in _numbers(words, 4, "X,Y,W,H")))
+
+
+def _check_regions(regions: Mapping[str, Region], size_px: tuple[int, int] | None) -> None:
+    """Raise InputError where a region leaves the frame; None: its size is not known yet."""
+    if size_px is None:
+        return
+    frame = np.broadcast_to(np.uint8(0), size_px[::-1])
+    for option, region in regions.items():
+        try:
+            region.of(frame)
+        except ValueError as error:
+            raise InputError(f"{option}: {error}") from error
+
+
+def _check_inside(rig: Rig, image: Path | None, points: Mapping[str, tuple[float, float]]) -> None:
+    """Raise InputError where a point is not on the frame, or not on the picture given."""
+    width, height = _frame_px(rig) if image is None else read_image(image).shape[1::-1]
+    for option, (x, y) in points.items():
+        if not (0 <= x < width and 0 <= y < height):
+            raise InputError(
+                f"{option} {x:g},{y:g} is outside the frame of {width} x {height} px; count from "
+                "0,0 at the top left"
+            )
+
+
+def _frame_px(rig: Rig) -> tuple[int, int]:
+    """Return the width and height of a frame: the rig file's, else what the camera says."""
+    if rig.camera.size_px is not None:
+        return rig.camera.size_px
+    with open_camera(rig) as camera:
+        return camera.info().size_px
 
 
 def _numbers(words: str, count: int, shape: str) -> list[float]:

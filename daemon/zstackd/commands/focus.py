@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from zstackd.api.client import Client, Unreachable
-from zstackd.commands.options import JsonOption, SocketOption, print_json, service
+from zstackd.commands.options import JsonOption, SocketOption, finite, print_json, service
 from zstackd_config.errors import HardwareError, InputError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import AxisSnapshot
@@ -22,9 +22,14 @@ focus = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-Height = Annotated[float, typer.Argument(metavar="UM", help="Height in micrometres.")]
+Height = Annotated[
+    float, typer.Argument(metavar="UM", help="Height in micrometres.", callback=finite)
+]
 Distance = Annotated[
-    float, typer.Argument(metavar="UM", help="Distance in micrometres; negative is down.")
+    float,
+    typer.Argument(
+        metavar="UM", help="Distance in micrometres; negative is down.", callback=finite
+    ),
 ]
 RigOption = Annotated[
     Path | None,
@@ -40,6 +45,7 @@ Standing = Annotated[
         "--at-um",
         metavar="UM",
         help="Without a service: vouch that the axis stands at this height, in micrometres.",
+        callback=finite,
     ),
 ]
 _NEGATIVE = {"ignore_unknown_options": True}
@@ -76,7 +82,10 @@ def confirm(
     def ask(client: Client) -> Axis:
         return client.post("/v1/focus/confirm", document=words)
 
-    def refuse(_: Rig) -> Axis:
+    def refuse(own: Rig) -> Axis:
+        from zstackd.commands.reach import check_confirming  # noqa: PLC0415 - start-up
+
+        check_confirming(own.focus, position_um)
         raise InputError(
             "no service runs that would remember it: start one, or vouch with the move itself "
             f"(zstackd focus move UM --at-um {position_um:g})"
@@ -101,7 +110,7 @@ def move(
         _not_vouched(at_um)
         return client.post("/v1/focus/move", document={"z_um": z_um})
 
-    own = _own(lambda rig: by_hand.move(rig, z_um, at_um=at_um))
+    own = _own(lambda rig: by_hand.move(rig, z_um, at_um=at_um), at_um)
     _tell(_asked(socket, rig, ask, own), as_json=as_json)
 
 
@@ -121,25 +130,33 @@ def jog(
         _not_vouched(at_um)
         return client.post("/v1/focus/move", document={"z_um": _known_height(axis) + by_um})
 
-    own = _own(lambda rig: by_hand.jog(rig, by_um, at_um=at_um))
+    own = _own(lambda rig: by_hand.jog(rig, by_um, at_um=at_um), at_um)
     _tell(_asked(socket, rig, ask, own), as_json=as_json)
 
 
 @focus.command()
 def auto(
     rig: Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")],
-    low_um: Annotated[float, typer.Option("--low-um", help="Lowest height to look at, in µm.")],
-    high_um: Annotated[float, typer.Option("--high-um", help="Highest height to look at, in µm.")],
+    low_um: Annotated[
+        float,
+        typer.Option("--low-um", help="Lowest height to look at, in µm.", callback=finite),
+    ],
+    high_um: Annotated[
+        float,
+        typer.Option("--high-um", help="Highest height to look at, in µm.", callback=finite),
+    ],
     at_um: Standing = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look for the sharpest height within a range. For a rig without a service."""
+    from zstackd.commands.reach import check_range, require_standing  # noqa: PLC0415 - start-up
     from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
     from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
 
-    if not low_um < high_um:
-        raise InputError(f"--low-um {low_um:g} must be less than --high-um {high_um:g}")
-    found = by_hand.auto(load_rig(rig), (low_um, high_um), at_um=at_um)
+    settings = load_rig(rig)
+    check_range(settings.focus, low_um, high_um)
+    require_standing(settings.focus, at_um)
+    found = by_hand.auto(settings, (low_um, high_um), at_um=at_um)
     if as_json:
         print_json(asdict(found))
     else:
@@ -179,8 +196,14 @@ def _asked(
     return own(load_rig(rig))
 
 
-def _own(act: Callable[[Rig], AxisSnapshot]) -> Callable[[Rig], Axis]:
-    return lambda rig: _facts(act(rig))
+def _own(act: Callable[[Rig], AxisSnapshot], at_um: float | None) -> Callable[[Rig], Axis]:
+    from zstackd.commands.reach import check_standing  # noqa: PLC0415 - start-up
+
+    def own(rig: Rig) -> Axis:
+        check_standing(rig.focus, at_um)
+        return _facts(act(rig))
+
+    return own
 
 
 def _facts(axis: AxisSnapshot) -> Axis:

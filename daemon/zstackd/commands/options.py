@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -32,6 +33,13 @@ RigOption = Annotated[
     typer.Option("--rig", metavar="RIG.yaml", help="Find the socket by the service's rig file."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def finite(number: float | None) -> float | None:
+    """Return a number from the command line; refuses nan and inf, which no bound holds back."""
+    if number is not None and not math.isfinite(number):
+        raise typer.BadParameter(f"{number} is no number to measure by; give a finite one")
+    return number
 
 
 def service(socket: Path | None, rig: Path | None) -> Client:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from zstackd.commands.options import finite
+from zstackd.commands.reach import require_standing
 from zstackd.runs.halt import Halt
 from zstackd.runs.plan import plan_run
 from zstackd.runs.publish import Publisher
@@ -32,15 +34,30 @@ def run(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder for the spool, instead of the rig's."),
     ] = None,
+    at_um: Annotated[
+        float | None,
+        typer.Option(
+            "--at-um",
+            metavar="UM",
+            help="Vouch that the axis stands at this height, in micrometres; for rigs with "
+            "`reference: confirm`.",
+            callback=finite,
+        ),
+    ] = None,
 ) -> None:
     """Capture, stack and publish one run in the foreground."""
     settings = load_rig(rig)
-    published = _run(settings, request, output or settings.paths.output, state)
+    published = _run(settings, request, output or settings.paths.output, state, at_um)
     typer.echo(summary(published))
 
 
-def _run(rig: Rig, request: Path, output: Path, state: Path | None) -> Published:
+def _run(
+    rig: Rig, request: Path, output: Path, state: Path | None, at_um: float | None
+) -> Published:
     name = _checked_name(rig, request)
+    require_standing(
+        rig.focus, at_um, otherwise=", or let the service do the run (zstackd submit RUN.yaml)"
+    )
     halt = Halt()
     show = ProgressBars() if sys.stderr.isatty() else ProgressLines()
     with (
@@ -51,6 +68,8 @@ def _run(rig: Rig, request: Path, output: Path, state: Path | None) -> Published
         make_folder(output)
         with open_devices(rig) as devices:
             halt.check()
+            if at_um is not None:
+                devices.axis.confirm(at_um)
             folder = spool.accept(
                 request, name=name, keep=True, source=str(request), foreground=True
             )

@@ -26,14 +26,8 @@ def folders(paths: Paths) -> list[Diagnosis]:
 
 
 def _folder(name: str, folder: Path) -> list[Diagnosis]:
-    if not folder.is_dir():
-        return [
-            warning(
-                name,
-                f"{folder} is not there yet; it is made at the first run",
-                "make it, and give it to the user of the service",
-            )
-        ]
+    if not os.path.isdir(folder):  # noqa: PTH112 - false, too, where nobody may look
+        return [_missing(name, folder)]
     try:
         probe_writable(folder)
         return [_room(name, folder), _speed(name, folder)]
@@ -41,6 +35,28 @@ def _folder(name: str, folder: Path) -> list[Diagnosis]:
         return [failure(name, str(error))]
     except OSError as error:
         return [failure(name, f"{folder}: {error.strerror}", "look at the disk with `dmesg`")]
+
+
+def _missing(name: str, folder: Path) -> Diagnosis:
+    """Return whether a folder that is not there can be made where it belongs."""
+    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if not os.path.isdir(there):  # noqa: PTH112
+        return failure(
+            name,
+            f"{folder} cannot be made: {there} is no folder",
+            f"move {there} away, or name another folder in the rig file",
+        )
+    if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        return failure(
+            name,
+            f"{folder} is not there, and cannot be made: {there} is not writable",
+            "make it, and give it to the user of the service",
+        )
+    return warning(
+        name,
+        f"{folder} is not there yet; it is made at the first run",
+        "make it, and give it to the user of the service",
+    )
 
 
 def _room(name: str, folder: Path) -> Diagnosis:

@@ -8,11 +8,29 @@ from zstackd_config.focus import OVERSHOOT_PER_BACKLASH
 from zstackd_drivers.errors import LimitError
 
 _EPSILON_UM = 1e-6
+CONFIRMED_BEYOND = 0.1
+"""How far beyond the limits an axis may be said to stand, as a share of the travel."""
 
 
 def overshoot_um(backlash_um: float) -> float:
     """Return how far past a plane a motion against the approach goes; zero without backlash."""
     return OVERSHOOT_PER_BACKLASH * backlash_um
+
+
+def check_confirmed(position_um: float, *, limits_um: tuple[float, float]) -> None:
+    """Raise LimitError where nobody may say that the axis stands: far beyond the limits.
+
+    A little beyond is where end stops are, and from there it may be moved back.
+    """
+    low, high = limits_um
+    beyond_um = CONFIRMED_BEYOND * (high - low)
+    lowest, highest = low - beyond_um, high + beyond_um
+    if not lowest - _EPSILON_UM <= position_um <= highest + _EPSILON_UM:
+        raise LimitError(
+            f"the focus axis cannot stand at {position_um:g} µm: a height is believed from "
+            f"{lowest:g} to {highest:g} µm, the limits {low:g} to {high:g} µm and a tenth of the "
+            "travel beyond; look again where it stands, or change focus.limits_um of the rig"
+        )
 
 
 def check_reach(

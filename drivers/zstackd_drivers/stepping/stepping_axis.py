@@ -1,7 +1,6 @@
 """A focus axis moved by a stepper, whatever controller drives it."""
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from zstackd_drivers.axis import AxisSnapshot, MoveReport
 from zstackd_drivers.clock import Clock
 from zstackd_drivers.errors import LimitError, LinkError, MotionError, UnreferencedError
 from zstackd_drivers.serial.reconnect import Reconnector
+from zstackd_drivers.stepping.approach import check_confirmed
 from zstackd_drivers.stepping.controller import Controller, Machine
 from zstackd_drivers.stepping.knowledge import Knowledge
 from zstackd_drivers.stepping.route import Route
@@ -107,9 +107,11 @@ class SteppingAxis:
                 self._trust(self._focus.origin_um, self._controller.poll().position)
 
     def confirm(self, position_um: float) -> None:
-        """Take an operator's word that the axis stands at `position_um`; nothing moves."""
-        if not math.isfinite(position_um):
-            raise MotionError(f"a focus height of {position_um} µm cannot be confirmed")
+        """Take an operator's word that the axis stands at `position_um`; nothing moves.
+
+        Raises LimitError, with all that was known still known, far beyond the limits.
+        """
+        check_confirmed(position_um, limits_um=self._focus.limits_um)
         with self._operating, self._careful():
             self._ready()
             self._recover()
