@@ -62,7 +62,10 @@ class FocusAxis(Protocol):
         ...
 
     def confirm(self, position_um: float) -> None:
-        """Take an operator's word that the axis stands at `position_um`."""
+        """Take an operator's word that the axis stands at `position_um`.
+
+        Raises LimitError far beyond the limits.
+        """
         ...
 
     def move_to(self, z_um: float) -> MoveReport:
