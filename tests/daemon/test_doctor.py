@@ -1,9 +1,7 @@
 """The doctor's judgement of the computer, the folders and the devices."""
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.rigs import simulated_rig
+from tests.users import ordinary_user
 
 from zstackd.commands.doctor import doctor
 from zstackd.doctor.devices import devices
@@ -100,19 +99,6 @@ def open_to_all() -> Iterator[Path]:
     with TemporaryDirectory() as name:
         Path(name).chmod(0o555)
         yield Path(name)
-
-
-@contextmanager
-def ordinary_user() -> Iterator[None]:
-    """Where the tests run as root, stop being root for a moment."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 def rig_file(tmp_path: Path, **focus: Any) -> Path:

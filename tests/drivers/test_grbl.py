@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.users import ordinary_user
 
 from zstackd_config.focus import GrblFocus
 from zstackd_drivers.axis import Reference
@@ -21,8 +21,6 @@ from zstackd_drivers.serial.dialogue import Timeouts
 from zstackd_drivers.serial.port_search import NamedPort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.drivers.conftest import OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -53,19 +51,6 @@ def test_a_port_that_is_no_serial_port(tmp_path: Path) -> None:
     port.write_text("no port")
     with pytest.raises(LinkError, match=r"cannot be opened as a serial port.*correct focus\.port"):
         open_port(port)
-
-
-@contextmanager
-def ordinary_user() -> Iterator[None]:
-    """Where the tests run as root, stop being root for a moment."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 def test_no_permission_names_the_group_of_the_device() -> None:

@@ -1,9 +1,10 @@
 """Heights named on the command line, judged by the rig file before anything is opened."""
 
+from zstackd.runs.plan import sweep_fault
 from zstackd_config.errors import InputError
 from zstackd_config.focus import StepperFocus
 from zstackd_drivers.errors import LimitError, UnreferencedError
-from zstackd_drivers.stepping.approach import check_confirmed, check_reach
+from zstackd_drivers.stepping.approach import check_confirmed
 
 
 def check_standing(focus: StepperFocus, at_um: float | None) -> None:
@@ -38,17 +39,10 @@ def check_range(focus: StepperFocus, low_um: float, high_um: float) -> None:
     """Raise InputError where `--low-um` to `--high-um` is no range, or is out of reach."""
     if not low_um < high_um:
         raise InputError(f"--low-um {low_um:g} must be less than --high-um {high_um:g}")
-    for option, z_um in (("--low-um", low_um), ("--high-um", high_um)):
-        try:
-            check_reach(
-                z_um,
-                limits_um=focus.limits_um,
-                backlash_um=focus.backlash_um,
-                approach=focus.approach,
-                overshoots=option == "--low-um" or focus.approach == "down",
-            )
-        except LimitError as error:
-            raise InputError(f"{option}: {error}") from error
+    fault = sweep_fault((low_um, high_um), focus)
+    if fault:
+        end, said = fault
+        raise InputError(f"{('--low-um', '--high-um')[end]}: {said}")
 
 
 def check_lead(focus: StepperFocus, low_um: float, high_um: float, *, lead_um: float) -> None:

@@ -163,8 +163,14 @@ def _out_of_reach(planes_um: Sequence[float], focus: StepperFocus) -> list[str]:
 def _search_out_of_reach(run: Run, focus: StepperFocus) -> list[str]:
     if run.autofocus is None:
         return []
-    try:
-        for index, z_um in enumerate(run.autofocus.range_um):
+    fault = sweep_fault(run.autofocus.range_um, focus)
+    return [f"autofocus.range_um: {fault[1]}"] if fault else []
+
+
+def sweep_fault(range_um: tuple[float, float], focus: StepperFocus) -> tuple[int, str] | None:
+    """Return which end of a sweep from low to high is out of reach, and why; None: neither."""
+    for index, z_um in enumerate(range_um):
+        try:
             check_reach(
                 z_um,
                 limits_um=focus.limits_um,
@@ -172,9 +178,9 @@ def _search_out_of_reach(run: Run, focus: StepperFocus) -> list[str]:
                 approach=focus.approach,
                 overshoots=index == 0 or focus.approach == "down",
             )
-    except LimitError as error:
-        return [f"autofocus.range_um: {error}"]
-    return []
+        except LimitError as error:
+            return index, str(error)
+    return None
 
 
 def _turns(from_um: float, to_um: float, focus: StepperFocus) -> bool:
