@@ -110,7 +110,7 @@ def _warn(done: "StackDone", *, notes: bool, of: str = "") -> None:
 
 
 def _warn_of_results_among_frames(done: "StackDone", folder: Path | None) -> None:
-    from zstackd.stack_command.outputs import looks_like_a_frame  # noqa: PLC0415 - start-up
+    from zstackd_stacking.files.frames import looks_like_a_frame  # noqa: PLC0415 - start-up
 
     for file in done.files:
         inside = folder is not None and file.path.parent.resolve() == folder.resolve()

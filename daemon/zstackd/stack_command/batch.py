@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from zstackd.stack_command.job import StackDone, StackJob
-from zstackd.stack_command.outputs import Wanted, looks_like_a_frame
+from zstackd.stack_command.outputs import Wanted
 from zstackd_config.errors import InputError, ZstackdError
-from zstackd_stacking.files.frames import find_frames, natural_order
+from zstackd_stacking.files.frames import find_frames, looks_like_a_frame, natural_order
 
 _LOG = logging.getLogger(__name__)
 

@@ -85,11 +85,6 @@ def check_places(outputs: Sequence[Wanted], inputs: Sequence[Path]) -> None:
         seen.add(wanted.path.resolve())
 
 
-def looks_like_a_frame(path: Path) -> bool:
-    """Whether a file of that name counts among the frames of the folder that it lies in."""
-    return path.suffix.lower() in FORMATS and not path.name.startswith(".")
-
-
 def _require_ending(wanted: Wanted) -> None:
     if wanted.role == "image":
         output_format(wanted.path)

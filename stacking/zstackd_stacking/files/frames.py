@@ -40,10 +40,13 @@ def find_frames(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"{folder}: cannot be read: {error.strerror}") from error
     return natural_order(
-        entry
-        for entry in entries
-        if entry.suffix.lower() in FORMATS and not entry.name.startswith(".") and entry.is_file()
+        entry for entry in entries if looks_like_a_frame(entry) and entry.is_file()
     )
+
+
+def looks_like_a_frame(path: Path) -> bool:
+    """Whether a file of that name counts among the frames of the folder that it lies in."""
+    return path.suffix.lower() in FORMATS and not path.name.startswith(".")
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
