@@ -170,8 +170,12 @@ def test_submit_tells_every_problem_with_its_place(desk: Desk) -> None:
 def test_watch_ends_with_its_run_and_its_status(desk: Desk) -> None:
     run_id = desk.submitted()
     printed = desk.said("watch", run_id)
-    assert f"{run_id}  published" in printed or f"{run_id} is published" in printed
-    assert desk.said("watch", run_id) == f"{run_id} is published\n"
+    assert f"  {run_id}  published  result " in printed
+    again = desk.said("watch", run_id)
+    assert again.endswith(f"  {run_id}  published  result {desk.folder}/output/{run_id}\n")
+    assert again.count("\n") == 1
+    (end,) = [json.loads(line) for line in desk.said("watch", run_id, "--json").splitlines()]
+    assert (end["kind"], end["run_id"]) == ("published", run_id)
     long = desk.submitted(**LONG_RUN)
     desk.said("cancel", long)
     desk.zstackd("watch", long, status=130)

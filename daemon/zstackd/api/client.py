@@ -4,6 +4,7 @@ import errno
 import json
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypedDict
@@ -55,7 +56,7 @@ class RunJson(TypedDict):
 class EventJson(TypedDict):
     """One event of the stream."""
 
-    number: int
+    number: int | None
     at: str
     kind: str
     run_id: str | None
@@ -111,11 +112,10 @@ class Client:
         """Home the focus axis, however long it takes."""
         return self.post("/v1/focus/home", timeout_s=_HOMING_S)
 
-    def events(self, *, run_id: str | None = None, after: int | None = None) -> Iterator[EventJson]:
-        """Yield events as they come, until the service ends the stream."""
-        words: dict[str, str | int] = {} if run_id is None else {"run_id": run_id}
-        if after is not None:
-            words["after"] = after
+    @contextmanager
+    def listening(self, *, run_id: str | None = None) -> Iterator[Iterator[EventJson]]:
+        """Listen while entered: events from now on as they come, until the service ends them."""
+        words = {} if run_id is None else {"run_id": run_id}
         try:
             with self._http.stream(
                 "GET", "/v1/events", params=words, timeout=_SILENCE_S
@@ -123,9 +123,11 @@ class Client:
                 if response.is_error:
                     response.read()
                     raise _refusal(response)
-                for line in response.iter_lines():
-                    if line.startswith("data: "):
-                        yield json.loads(line.removeprefix("data: "))
+                yield (
+                    json.loads(line.removeprefix("data: "))
+                    for line in response.iter_lines()
+                    if line.startswith("data: ")
+                )
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from zstackd.commands.facts import facts_text
 from zstackd.commands.options import (
     JsonOption,
     MaybeRunArgument,
@@ -13,7 +14,6 @@ from zstackd.commands.options import (
     print_json,
     service,
 )
-from zstackd.commands.wording import facts_text
 
 
 def logs(
@@ -46,7 +46,8 @@ def _message(message: dict[str, Any]) -> str:
 
 def _entry(entry: dict[str, Any]) -> str:
     facts = {name: value for name, value in entry.items() if name not in {"at", "event"}}
-    return f"{_clock(entry['at'])}  {entry['event']:<12}  {facts_text(facts)}".rstrip()
+    event = entry["event"].replace("_", " ")
+    return f"{_clock(entry['at'])}  {event:<15}  {facts_text(facts)}".rstrip()
 
 
 def _clock(at: str) -> str:

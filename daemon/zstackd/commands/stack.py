@@ -6,15 +6,14 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from zstackd.stack_command.options import read_words, stack_parser
+from zstackd.terminal.amounts import size_text
 
 if TYPE_CHECKING:  # they cost start-up, which `--help` and usage errors do without
     from zstackd.stack_command.job import OnFrame, StackDone, StackJob
     from zstackd_stacking import FrameReport
-
-_LEAST_MB_BYTES: Final = 100_000
 
 
 def stack(words: Sequence[str]) -> int:
@@ -123,17 +122,11 @@ def _warn_of_results_among_frames(done: "StackDone", folder: Path | None) -> Non
 
 def _summary(done: "StackDone") -> str:
     width, height = done.size_px
-    names = ", ".join(f"{file.path} ({_size(file.size_bytes)})" for file in done.files)
+    names = ", ".join(f"{file.path} ({size_text(file.size_bytes)})" for file in done.files)
     used = sum(frame["used"] for frame in done.report["frames"])
     seconds = done.stacking_s + done.writing_s
     frames = "1 frame" if used == 1 else f"{used} frames"
     return f"{frames} of {width} × {height} px in {seconds:.1f} s: wrote {names}"
-
-
-def _size(size_bytes: int) -> str:
-    if size_bytes < _LEAST_MB_BYTES:
-        return f"{size_bytes / 1e3:.1f} kB"
-    return f"{size_bytes / 1e6:.1f} MB"
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ from typing import Final, TextIO
 import typer
 
 from zstackd.api.client import Client, EventJson
+from zstackd.commands.facts import facts_text
 from zstackd.commands.options import JsonOption, MaybeRunArgument, RigOption, SocketOption, service
-from zstackd.commands.wording import facts_text
 from zstackd_config.errors import Interrupted, ZstackdError
 
 _TOO_MANY: Final = frozenset({"plane", "frame"})
@@ -34,17 +34,15 @@ def watch(
     """Print what happens, until Ctrl-C; with RUN until that run has ended.
 
     Exit status with RUN: 0 published, 1 failed, 130 interrupted or cancelled. `--json` prints one
-    event on each line.
+    event on each line; of a run that has ended already, its end.
     """
-    with service(socket, rig) as client:
-        screen = _Screen(sys.stdout)
-        if run is not None and (ended := _ended(client, run)) is not None:
-            return ended
-        for event in client.events(run_id=run):
-            if as_json:
-                typer.echo(json.dumps(event, ensure_ascii=False))
-            else:
-                screen.show(event)
+    show = _print_json if as_json else _Screen(sys.stdout).show
+    with service(socket, rig) as client, client.listening(run_id=run) as events:
+        if run is not None and (end := _end_of(client, run)) is not None:
+            show(end)
+            return _ENDS[end["kind"]]
+        for event in events:
+            show(event)
             if run is not None and event["kind"] in _ENDS:
                 return _ENDS[event["kind"]]
     if run is None:
@@ -52,12 +50,21 @@ def watch(
     raise ZstackdError(f"the service stopped before {run} ended; it goes on when it starts again")
 
 
-def _ended(client: Client, run: str) -> int | None:
-    """Return the exit status of a run that has ended already; None where it has not."""
-    state = client.get(f"/v1/runs/{run}")["state"]
-    if state in _ENDS:
-        typer.echo(f"{run} is {state}")
-    return _ENDS.get(state)
+def _end_of(client: Client, run: str) -> EventJson | None:
+    """Return the end of a run as an event, without a number; None where it has not ended.
+
+    Asked once listening has begun, so that no end is missed.
+    """
+    if client.get(f"/v1/runs/{run}")["state"] not in _ENDS:
+        return None
+    entries = client.get(f"/v1/runs/{run}/journal")["entries"]
+    end = next(entry for entry in reversed(entries) if entry["event"] in _ENDS)
+    facts = {name: value for name, value in end.items() if name not in {"at", "event"}}
+    return {"number": None, "at": end["at"], "kind": end["event"], "run_id": run, "facts": facts}
+
+
+def _print_json(event: EventJson) -> None:
+    typer.echo(json.dumps(event, ensure_ascii=False))
 
 
 class _Screen:
@@ -91,7 +98,10 @@ class _Screen:
 
 def _words(event: EventJson) -> str:
     of = event["run_id"] or "service"
-    return f"{_clock(event)}  {of}  {event['kind']}  {facts_text(event['facts'])}".rstrip()
+    kind = event["kind"].replace("_", " ")
+    if event["run_id"] is None:
+        kind = ""
+    return "  ".join(word for word in (_clock(event), of, kind, facts_text(event["facts"])) if word)
 
 
 def _clock(event: EventJson) -> str:

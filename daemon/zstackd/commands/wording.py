@@ -126,18 +126,3 @@ def series_table(series: Sequence[dict[str, Any]]) -> str:
 def show_markup(text: str) -> None:
     """Print rich's markup, in colour on a terminal; long lines are left to it."""
     Console(soft_wrap=True, highlight=False).print(text)
-
-
-def facts_text(facts: dict[str, Any], most: int = 100) -> str:
-    """Return the facts of an entry in one line; long lists by their length."""
-    words = (f"{name} {_fact(value)}" for name, value in facts.items() if value is not None)
-    text = ", ".join(words)
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"({len(value)} values)"
-    if isinstance(value, list):
-        return f"({len(value)})"
-    return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())

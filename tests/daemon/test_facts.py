@@ -1,0 +1,35 @@
+"""Facts of a run's journal as people read them."""
+
+from zstackd.commands.facts import facts_text
+
+
+def test_facts_are_told_with_their_units() -> None:
+    facts = {"plane": 3, "z_um": 12.34567, "exposure_time_ms": 8.0, "late_s": 0.25}
+    assert facts_text(facts) == "plane 3, z 12.35 µm, exposure time 8 ms, late 0.25 s"
+
+
+def test_sizes_are_told_as_people_read_them() -> None:
+    assert facts_text({"bytes": 303_000, "frame_bytes": 900}) == "0.3 MB, frame 0.9 kB"
+
+
+def test_long_lists_are_told_by_their_length_short_ones_by_their_values() -> None:
+    facts = {"planes_um": [0, 1, 2, 3], "colour_gains": [1.5, 2.25]}
+    assert facts_text(facts) == "4 planes, colour gains 1.5 2.25"
+
+
+def test_what_only_programs_need_is_left_out() -> None:
+    facts = {"sha256": "0f", "place": "1:2", "run": "x", "camera": {"bits": 8}, "reason": None}
+    assert facts_text(facts | {"hook": True, "partial": False}) == ""
+
+
+def test_what_happened_is_told_without_true() -> None:
+    assert facts_text({"partial": True, "reason": "cut\nshort"}) == "partial, cut short"
+
+
+def test_a_hook_is_told_by_its_name() -> None:
+    facts = {"hook": "after", "status": 0, "seconds": 1.5}
+    assert facts_text(facts) == "hook after, status 0, 1.5 s"
+
+
+def test_long_texts_end_with_dots() -> None:
+    assert facts_text({"output": "x" * 200}, most=20) == "output xxxxxxxxxxxx…"
