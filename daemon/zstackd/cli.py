@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
+from zstackd.system.interruption import heed, was_interrupted
 from zstackd.system.streams import give_up_output, prepare_streams
 
 _READER_GONE = 128 + signal.SIGPIPE
@@ -84,6 +85,8 @@ def _status_of(call: Callable[[], object], *, program: str, debug: bool) -> int:
             raise left.__context__ from None
         outcome = left.code
     except Exception as error:
+        if was_interrupted():
+            raise KeyboardInterrupt from error
         if isinstance(error, OSError) and _is_of_output(error):
             raise
         _show_traceback(shown=debug)
@@ -110,12 +113,13 @@ def _show_traceback(*, shown: bool) -> None:
 
 def heed_termination() -> None:
     """Let SIGTERM end a program as Ctrl-C does, so that it cleans up behind itself."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed(signal.SIGTERM)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process' own) and return its exit status."""
     prepare_streams()
+    heed(signal.SIGINT)
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     status = guarded(lambda: _start(words, debug=debug), program="zstackd", debug=debug)

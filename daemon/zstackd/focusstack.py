@@ -3,15 +3,18 @@
 As in `zstackd.cli`, next to nothing is imported before `guarded` is at work.
 """
 
+import signal
 from collections.abc import Sequence
 
 from zstackd.cli import guarded, heed_termination
+from zstackd.system.interruption import heed
 from zstackd.system.streams import prepare_streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process' own) and return its exit status."""
     prepare_streams()
+    heed(signal.SIGINT)
     heed_termination()
     return guarded(lambda: _run(argv), program="focusstack", debug=False)
 
