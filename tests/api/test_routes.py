@@ -189,8 +189,16 @@ def test_focus_moves_only_within_its_limits(client: httpx.Client, published: str
     assert status == 422
     assert "5000 µm" in detail
     assert "-100 to 400 µm" in detail
-    assert problem(client.post("/v1/focus/move", json={"z_um": "up"}))[0] == 422
-    assert problem(client.post("/v1/focus/move", json={"z_um": 1, "fast": True}))[0] == 422
+    wrong = {
+        "z_um: 'up' is not a number; write a number of µm, such as 1.5": {"z_um": "up"},
+        "z_um: 2e+07 µm is out of bounds; it must be at most 1e+07 µm": {"z_um": 2e7},
+        "z_um: missing; add it": {},
+        "fast: unknown key; ": {"z_um": 1, "fast": True},
+    }
+    for said, target in wrong.items():
+        status, detail, _ = problem(client.post("/v1/focus/move", json=target))
+        assert status == 422
+        assert said in detail
     assert client.post("/v1/focus/confirm", json={"position_um": 60}).json()["position_um"] == 60
     status, detail, _ = problem(client.post("/v1/focus/confirm", json={"position_um": 9999}))
     assert status == 422

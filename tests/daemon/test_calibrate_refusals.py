@@ -81,6 +81,7 @@ def test_a_frame_whose_size_only_the_camera_knows(bench: Bench) -> None:
     [
         ("0,0,900,900", GOOD, "--lower: region 0,0,900,900 px leaves the frame of 320 x 240 px"),
         (GOOD, "1,1,5,50", "--upper: region of 5 x 50 px is too small to measure"),
+        ("0,0,40.5,40", GOOD, "'0,0,40.5,40' is no region of whole pixels"),
         ("0,0,0,0", GOOD, "--lower: region of 0 x 0 px is too small"),
         ("-5,0,50,50", GOOD, "--lower: region -5,0,50,50 px leaves the frame"),
     ],

@@ -6,6 +6,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from zstackd.api.models import Problem
@@ -19,6 +20,7 @@ from zstackd_config.errors import (
     StorageError,
     ZstackdError,
 )
+from zstackd_config.wording import worded
 
 MEDIA_TYPE: Final = "application/problem+json"
 _USAGE: Final = 2
@@ -87,11 +89,14 @@ async def _known(_: Request, error: Exception) -> JSONResponse:
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    lines = (
-        f"{'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}"
-        for entry in error.errors()
-    )
+    lines = (_worded(entry) for entry in error.errors())
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "\n".join(lines), exit_status=_USAGE)
+
+
+def _worded(entry: ErrorDetails) -> str:
+    """Return what is wrong with a value of the query or the document, and where."""
+    place = entry["loc"][1:] or entry["loc"]
+    return f"{'.'.join(str(part) for part in place)}: {worded([entry], place, ())}"
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:

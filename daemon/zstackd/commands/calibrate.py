@@ -258,7 +258,10 @@ def _point(words: str) -> tuple[float, float]:
 
 
 def _region(words: str) -> Region:
-    return Region(*(int(number) for number in _numbers(words, 4, "X,Y,W,H")))
+    numbers = _numbers(words, 4, "X,Y,W,H")
+    if not all(number.is_integer() for number in numbers):
+        raise InputError(f"{words!r} is no region of whole pixels; write X,Y,W,H without fractions")
+    return Region(*map(int, numbers))
 
 
 def _check_regions(regions: Mapping[str, Region], size_px: tuple[int, int] | None) -> None:
