@@ -13,9 +13,10 @@ from zstackd_config.locate import Problem, located, misplaced_switches
 from zstackd_config.rig import Rig
 from zstackd_config.run import Run
 from zstackd_config.yaml_nodes import Place, YamlError
-from zstackd_config.yaml_text import MAX_BYTES, parse_document
+from zstackd_config.yaml_text import MAX_BYTES, Document, parse_document
 
 MAX_PROBLEMS: Final = 100
+_KINDS: Final[dict[type[BaseModel], str]] = {Rig: "a rig file", Run: "a run file"}
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -94,11 +95,28 @@ def _parsed(model: type[Model], content: bytes, *, name: str) -> Model:
     try:
         settings = model.model_validate(document.values)
     except ValidationError as error:
+        if (mistaken := _of_other_kind(model, document)) is not None:
+            raise ConfigError(_lines(name, [mistaken])) from error
         problems += located(error, model, document)
         raise ConfigError(_lines(name, problems)) from error
     if problems:
         raise ConfigError(_lines(name, problems))
     return settings
+
+
+def _of_other_kind(model: type[BaseModel], document: Document) -> Problem | None:
+    """Return the one problem of a document that is a run where a rig is wanted, or the reverse."""
+    for other in (kind for kind in _KINDS if kind is not model):
+        foreign = [key for key in document.values if key in _only_in(other, model)]
+        if foreign and not any(key in _only_in(model, other) for key in document.values):
+            said = f"this is {_KINDS[other]}; give {_KINDS[model]} here"
+            return document.keys[foreign[0],], "", said
+    return None
+
+
+def _only_in(model: type[BaseModel], other: type[BaseModel]) -> set[str]:
+    """Return the keys of a model that the other one does not have."""
+    return set(model.model_fields) - set(other.model_fields)
 
 
 def _unnamed(problems: Iterable[tuple[Place, str]]) -> list[Problem]:
@@ -108,7 +126,7 @@ def _unnamed(problems: Iterable[tuple[Place, str]]) -> list[Problem]:
 
 def _lines(name: str, problems: Iterable[Problem]) -> tuple[str, ...]:
     """Return `file:line:column: path: what` in the order of the file, each problem once."""
-    ordered = sorted(set(problems), key=lambda problem: problem[0])
+    ordered = sorted(dict.fromkeys(problems), key=lambda problem: problem[0])
     lines = [
         f"{name}:{place.line}:{place.column}: {path}{': ' if path else ''}{said}"
         for place, path, said in ordered[:MAX_PROBLEMS]

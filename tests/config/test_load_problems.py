@@ -196,3 +196,23 @@ def test_rigs_that_cannot_be_are_refused(
     (line,) = caught.value.problems
     assert said in line
     assert line.startswith(f"{path}:")
+
+
+def test_a_rig_where_a_run_is_wanted_is_told_in_one_line() -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_run("name: a\ncamera: {driver: simulated}\nfocus: {}\n", name="rig.yaml")
+    assert str(refused.value) == "rig.yaml:2:1: this is a rig file; give a run file here"
+
+
+def test_a_run_where_a_rig_is_wanted_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(f"{RUN}stackng: {{}}\n")
+    with pytest.raises(ConfigError) as refused:
+        load_rig(path)
+    assert str(refused.value) == f"{path}:2:1: this is a run file; give a rig file here"
+
+
+def test_a_run_with_a_section_of_a_rig_is_a_run() -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_run(f"{RUN}camera: {{}}\n", name="r.yaml")
+    assert "r.yaml:3:1: camera: unknown key" in str(refused.value)
