@@ -235,6 +235,20 @@ def test_a_move_after_a_stop_is_exact(any_bench: OpenBench) -> None:
             assert_true(bench, inside(bench, 0.8))
 
 
+@pytest.mark.parametrize("further_um", [0.0, 3.0])
+def test_the_first_plane_after_a_stop_takes_up_the_lost_motion(
+    open_bench: OpenBench, further_um: float
+) -> None:
+    with open_bench() as bench:
+        bench.home()
+        bench.axis.move_to(4500.0)
+        (error,) = bench.stopped_move(500.0)
+        assert isinstance(error, Interrupted)
+        z = (bench.axis.snapshot().position_um or 0.0) + further_um
+        bench.axis.move_to(z)
+        assert_true(bench, z)
+
+
 def test_stop_while_homing_ends_it_and_the_position_is_unknown(any_bench: OpenBench) -> None:
     with any_bench(scale=4.0) as bench:
         if not bench.can_home:
