@@ -16,6 +16,7 @@ from zstackd_drivers.clock import SystemClock
 from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
 from zstackd_drivers.factory import reference_axis
+from zstackd_drivers.firmware.faults import Action, Fault
 from zstackd_drivers.firmware.pty_port import PtyPort
 from zstackd_drivers.serial.dialogue import Timeouts
 from zstackd_drivers.serial.port_search import NamedPort
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 HASTY = Timeouts(handshake_s=0.25)
+IMPATIENT = Timeouts(reply_s=0.2, handshake_s=1.2, quiet_s=0.015)
 FOCUS = GrblFocus(
     driver="grbl",
     port="/dev/null",
@@ -148,6 +150,15 @@ def test_a_motion_found_at_opening_is_ended(grbl_bench: OpenBench) -> None:
             port.write(b"$J=G90 G21 Z-6 F1\n")
             bench.wait_until(lambda: bench.twin.motions > 0)
         with bench.axis:
-            end = bench.twin.last_motion_end_ns()
-            assert end is not None
-            assert end < bench.clock.monotonic_ns()
+            assert bench.stands()
+
+
+def test_a_controller_that_falls_silent_in_mid_move_is_stopped(grbl_bench: OpenBench) -> None:
+    with grbl_bench(scale=4.0, confirmed=True, timeouts=IMPATIENT) as bench:
+        bench.confirm(0.0)
+        before_um = bench.twin.motor_position_um()
+        bench.twin.script(Fault(Action.SILENCE, on_motion=1, delay_s=0.02))
+        with pytest.raises(LinkError, match="no status report"):
+            bench.axis.move_to(4900.0)
+        bench.wait_until(bench.stands)
+        assert bench.twin.motor_position_um() < before_um + 2500.0
