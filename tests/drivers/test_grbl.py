@@ -79,10 +79,28 @@ def test_a_blank_eeprom_talks_before_the_banner(grbl_bench: OpenBench) -> None:
         assert bench.axis.move_to(1000.0).reported_um == pytest.approx(1000.0, abs=1.0)
 
 
-def test_work_positions_are_understood(grbl_bench: OpenBench) -> None:
-    with grbl_bench(settings={10: 2}) as bench:
+@pytest.mark.parametrize("tells_work_positions", [False, True])
+def test_a_workspace_offset_moves_no_plane(
+    grbl_bench: OpenBench, tells_work_positions: bool
+) -> None:
+    with grbl_bench(settings={10: 2 if tells_work_positions else 3}, work_offset=-1.5) as bench:
         bench.axis.home()
-        assert bench.axis.move_to(1000.0).reported_um == pytest.approx(1000.0, abs=1.0)
+        for z in (1000.0, 4000.0):
+            assert bench.axis.move_to(z).reported_um == pytest.approx(z, abs=1.0)
+            assert bench.twin.motor_position_um() == pytest.approx(z, abs=0.25)
+
+
+def test_a_motion_that_nobody_asked_for_is_noticed(grbl_bench: OpenBench) -> None:
+    with grbl_bench() as bench:
+        bench.axis.home()
+        bench.axis.move_to(2000.0)
+        before = bench.twin.motions
+        bench.axis._controller._talk.write(b"$J=G91 G21 Z0.003 F500\n")  # type: ignore[attr-defined]
+        bench.wait_until(lambda: bench.twin.motions > before and bench.stands())
+        with pytest.raises(MotionError, match="stood at 2000 µm and is now at 2003 µm"):
+            bench.axis.move_to(2500.0)
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+        assert bench.twin.motions == before + 1
 
 
 @pytest.mark.parametrize(("number", "value"), [(13, 1), (122, 0)])
