@@ -254,6 +254,7 @@ def test_stop_while_homing_ends_it_and_the_position_is_unknown(any_bench: OpenBe
     with any_bench(scale=3.0) as bench:
         if not bench.can_home:
             pytest.skip("this rig cannot home")
+        bench.confirm()
         errors: list[BaseException] = []
 
         def home() -> None:

@@ -131,6 +131,12 @@ def test_rest_elsewhere_is_told_with_the_distance() -> None:
         )
 
 
+def test_who_should_stand_elsewhere_is_told_the_distance() -> None:
+    with pytest.raises(MotionError, match="came to rest 250 µm from where it was sent"):
+        watch().expect(Standing(0.75, "Idle", at_rest=True), 1.0, tolerance=0.001)
+    watch().expect(Standing(1.0005, "Idle", at_rest=True), 1.0, tolerance=0.001)
+
+
 def test_a_state_that_nobody_asked_for() -> None:
     with pytest.raises(MotionError, match="went into state Hold:0, 500 µm from where"):
         arrive([(0.5, "Hold:0")])
