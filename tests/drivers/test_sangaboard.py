@@ -49,6 +49,14 @@ def test_the_old_firmware_that_never_ends_homing_is_given_up(
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
 
 
+def test_homing_that_hangs_is_given_up(sangaboard_bench: OpenBench) -> None:
+    with sangaboard_bench() as bench:
+        bench.twin.script(Fault(Action.STALL, on_line="home_min"))
+        with pytest.raises(MotionError, match="did not end homing in time: check its switch"):
+            bench.axis.home()
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+
+
 def test_the_boards_speed_is_made_the_rigs(sangaboard_bench: OpenBench) -> None:
     with sangaboard_bench(scale=30.0, step_delay_us=9999) as bench:
         bench.confirm()
