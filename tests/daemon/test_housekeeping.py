@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.daemon.conftest import Lodging, lodgings
+from tests.daemon.conftest import Lodging, lodgings, write_result
 
 from zstackd.service import catalogue, outbox, retention
 from zstackd.service.outbox import ACKNOWLEDGED, Outbox
@@ -130,8 +130,12 @@ def test_open_runs_and_strangers_are_left_alone(strict: Lodging) -> None:
     edited = strict.publish()
     for name in (ACKNOWLEDGED, "my notes.txt"):
         (result_of(edited) / name).write_text("mine")
+    replaced = strict.publish()
+    write_result(result_of(replaced), "20260101T000000Z_other-run")
+    (result_of(replaced) / ACKNOWLEDGED).touch()
     Outbox(strict.house).look()
     Sweeper(strict.house).sweep()
+    assert (result_of(replaced) / "stack.png").exists()
     assert (waiting.frames / "z_0000.jpg").exists()
     assert (foreign / "stack.tif").exists()
     assert (result_of(edited) / "my notes.txt").exists()
