@@ -42,7 +42,9 @@ def test_a_given_reference_wins_over_where_the_axis_stands() -> None:
         ("{bottom: 0, top: 10, step: auto}", (0, 2.5, 5, 7.5, 10)),
         ("{bottom: 0, top: 9, step: auto, go_up: false}", (9, 6, 3, 0)),
         ("{range: 2, step: auto}", (99, 101)),
+        ("{range: 2, step: auto, go_up: false}", (101, 99)),
         ("{above: 3, below: 6, step: auto}", (94, 97, 100, 103)),
+        ("{above: 3, below: 6, step: auto, go_up: false}", (103, 100, 97, 94)),
         ("{range: 0, step: auto}", (100,)),
     ],
 )

@@ -94,6 +94,13 @@ def test_the_axis_ends_at_the_focus(devices: Devices, sweep: Sweep, best_um: flo
     assert devices.axis.snapshot().position_um == pytest.approx(found.z_um, abs=1.1)
 
 
+def test_the_depth_of_field_is_that_of_diffraction_and_pixels_together() -> None:
+    optics = RIG.optics.model_copy(
+        update={"wavelength_nm": 550.0, "numerical_aperture": 0.25, "pixel_size_um": 0.5}
+    )
+    assert depth_of_field_um(optics) == pytest.approx(0.55 / 0.0625 + 0.5 / 0.25)
+
+
 def test_a_range_of_too_many_planes_is_refused(sweep: Sweep) -> None:
     with pytest.raises(NoFocusError, match="more than 200"):
         autofocus(sweep, range_um=(-300, 600), depth_um=0.5)

@@ -10,6 +10,8 @@ import yaml
 from tests.rigs import simulated_rig
 
 from zstackd.cli import main
+from zstackd.store.spool import Spool
+from zstackd_config.load import load_rig
 
 RIG = simulated_rig(simulation={"time_scale": 100})
 
@@ -151,6 +153,17 @@ def test_auto_says_why_there_is_no_focus(hand: Hand) -> None:
     status, out, err = hand("auto", "--low-um", "250", "--high-um", "380")
     assert (status, out) == (3, "")
     assert err.startswith("autofocus: ")
+
+
+@pytest.mark.parametrize("words", [("home",), ("auto", "--low-um", "0", "--high-um", "200")])
+def test_a_rig_that_somebody_else_uses_is_left_alone(
+    hand: Hand, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    hand("where")
+    with Spool(load_rig(tmp_path / "rig.yaml").paths.state):
+        status, _, err = hand(*words)
+    assert status != 0
+    assert "state folder is in use by process" in err
 
 
 def test_stop(hand: Hand) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.rigs import simulated_rig
 
 from zstackd.runs.halt import Halt
-from zstackd.service.hardware import Hardware
+from zstackd.service.hardware import Hardware, RigBusy
 from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure
@@ -57,6 +57,15 @@ def test_a_camera_that_was_cancelled_is_opened_again_for_the_next_user(hardware:
         devices.camera.lock_exposure(ManualExposure(mode="manual", exposure_time_ms=10))
         assert devices.camera.capture(after_ns=0).image.size > 0
     assert hardware.faults == 0
+
+
+def test_the_rig_is_lent_to_one_user_alone(hardware: Hardware) -> None:
+    with hardware.lent():
+        with pytest.raises(RigBusy, match="busy with a run or a move"), hardware.lent():
+            pytest.fail("lent twice")
+        assert hardware.keep()
+    with hardware.lent():
+        pass
 
 
 def test_a_service_that_stops_does_not_open_it(hardware: Hardware, stop: Halt) -> None:

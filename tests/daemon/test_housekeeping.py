@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.daemon.conftest import Lodging, lodgings
+from tests.daemon.conftest import Lodging, lodgings, write_result
 
-from zstackd.service import catalogue, outbox
+from zstackd.service import catalogue, outbox, retention
 from zstackd.service.outbox import ACKNOWLEDGED, Outbox
 from zstackd.service.retention import Kept, Sweeper, to_delete
 from zstackd.store.journal import read_journal
@@ -129,8 +130,12 @@ def test_open_runs_and_strangers_are_left_alone(strict: Lodging) -> None:
     edited = strict.publish()
     for name in (ACKNOWLEDGED, "my notes.txt"):
         (result_of(edited) / name).write_text("mine")
+    replaced = strict.publish()
+    write_result(result_of(replaced), "20260101T000000Z_other-run")
+    (result_of(replaced) / ACKNOWLEDGED).touch()
     Outbox(strict.house).look()
     Sweeper(strict.house).sweep()
+    assert (result_of(replaced) / "stack.png").exists()
     assert (waiting.frames / "z_0000.jpg").exists()
     assert (foreign / "stack.tif").exists()
     assert (result_of(edited) / "my notes.txt").exists()
@@ -176,11 +181,50 @@ def test_runs_that_the_catalogue_forgot_make_room_too(
     assert not result_of(unseen).exists()
 
 
+def test_frames_of_a_run_without_a_result_wait_for_no_consumer(strict: Lodging) -> None:
+    failed = strict.accept()
+    failed.frames.mkdir()
+    (failed.frames / "z_0000.jpg").write_bytes(b"x" * 1000)
+    with strict.house.spool.journal(failed) as journal:
+        journal.append("failed", reason="the lamp went out")
+    Sweeper(strict.house).sweep()
+    assert not failed.frames.exists()
+
+
+def left_of(lodging: Lodging, run: RunSummary) -> set[str]:
+    """What is left of a run that is swept now."""
+    Sweeper(lodging.house).sweep()
+    folder = RunFolder(lodging.house.spool.runs / run.run_id)
+    places = {"frames": folder.frames, "results": result_of(run)}
+    return {name for name, place in places.items() if place.is_dir()}
+
+
+@pytest.mark.parametrize(("ruled", "other"), [("frames", "results"), ("results", "frames")])
+def test_frames_and_results_each_have_their_own_rule(
+    tmp_path: Path, ruled: str, other: str
+) -> None:
+    with contextmanager(lodgings)(tmp_path, **{ruled: {"max_size_gb": 1e-9}}) as lodging:
+        assert left_of(lodging, lodging.publish()) == {other}
+
+
+@pytest.mark.parametrize(("full", "other"), [("frames", "results"), ("results", "frames")])
+def test_only_what_lies_on_a_full_disk_makes_room_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str, other: str
+) -> None:
+    room = {"min_free_gb": 1}
+    with contextmanager(lodgings)(tmp_path, frames=room, results=room) as lodging:
+        house = lodging.house
+        disk = {"frames": house.spool.runs, "results": house.output}[full]
+        monkeypatch.setattr(retention, "free_bytes", lambda at: 0 if at == disk else 10**12)
+        assert left_of(lodging, lodging.publish()) == {other}
+
+
 def test_frames_that_a_crash_left_behind_are_deleted(lodging: Lodging) -> None:
-    run = lodging.publish()
+    whole, run = lodging.publish(), lodging.publish()
     folder = RunFolder(lodging.house.spool.runs / run.run_id)
     with lodging.house.spool.journal(folder) as journal:
         journal.append("frames_dropped")
     assert folder.frames.is_dir()
     Sweeper(lodging.house).finish()
     assert not folder.frames.exists()
+    assert RunFolder(lodging.house.spool.runs / whole.run_id).frames.is_dir()

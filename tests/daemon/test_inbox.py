@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from watchdog.events import FileClosedEvent, FileMovedEvent
 
 from zstackd.runs.halt import Halt
 from zstackd.runs.pulse import Pulses
@@ -141,3 +143,60 @@ def test_a_file_that_is_renamed_in_counts_at_once(
     hidden.write_text("name: x\n")
     hidden.rename(tmp_path / "a.yaml")
     assert complete_within(inbox, 30) == ["a.yaml"]
+
+
+@pytest.fixture
+def now_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The inbox's clock."""
+    now_s = [1000.0]
+    monkeypatch.setattr(inbox_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    return now_s
+
+
+def test_a_file_that_nobody_saw_closed_is_complete_once_it_grows_no_more(
+    tmp_path: Path, now_s: list[float]
+) -> None:
+    inbox, path = Inbox(tmp_path, threading.Event()), tmp_path / "a.yaml"
+    for line in ("name: x\n", "z_plan: {absolute: [0]}\n", "priority: 1\n"):
+        with path.open("a") as stream:
+            stream.write(line)
+        assert inbox.complete() == []
+        now_s[0] += 0.9
+        assert inbox.complete() == []
+    now_s[0] += 0.2
+    assert inbox.complete() == [path]
+
+
+@pytest.mark.parametrize("how", ["closed", "moved"])
+def test_the_next_file_of_a_name_is_waited_for_anew(
+    tmp_path: Path, now_s: list[float], how: str
+) -> None:
+    inbox, path = Inbox(tmp_path, threading.Event()), tmp_path / "a.yaml"
+    path.write_text("name: x\n")
+    seen = FileClosedEvent(str(path)) if how == "closed" else FileMovedEvent("b", str(path))
+    inbox.on_any_event(seen)
+    found = inbox.complete()
+    now_s[0] += 0.3
+    assert found + inbox.complete() == [path]
+    path.unlink()
+    path.write_text("name: half of anoth")
+    assert inbox.complete() == []
+    now_s[0] += 0.3
+    assert inbox.complete() == []
+    now_s[0] += 0.8
+    assert inbox.complete() == [path]
+
+
+def test_files_come_in_order_of_arrival(tmp_path: Path, now_s: list[float]) -> None:
+    inbox, first, second = (
+        Inbox(tmp_path, threading.Event()),
+        tmp_path / "b.yml",
+        tmp_path / "a.yml",
+    )
+    for path in (first, second):
+        path.write_text("name: x\n")
+    while second.stat().st_ctime_ns <= first.stat().st_ctime_ns:
+        second.chmod(0o644)
+    inbox.complete()
+    now_s[0] += 1.1
+    assert inbox.complete() == [first, second]

@@ -151,14 +151,19 @@ def test_a_crash_between_run_and_note_makes_no_second_run(tmp_path: Path) -> Non
     with bench_in(tmp_path) as first:
         folder = first.begin(repeat=2)
         first.due(0)
+        (run,) = first.spool.folders()
+        with first.spool.journal(run) as journal:
+            journal.append("started", output="anywhere")
+        before = read_journal(run.journal)
         lines = folder.journal.read_text().splitlines(keepends=True)
         folder.journal.write_text("".join(lines[:-1]))
     with bench_in(tmp_path) as second:
         second.catalogue.load(second.spool)
-        for run in recover(second.spool, tmp_path / "output"):
-            second.backlog.put(Job(run.folder))
+        for waiting in recover(second.spool, tmp_path / "output"):
+            second.backlog.put(Job(waiting.folder))
         second.keeper.load()
         assert second.due(0) == ["0000"]
+        assert read_journal(run.journal) == before
         second.do()
         assert second.due(0) == ["0001"]
         assert len(second.spool.folders()) == 2

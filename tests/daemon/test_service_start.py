@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,8 @@ from zstackd.service.service import Service
 
 if TYPE_CHECKING:
     from tests.daemon.conftest import Lodging
+
+    from zstackd.service.backlog import Job
 
 MODULES = "import sys, zstackd.commands.serve; print(*sys.modules)"
 SIMULATED = {"zstackd_drivers.simulated.camera_twin", "numpy.random"}
@@ -34,3 +37,28 @@ def test_a_stop_does_not_wait_for_a_full_spool_to_be_read(lodging: Lodging) -> N
     Service(house).run(lambda: pytest.fail("opened after the stop"))
     assert house.backlog.waiting() == []
     assert [run.folder for run in house.spool.open_runs()] == [first, second]
+
+
+def test_a_restart_forgets_neither_priority_nor_time(lodging: Lodging) -> None:
+    house, at = lodging.house, datetime(2100, 1, 1, tzinfo=UTC)
+    usual = lodging.accept()
+    later = house.spool.accept_text(b"name: x", name="later", priority=7, not_before=at.isoformat())
+    point = house.spool.accept_text(
+        b"{name: x, z_plan: {absolute: [0]}, when_late: skip, late_after_s: 30, priority: 3,"
+        b" time_plan: {interval: 60, loops: 9}}",
+        name="point", priority=3, due=at.isoformat(),
+    )  # fmt: skip
+    waiting: list[Job] = []
+
+    def opened() -> None:
+        waiting.extend(house.backlog.waiting())
+        house.stop.request("seen enough")
+
+    Service(house).run(opened)
+    seconds = at.timestamp()
+    assert [(job.folder, job.priority, job.ready_at) for job in waiting] == [
+        (later, 7, seconds),
+        (point, 3, 0.0),
+        (usual, 0, 0.0),
+    ]
+    assert (waiting[1].due_at, waiting[1].skip_after) == (seconds, seconds + 30)

@@ -82,6 +82,17 @@ def test_recovery_closes_foreground_runs_and_hands_back_the_others(tmp_path: Pat
     assert [path.exists() for path in (left, kept, foreign, torn)] == [False, True, True, False]
 
 
+def test_recovery_finishes_moves_before_it_removes_what_never_arrived(tmp_path: Path) -> None:
+    with Spool(tmp_path / "state") as spool:
+        coming = [spool.runs / "20260101T000000Z_run", spool.series / "20260101T000000Z_series"]
+        for folder in coming:
+            folder.mkdir()
+            (spool.inbox / f".{folder.name}.taken").write_text("name: x")
+        recover(spool, tmp_path / "out")
+        assert [RunFolder(folder).request.read_text() for folder in coming] == ["name: x"] * 2
+        assert list(spool.inbox.iterdir()) == []
+
+
 @pytest.mark.parametrize("refused_at", ["before", "after"])
 def test_a_disk_that_fails_leaves_a_request_either_accepted_or_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused_at: str

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from zstackd.runs.capture import Arrival, Mover
 from zstackd.runs.channel import Channel
 from zstackd.runs.halt import Halt
 from zstackd.runs.worker import Worker
@@ -94,3 +95,16 @@ def test_signals_are_heard_while_the_main_thread_waits() -> None:
         assert woken.wait(5)
     assert heard == ["SIGTERM"]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_move_that_was_prepared_but_not_let_go_is_never_made() -> None:
+    prepared, moved = threading.Event(), threading.Event()
+
+    def move(index: int) -> Arrival:
+        moved.set()
+        raise AssertionError(index)
+
+    with Mover([0, 1], lambda _: prepared.set(), move) as mover:
+        mover.begin(0)
+        assert prepared.wait(5)
+    assert not moved.is_set()

@@ -150,6 +150,11 @@ class AxisBench:
         there_um = round((low + high) / 2) if position_um is None else position_um
         self.axis.confirm(self.axis.move_to(there_um).reported_um)
 
+    def stands(self) -> bool:
+        """Return whether the motor of a twin stands still."""
+        now = self.clock.monotonic_ns()
+        return (self.twin.last_motion_end_ns() or 0) < now
+
     def start_move(self, z_um: float) -> tuple[threading.Thread, list[ZstackdError]]:
         """Move in a thread of its own; returns once it moves, with the list of what it raises."""
         errors: list[ZstackdError] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -235,10 +236,25 @@ def test_a_move_after_a_stop_is_exact(any_bench: OpenBench) -> None:
             assert_true(bench, inside(bench, 0.8))
 
 
+@pytest.mark.parametrize("further_um", [0.0, 3.0])
+def test_the_first_plane_after_a_stop_takes_up_the_lost_motion(
+    open_bench: OpenBench, further_um: float
+) -> None:
+    with open_bench() as bench:
+        bench.home()
+        bench.axis.move_to(4500.0)
+        (error,) = bench.stopped_move(500.0)
+        assert isinstance(error, Interrupted)
+        z = (bench.axis.snapshot().position_um or 0.0) + further_um
+        bench.axis.move_to(z)
+        assert_true(bench, z)
+
+
 def test_stop_while_homing_ends_it_and_the_position_is_unknown(any_bench: OpenBench) -> None:
-    with any_bench(scale=4.0) as bench:
+    with any_bench(scale=3.0) as bench:
         if not bench.can_home:
             pytest.skip("this rig cannot home")
+        bench.confirm()
         errors: list[BaseException] = []
 
         def home() -> None:
@@ -250,13 +266,52 @@ def test_stop_while_homing_ends_it_and_the_position_is_unknown(any_bench: OpenBe
         thread = threading.Thread(target=home)
         thread.start()
         bench.wait_until(lambda: bench.axis.snapshot().moving)
+        bench.wait_until(lambda: bench.truth is None or not bench.stands())
+        asked = bench.clock.monotonic_ns()
         bench.axis.stop()
         thread.join(10.0)
         assert len(errors) == 1
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
         if bench.truth is not None:
-            end = bench.truth.last_motion_end_ns()
-            assert end is None or end < bench.clock.monotonic_ns()
+            bench.wait_until(bench.stands, 10.0)
+            rest = bench.truth.last_motion_end_ns()
+            assert rest is not None
+            assert (rest - asked) / 1e9 < 0.9
+
+
+class Turn:
+    """The lock on an axis, which tells that somebody asks for it."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.asked = threading.Event()
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self.asked.set()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+@pytest.mark.parametrize("order", ["move", "home"])
+def test_a_stop_ends_what_still_waits_for_its_turn(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    with open_bench() as bench:
+        bench.home()
+        before, lock = bench.twin.motions, bench.axis._operating
+        turn = Turn(lock)
+        monkeypatch.setattr(bench.axis, "_operating", turn)
+        orders = {"move": lambda: bench.axis.move_to(2000.0), "home": bench.axis.home}
+        with ThreadPoolExecutor() as other:
+            with lock:
+                waiting = other.submit(orders[order])
+                assert turn.asked.wait(5.0)
+                bench.axis.stop()
+            with pytest.raises(Interrupted):
+                waiting.result(5.0)
+        assert bench.twin.motions == before
 
 
 def test_a_second_instance_is_refused(any_bench: OpenBench) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from zstackd_config.errors import Interrupted
 from zstackd_drivers.axis import Reference
-from zstackd_drivers.errors import LinkError, MotionError
+from zstackd_drivers.errors import LimitError, LinkError, MotionError
 from zstackd_drivers.serial import reconnect
 from zstackd_drivers.serial.reconnect import Reconnector
+from zstackd_drivers.stepping.approach import StepGrid, check_reach
 from zstackd_drivers.stepping.controller import Standing
 from zstackd_drivers.stepping.knowledge import Knowledge
 from zstackd_drivers.stepping.rest import RestWatch
@@ -130,6 +131,12 @@ def test_rest_elsewhere_is_told_with_the_distance() -> None:
         )
 
 
+def test_who_should_stand_elsewhere_is_told_the_distance() -> None:
+    with pytest.raises(MotionError, match="came to rest 250 µm from where it was sent"):
+        watch().expect(Standing(0.75, "Idle", at_rest=True), 1.0, tolerance=0.001)
+    watch().expect(Standing(1.0005, "Idle", at_rest=True), 1.0, tolerance=0.001)
+
+
 def test_a_state_that_nobody_asked_for() -> None:
     with pytest.raises(MotionError, match="went into state Hold:0, 500 µm from where"):
         arrive([(0.5, "Hold:0")])
@@ -154,3 +161,26 @@ def test_knowledge_is_all_or_nothing() -> None:
     assert known.fault == "first"
     known.trust(0.0, 0.0)
     assert known.fault is None
+
+
+@pytest.mark.parametrize("approach", ["up", "down"])
+@pytest.mark.parametrize("z_um", [-0.1, 100.1])
+def test_no_height_beyond_a_limit_is_in_reach(z_um: float, approach: Literal["up", "down"]) -> None:
+    with pytest.raises(LimitError, match="beyond the limits 0 to 100 µm"):
+        check_reach(
+            z_um, limits_um=(0.0, 100.0), backlash_um=0.0, approach=approach, overshoots=False
+        )
+
+
+@pytest.mark.parametrize("approach", ["up", "down"])
+@pytest.mark.parametrize("um_per_step", [0.25, 2.5, -2.5])
+@pytest.mark.parametrize("backlash_um", [1.9, 10.0])
+def test_a_turn_goes_further_than_the_backlash_by_a_quarter(
+    um_per_step: float, backlash_um: float, approach: Literal["up", "down"]
+) -> None:
+    grid = StepGrid(um_per_unit=um_per_step, steps_per_unit=1.0, origin_um=0.0)
+    start, target = grid.nearest(50.0), grid.nearest(45.0 if approach == "up" else 55.0)
+    turn, end = grid.way(start, target, approach=approach, backlash_um=backlash_um, engaged=True)
+    beyond_um = grid.height_um(end) - grid.height_um(turn)
+    assert end == target
+    assert (beyond_um if approach == "up" else -beyond_um) >= 1.25 * backlash_um

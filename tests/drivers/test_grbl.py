@@ -16,6 +16,7 @@ from zstackd_drivers.clock import SystemClock
 from zstackd_drivers.controllers import make_axis
 from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
 from zstackd_drivers.factory import reference_axis
+from zstackd_drivers.firmware.faults import Action, Fault
 from zstackd_drivers.firmware.pty_port import PtyPort
 from zstackd_drivers.serial.dialogue import Timeouts
 from zstackd_drivers.serial.port_search import NamedPort
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 HASTY = Timeouts(handshake_s=0.25)
+IMPATIENT = Timeouts(reply_s=0.2, handshake_s=1.2, quiet_s=0.015)
 FOCUS = GrblFocus(
     driver="grbl",
     port="/dev/null",
@@ -77,10 +79,28 @@ def test_a_blank_eeprom_talks_before_the_banner(grbl_bench: OpenBench) -> None:
         assert bench.axis.move_to(1000.0).reported_um == pytest.approx(1000.0, abs=1.0)
 
 
-def test_work_positions_are_understood(grbl_bench: OpenBench) -> None:
-    with grbl_bench(settings={10: 2}) as bench:
+@pytest.mark.parametrize("tells_work_positions", [False, True])
+def test_a_workspace_offset_moves_no_plane(
+    grbl_bench: OpenBench, tells_work_positions: bool
+) -> None:
+    with grbl_bench(settings={10: 2 if tells_work_positions else 3}, work_offset=-1.5) as bench:
         bench.axis.home()
-        assert bench.axis.move_to(1000.0).reported_um == pytest.approx(1000.0, abs=1.0)
+        for z in (1000.0, 4000.0):
+            assert bench.axis.move_to(z).reported_um == pytest.approx(z, abs=1.0)
+            assert bench.twin.motor_position_um() == pytest.approx(z, abs=0.25)
+
+
+def test_a_motion_that_nobody_asked_for_is_noticed(grbl_bench: OpenBench) -> None:
+    with grbl_bench() as bench:
+        bench.axis.home()
+        bench.axis.move_to(2000.0)
+        before = bench.twin.motions
+        bench.axis._controller._talk.write(b"$J=G91 G21 Z0.003 F500\n")  # type: ignore[attr-defined]
+        bench.wait_until(lambda: bench.twin.motions > before and bench.stands())
+        with pytest.raises(MotionError, match="stood at 2000 µm and is now at 2003 µm"):
+            bench.axis.move_to(2500.0)
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+        assert bench.twin.motions == before + 1
 
 
 @pytest.mark.parametrize(("number", "value"), [(13, 1), (122, 0)])
@@ -148,6 +168,15 @@ def test_a_motion_found_at_opening_is_ended(grbl_bench: OpenBench) -> None:
             port.write(b"$J=G90 G21 Z-6 F1\n")
             bench.wait_until(lambda: bench.twin.motions > 0)
         with bench.axis:
-            end = bench.twin.last_motion_end_ns()
-            assert end is not None
-            assert end < bench.clock.monotonic_ns()
+            assert bench.stands()
+
+
+def test_a_controller_that_falls_silent_in_mid_move_is_stopped(grbl_bench: OpenBench) -> None:
+    with grbl_bench(scale=4.0, confirmed=True, timeouts=IMPATIENT) as bench:
+        bench.confirm(0.0)
+        before_um = bench.twin.motor_position_um()
+        bench.twin.script(Fault(Action.SILENCE, on_motion=1, delay_s=0.02))
+        with pytest.raises(LinkError, match="no status report"):
+            bench.axis.move_to(4900.0)
+        bench.wait_until(bench.stands)
+        assert bench.twin.motor_position_um() < before_um + 2500.0

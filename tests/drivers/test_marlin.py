@@ -56,11 +56,14 @@ def test_homing_that_fails_halts_the_board_and_the_next_one_revives_it(
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
 
 
-def test_soft_end_stops_would_clamp_so_the_move_is_refused(marlin_bench: OpenBench) -> None:
-    with marlin_bench() as bench:
-        bench.confirm(5000.0)
+@pytest.mark.parametrize("z_um", [1000.0, 4900.0])
+def test_soft_end_stops_would_clamp_so_the_move_is_refused(
+    marlin_bench: OpenBench, z_um: float
+) -> None:
+    with marlin_bench(travel=(0.0, 2.0), start=1.0) as bench:
+        bench.confirm(2500.0)
         with pytest.raises(LimitError, match=r"would clamp Z .* soft end stops \(M211\)"):
-            bench.axis.move_to(1000.0)
+            bench.axis.move_to(z_um)
         assert bench.axis.snapshot().reference is Reference.REFERENCED
         assert bench.twin.motions == 0
 
@@ -132,3 +135,22 @@ def test_slower_than_asked_is_worth_a_warning(
         assert "M203 Z0.2 allows 200 µm/s" in caplog.text
         up = bench.axis.move_duration_s(1000.0, 2000.0)
         assert up == pytest.approx(1000.0 / 200.0, rel=0.05)
+
+
+def test_a_motion_found_at_opening_is_ended_and_heights_are_absolute_again(
+    marlin_bench: OpenBench,
+) -> None:
+    with marlin_bench(scale=10.0, resets_on_open=False) as bench:
+        bench.confirm()
+        before_um = bench.twin.motor_position_um()
+        bench.axis.__exit__(None, None, None)
+        with open(bench.twin.port, "wb", buffering=0) as port:  # noqa: PTH123
+            port.write(b"G91\nG1 Z1 F6\n")
+            bench.wait_until(lambda: not bench.stands())
+        with bench.axis:
+            assert bench.stands()
+            assert bench.twin.motor_position_um() < before_um + 500.0
+            bench.axis.home()
+            for z in (1000.0, 1500.0):
+                bench.axis.move_to(z)
+                assert bench.twin.true_position_um() == pytest.approx(z, abs=0.25)

@@ -49,6 +49,14 @@ def test_the_old_firmware_that_never_ends_homing_is_given_up(
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
 
 
+def test_homing_that_hangs_is_given_up(sangaboard_bench: OpenBench) -> None:
+    with sangaboard_bench() as bench:
+        bench.twin.script(Fault(Action.STALL, on_line="home_min"))
+        with pytest.raises(MotionError, match="did not end homing in time: check its switch"):
+            bench.axis.home()
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+
+
 def test_the_boards_speed_is_made_the_rigs(sangaboard_bench: OpenBench) -> None:
     with sangaboard_bench(scale=30.0, step_delay_us=9999) as bench:
         bench.confirm()
@@ -125,3 +133,16 @@ def test_reset_in_mid_move_it_counts_from_an_old_position(sangaboard_bench: Open
         bench.axis.confirm(true_um)
         bench.axis.move_to(3000.0)
         assert bench.twin.motor_position_um() == pytest.approx(3000.0, abs=0.13)
+
+
+def test_a_motion_found_at_opening_is_ended(sangaboard_bench: OpenBench) -> None:
+    with sangaboard_bench(scale=10.0, resets_on_open=False) as bench:
+        bench.confirm()
+        before_um = bench.twin.motor_position_um()
+        bench.axis.__exit__(None, None, None)
+        with open(bench.twin.port, "wb", buffering=0) as port:  # noqa: PTH123
+            port.write(b"mr 0 0 8000\n")
+            bench.wait_until(lambda: not bench.stands())
+        with bench.axis:
+            assert bench.stands()
+            assert bench.twin.motor_position_um() < before_um + 1000.0

@@ -16,11 +16,13 @@ def test_a_stopped_run_closes_as_interrupted(
     site: Site, consumer: Watcher, how: signal.Signals
 ) -> None:
     del consumer
-    with site.started("run", site.slow_run(), "--rig", site.rig()) as process:
+    rig = site.rig(frames={"keep": "unless_published"})
+    with site.started("run", site.slow_run(), "--rig", rig) as process:
         site.wait_for_event("frame", count=3)
         process.send_signal(how)
         assert process.wait(timeout=5) == 130
     assert site.results() == []
+    assert len(list(site.state.glob("runs/*/frames/z_*"))) >= 3
     last = site.journal()[-1]
     assert (last["event"], last["reason"]) == ("interrupted", f"stopped by {how.name}")
     assert (site.folder / "run.log").read_text().splitlines()[-1] == f"stopped by {how.name}"

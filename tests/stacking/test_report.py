@@ -7,7 +7,7 @@ import pytest
 
 from zstackd_stacking import FrameReport, StackReport, StackResult
 from zstackd_stacking.pictures.plots import focus_plot
-from zstackd_stacking.report import as_json, cut_offs, height_of, unit_of
+from zstackd_stacking.report import as_json, cut_offs, height_of, unit_of, z_step_of
 from zstackd_stacking.types import FloatMap, as_floats
 
 STILL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
@@ -116,6 +116,11 @@ def test_the_json_says_everything_and_is_json() -> None:
     assert told["cut_off"][0]["end"] == "low"
     assert told["frames"][3]["note"] == "left out: blank"
     assert told["frames"][0]["transform"] == STILL
+
+
+def test_the_step_is_the_usual_one_whatever_the_order_of_the_frames() -> None:
+    frames = [frame(index, z_um=z_um) for index, z_um in enumerate([0.0, 40.0, 5.0, 15.0, 10.0])]
+    assert z_step_of(StackReport("pyramid", 0, tuple(frames))) == 5.0
 
 
 def test_without_heights_the_unit_is_planes() -> None:

@@ -124,7 +124,8 @@ class GrblFirmware:
         self._status_due = False
         machine.settle()
         rate = 60 * machine.motor.speed(machine.now_ns)
-        machine.say(status(machine.state(), machine.position(), rate, self._extras()))
+        height, offset = machine.position(), machine.setup.work_offset
+        machine.say(status(machine.state(), height, rate, self._extras(), work_offset=offset))
 
     def _extras(self) -> dict[str, bool]:
         mask = int(self.machine.settings[10])
@@ -189,7 +190,12 @@ class GrblFirmware:
         elif line == "$$":
             self.machine.say(*settings_dump(self.machine.settings))
         elif line in {"$I", "$#", "$G", "$"}:
-            texts = {"$I": build_info, "$#": parameters, "$G": parser_state}
+            offset = self.machine.setup.work_offset
+            texts = {
+                "$I": build_info,
+                "$#": lambda: parameters(work_offset=offset),
+                "$G": parser_state,
+            }
             self.machine.say(*texts.get(line, lambda: ["[HLP:$$ $# $G $I $J=line $X $H]"])())
         else:
             self._store(line)

@@ -114,6 +114,8 @@ class GrblMachine:
         target = words.z
         if not words.absolute:
             target += self.motor.destination() + self._offset
+        elif not words.machine:
+            target += self.setup.work_offset
         if self._beyond_soft_limits(target):
             if mode is Mode.JOG:
                 raise Refused(15)

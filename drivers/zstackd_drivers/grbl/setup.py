@@ -26,13 +26,15 @@ class GrblSetup(TwinSetup):
     """A simulated GRBL controller.
 
     With the switch at the high end, machine zero is the switch, as GRBL is shipped; with it at
-    the low end, the firmware counts as built with its own origin.
+    the low end, the firmware counts as built with its own origin. `work_offset` is where G54 has
+    its zero, in machine units.
     """
 
     settings: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     firmware: Literal["grbl"] | Kind = "grbl"
     blank_eeprom: bool = False
     home_fails: bool = False
+    work_offset: float = 0.0
 
     def all_settings(self) -> dict[int, float]:
         """Return the `$$` settings: the shipped ones, overruled by `settings`."""

@@ -17,11 +17,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MotionWords:
-    """One block: a height and a feed in millimetres, or a dwell; the modes carry over."""
+    """One block: a height and a feed in millimetres, or a dwell; the modes carry over.
+
+    `machine` (G53, for this block alone): the height is one of the machine, not of the workspace.
+    """
 
     z: float | None = None
     feed: float | None = None
     dwell_s: float | None = None
+    machine: bool = False
     absolute: bool = True
     inches: bool = False
     rapid: bool = True
@@ -30,7 +34,8 @@ class MotionWords:
 def parse_motion(text: str, modes: MotionWords, *, jog: bool) -> MotionWords:
     """Parse one block; raises Refused with GRBL's error code."""
     words = _words(text)
-    block = replace(modes, z=None, dwell_s=None, feed=None if jog else modes.feed)
+    feed = None if jog else modes.feed
+    block = replace(modes, z=None, dwell_s=None, machine=False, feed=feed)
     dwell = False
     for letter, number in words:
         if letter == "G" and number == 4 and not jog:  # noqa: PLR2004
@@ -52,7 +57,7 @@ def _words(text: str) -> list[tuple[str, float]]:
 def _mode(block: MotionWords, number: float, *, jog: bool) -> MotionWords:
     changes: dict[float, dict[str, bool]] = {
         20: {"inches": True}, 21: {"inches": False},
-        90: {"absolute": True}, 91: {"absolute": False}, 53: {},
+        90: {"absolute": True}, 91: {"absolute": False}, 53: {"machine": True},
     }  # fmt: skip
     if not jog:
         changes |= {0: {"rapid": True}, 1: {"rapid": False}, 54: {}, 94: {}, 17: {}}

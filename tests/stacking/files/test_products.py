@@ -68,6 +68,18 @@ def test_the_fused_image_notes_heights_and_exposures_of_all_frames_used(
     assert 'PositionZ="0.0"' in about
 
 
+def test_the_fused_image_stands_at_the_height_of_its_reference(
+    tmp_path: Path, result: StackResult
+) -> None:
+    path = tmp_path / "a.ome.tif"
+    about_last = replace(result, report=replace(result.report, reference_index=3))
+    write_fused_ome(path, about_last, SCALE, exposure_s=lambda index: index + 0.5)
+    with tifffile.TiffFile(path) as file:
+        about = file.ome_metadata or ""
+    assert 'PositionZ="6.0"' in about
+    assert 'ExposureTime="3.5"' in about
+
+
 def test_unknown_exposures_are_not_invented(tmp_path: Path, result: StackResult) -> None:
     path = tmp_path / "a.ome.tif"
     write_fused_ome(path, result, Scale(), exposure_s={1: 0.25}.get)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from zstackd_config.errors import StackError
 from zstackd_stacking import stacking_order
 from zstackd_stacking.heights.depth import DepthMap
+from zstackd_stacking.heights.peaks import Peaks
 
 Floats = NDArray[np.float32]
 SHAPE = (120, 160)
@@ -137,6 +138,21 @@ def test_uneven_and_falling_heights_are_kept() -> None:
     z, _ = mapped(evidence(truth, 16, fall=0.9, noise=0.05), heights)
     expected = np.interp(truth, range(16), heights)
     assert np.median(np.abs(z - expected)) < 0.1 * 2.75
+
+
+@pytest.mark.parametrize(("below_um", "above_um"), [(-10.0, 4.0), (-4.0, 10.0)])
+@pytest.mark.parametrize("top_um", [-1.0, 1.0])
+def test_heights_between_uneven_planes_are_where_the_lines_meet(
+    below_um: float, above_um: float, top_um: float
+) -> None:
+    levels = np.array([below_um, 0.0, above_um])
+    low, middle, high = (
+        np.full((1, 1), -0.1 * abs(level - top_um), np.float32) for level in levels
+    )
+    peaks = Peaks.of_reference(1, middle)
+    peaks.add(high, 2)
+    peaks.add(low, 0)
+    assert peaks.heights(np.arange(3), levels)[0, 0] == pytest.approx(top_um, abs=1e-5)
 
 
 def test_the_order_of_the_sides_is_of_no_account() -> None:

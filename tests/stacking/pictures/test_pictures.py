@@ -1,6 +1,7 @@
 """Height pictures say what they show: colours, legend, scale bar, and what is unsure."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import cv2
@@ -84,6 +85,17 @@ def test_the_scale_bar_is_as_long_as_it_says(size: tuple[int, int]) -> None:
     footer = picture[round(size[0] * drawn_width / size[1]) :]
     bar_px = max(dark_run(row) for row in footer)
     assert bar_px == pytest.approx(round_below(drawn_width * pixel_um / 4) / pixel_um, abs=3)
+
+
+@pytest.mark.parametrize("draw", [depth_picture, relief_picture])
+@pytest.mark.parametrize(("width_px", "label"), [(400, "50 µm"), (4096, "500 µm")])
+def test_the_scale_bar_says_its_length_on_the_specimen(
+    monkeypatch: pytest.MonkeyPatch, draw: Callable[..., object], width_px: int, label: str
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(Pen, "write", lambda _, text, **__: written.append(text))
+    draw(ramp(60, width_px), None, pixel_size_um=0.5)
+    assert written[-1] == label
 
 
 def test_a_flat_map_and_a_map_of_nothing_sure_are_drawn_too() -> None:

@@ -1,0 +1,113 @@
+"""A plan is judged before anything moves: every plane, and the run-up before it, is in reach."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.daemon.conftest import rig_in
+
+from zstackd.runs.plan import Plan, plan_run, sweep_fault
+from zstackd_config.errors import InputError
+from zstackd_config.load import parse_run
+from zstackd_config.rig import Rig
+from zstackd_drivers.camera import CameraInfo
+
+BEYOND = "beyond the limits 0 to 100 µm"
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Rig:
+    """A rig that reaches from 0 to 100 µm, with run-ups of 1.25 µm."""
+    return rig_in(tmp_path)
+
+
+@pytest.fixture
+def down(up: Rig) -> Rig:
+    return up.model_copy(update={"focus": up.focus.model_copy(update={"approach": "down"})})
+
+
+def planned(rig: Rig, planes_um: list[float], *, relative: bool = False, **facts: Any) -> Plan:
+    about = {"name": "x", "z_plan": {"relative" if relative else "absolute": planes_um}}
+    camera, reference_um = facts.pop("camera", None), facts.pop("reference_um", None)
+    run = parse_run(yaml.safe_dump({**about, **facts}), name="x")
+    return plan_run(rig, run, source="x", camera=camera, reference_um=reference_um)
+
+
+@pytest.mark.parametrize(
+    "planes_um", [[1.25, 100.0], [100.0, 1.25], [1.25, 2.0, 1.25], [50.0, 1.25]]
+)
+def test_planes_that_can_be_approached_from_below(up: Rig, planes_um: list[float]) -> None:
+    assert planned(up, planes_um).planes_um == tuple(planes_um)
+
+
+@pytest.mark.parametrize(
+    ("planes_um", "plane"),
+    [([1.2, 50.0], 0), ([50.0, 1.2], 1), ([50.0, 100.1], 1), ([50.0, 60.0, 1.2], 2)],
+)
+def test_planes_that_cannot(up: Rig, planes_um: list[float], plane: int) -> None:
+    with pytest.raises(InputError, match=rf"plane {plane} of .*{BEYOND}"):
+        planned(up, planes_um)
+
+
+@pytest.mark.parametrize("planes_um", [[98.75, 0.0], [0.0, 98.75]])
+def test_planes_that_can_be_approached_from_above(down: Rig, planes_um: list[float]) -> None:
+    assert planned(down, planes_um).planes_um == tuple(planes_um)
+
+
+@pytest.mark.parametrize(
+    ("planes_um", "plane"), [([98.8, 50.0], 0), ([50.0, 98.8], 1), ([50.0, -0.1], 1)]
+)
+def test_planes_that_cannot_from_above(down: Rig, planes_um: list[float], plane: int) -> None:
+    with pytest.raises(InputError, match=rf"plane {plane} of .*{BEYOND}"):
+        planned(down, planes_um)
+
+
+def test_relative_planes_are_judged_once_it_is_known_where_they_start(up: Rig) -> None:
+    assert planned(up, [0.0, 5.0], relative=True).from_current
+    assert planned(up, [0.0, 5.0], relative=True, reference_um=95.0).planes_um == (95.0, 100.0)
+    with pytest.raises(InputError, match=BEYOND):
+        planned(up, [0.0, 5.0], relative=True, reference_um=96.0)
+
+
+def test_a_search_for_the_focus_is_judged_with_the_plan(up: Rig) -> None:
+    with pytest.raises(InputError, match=rf"autofocus\.range_um: .*{BEYOND}"):
+        planned(
+            up,
+            [0.0, 1.0],
+            relative=True,
+            z_reference_um="autofocus",
+            autofocus={"range_um": [50.0, 101.0]},
+        )
+
+
+def test_both_ends_of_a_sweep_need_their_run_ups(up: Rig, down: Rig) -> None:
+    assert sweep_fault((1.25, 100.0), up.focus) is None
+    assert sweep_fault((0.0, 98.75), down.focus) is None
+    for ends_um, focus, end in (
+        ((1.2, 90.0), up.focus, 0),
+        ((1.25, 100.1), up.focus, 1),
+        ((10.0, 98.8), down.focus, 1),
+    ):
+        fault = sweep_fault(ends_um, focus)
+        assert fault is not None
+        assert fault[0] == end
+
+
+def test_the_frames_still_to_come_need_room(up: Rig) -> None:
+    plan = planned(up, [10.0, 11.0, 12.0, 13.0])
+    assert [plan.bytes_from(index) for index in (0, 3, 4)] == [
+        4 * plan.frame_bytes,
+        plan.frame_bytes,
+        0,
+    ]
+    assert plan.disk_bytes == 4 * plan.frame_bytes + plan.result_bytes
+
+
+def test_frames_of_more_than_8_bits_take_twice_the_room(up: Rig) -> None:
+    cameras = [
+        CameraInfo(driver="x", model="x", size_px=(640, 480), channels=1, bits=bits)
+        for bits in (8, 12)
+    ]
+    few, many = (planned(up, [10.0], camera=camera).frame_bytes for camera in cameras)
+    assert many == 2 * few
