@@ -47,9 +47,13 @@ class StorageError(ZstackdError):
 
 
 class HardwareError(ZstackdError):
-    """Camera, focus axis or the link to them failed."""
+    """Camera, focus axis or the link to them failed.
+
+    `is_fault`: whether a device is to blame, which must then be opened again.
+    """
 
     exit_status = 3
+    is_fault: ClassVar[bool] = True
 
 
 class Interrupted(ZstackdError):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from zstackd_config.base import Settings
+from zstackd_config.z_plan import HeightUm
 
 OVERSHOOT_PER_BACKLASH = 1.25
 """How far past a plane a motion against the approach goes, as a share of the backlash."""
@@ -31,13 +32,13 @@ class StepperFocus(Settings):
         description="Micrometres of focus travel per controller unit (GRBL and Marlin: per mm of "
         "the controller); negative turns the direction round.",
     )
-    origin_um: float = Field(
+    origin_um: HeightUm = Field(
         0.0, description="Height in micrometres of the controller's machine zero."
     )
-    limits_um: tuple[float, float] = Field(
+    limits_um: tuple[HeightUm, HeightUm] = Field(
         description="Lowest and highest permitted height, in micrometres."
     )
-    backlash_um: Annotated[float, Field(ge=0)] = Field(
+    backlash_um: Annotated[float, Field(ge=0, le=100_000)] = Field(
         description="Lost motion on reversal, in micrometres; each plane is approached from one "
         "side with an overshoot larger than this."
     )

@@ -28,7 +28,7 @@ __all__ = [
 class Optics(Settings):
     """What the objective and the sensor make of the specimen."""
 
-    pixel_size_um: PositiveFloat = Field(
+    pixel_size_um: Annotated[float, Field(ge=0.001, le=1000)] = Field(
         description="Size of one pixel on the specimen, in micrometres."
     )
     refractive_index: Annotated[float, Field(ge=1, le=2)] = Field(
@@ -39,7 +39,9 @@ class Optics(Settings):
     numerical_aperture: Annotated[float, Field(gt=0, le=1.6)] = Field(
         description="Numerical aperture of the objective (no unit)."
     )
-    magnification: PositiveFloat = Field(description="Magnification of the objective (no unit).")
+    magnification: Annotated[float, Field(ge=0.01, le=1000)] = Field(
+        description="Magnification of the objective (no unit)."
+    )
     wavelength_nm: Annotated[float, Field(ge=200, le=2000)] = Field(
         550.0, description="Wavelength of the light, in nanometres."
     )

@@ -1,8 +1,10 @@
 """Run files: one YAML request for one z-stack."""
 
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BeforeValidator,
     Field,
@@ -20,6 +22,9 @@ from zstackd_config.errors import ConfigError
 from zstackd_config.time_plan import TimePlan
 from zstackd_config.z_plan import AutoPlan, HeightUm, ZPlan
 
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 2999
+
 
 def _written(moment: Any) -> Any:
     """Refuse numbers, which pydantic would take as seconds since 1970."""
@@ -28,10 +33,16 @@ def _written(moment: Any) -> Any:
     return moment
 
 
+def _of_this_age(moment: datetime) -> datetime:
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"out of bounds; it must be of the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    return moment
+
+
 Planes = tuple[float, ...]
 _WITHOUT_HEIGHTS = ("average", "maximum")
 _OF_HEIGHTS = ("confidence", "relief", "mesh")
-Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_of_this_age)]
 
 
 class LockedAutoExposure(Settings):

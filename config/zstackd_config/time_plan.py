@@ -52,6 +52,8 @@ def _of_parts(parts: Mapping[Any, Any]) -> timedelta:
         return timedelta(**parts)
     except OverflowError as error:
         raise ValueError("too long; write at most 3660 days") from error
+    except ValueError as error:  # not a number
+        raise ValueError("out of bounds; it must be from 0.001 s to 3660 days") from error
 
 
 def _bounded(span: timedelta) -> timedelta:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import useq
-from pydantic import Discriminator, Field, FiniteFloat, Tag, model_validator
+from pydantic import Discriminator, Field, FiniteFloat, Tag, field_validator, model_validator
 from useq import AnyZPlan
 
 from zstackd_config.base import STRICT, Settings
@@ -69,10 +69,16 @@ class AboveBelow(useq.ZAboveBelow):
     _bound = model_validator(mode="after")(_bounded)
 
 
+def _as_written(heights: Any) -> Any:
+    """Let useq-schema not make a list of what is none: text would become its characters."""
+    return heights
+
+
 class RelativePositions(useq.ZRelativePositions):
     """Heights listed one by one, from the reference height."""
 
     model_config = STRICT
+    _normrel = field_validator("relative", mode="before")(_as_written)
     relative: HeightsUm = Field(description="Heights from the reference, in micrometres.")
     go_up: GoUp = True
 
@@ -81,6 +87,7 @@ class AbsolutePositions(useq.ZAbsolutePositions):
     """Heights listed one by one."""
 
     model_config = STRICT
+    _normabs = field_validator("absolute", mode="before")(_as_written)
     absolute: HeightsUm = Field(description="Heights, in micrometres.")
     go_up: GoUp = True
 

@@ -5,6 +5,7 @@ HardwareError (zstackd_config.errors)
 ├── WrongDeviceError     something answers, but not the firmware that was configured
 ├── UnreferencedError    motion asked for while the position is unknown
 ├── LimitError           motion asked for beyond the limits
+├── NoHomingError        homing asked of an axis that has none
 ├── MotionError          alarm, stall, or the axis came to rest elsewhere
 ├── CameraError          the camera is missing, or refuses a setting
 └── CameraTimeout        no fresh, locked frame in time
@@ -26,9 +27,19 @@ class WrongDeviceError(HardwareError):
 class UnreferencedError(HardwareError):
     """Motion was asked for while the position is unknown."""
 
+    is_fault = False
+
 
 class LimitError(HardwareError):
     """Motion was asked for beyond the limits."""
+
+    is_fault = False
+
+
+class NoHomingError(HardwareError):
+    """Homing was asked of an axis that has none."""
+
+    is_fault = False
 
 
 class MotionError(HardwareError):

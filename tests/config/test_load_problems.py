@@ -216,3 +216,25 @@ def test_a_run_with_a_section_of_a_rig_is_a_run() -> None:
     with pytest.raises(ConfigError) as refused:
         parse_run(f"{RUN}camera: {{}}\n", name="r.yaml")
     assert "r.yaml:3:1: camera: unknown key" in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["absolute", "relative"])
+@pytest.mark.parametrize("heights", ["5", "'350'", "true", ".nan", "{1: 2}", "null"])
+def test_heights_that_are_no_list_are_refused(key: str, heights: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_run(f"name: a\nz_plan: {{{key}: {heights}}}\n", name="r.yaml")
+    assert str(refused.value).startswith(f"r.yaml:2:20: z_plan.{key}: ")
+    assert str(refused.value).endswith(" is not a list; write [one, two]")
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_a_moment_of_another_age_is_refused(moment: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_run(f"{RUN}not_before: {moment}\n", name="r.yaml")
+    assert "must be of the years 1970 to 2999" in str(refused.value)
+
+
+def test_a_pixel_size_in_metres_is_refused(write_rig: WriteRig) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_rig(write_rig(optics={"pixel_size_um": 0.55e-6}))
+    assert "it must be at least 0.001 µm" in str(refused.value)

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.rigs import simulated_rig
 
+from zstackd.runs.autofocus import NoFocusError
 from zstackd.runs.halt import Halt
+from zstackd.runs.settling import NotStillError
 from zstackd.service.hardware import Hardware, RigBusy
 from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure
-from zstackd_drivers.errors import CameraError, CameraHung, CameraTimeout
+from zstackd_drivers.axis import Reference
+from zstackd_drivers.errors import CameraError, CameraHung, CameraTimeout, LimitError, MotionError
 from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 
 if TYPE_CHECKING:
@@ -57,6 +60,32 @@ def test_a_camera_that_was_cancelled_is_opened_again_for_the_next_user(hardware:
         devices.camera.lock_exposure(ManualExposure(mode="manual", exposure_time_ms=10))
         assert devices.camera.capture(after_ns=0).image.size > 0
     assert hardware.faults == 0
+
+
+@pytest.mark.parametrize(
+    "error", [NoFocusError("an empty slide"), NotStillError("a shake"), LimitError("too far")]
+)
+def test_what_no_device_is_to_blame_for_keeps_the_position(
+    hardware: Hardware, error: HardwareError
+) -> None:
+    with hardware.lent() as devices:
+        devices.axis.home()
+    with pytest.raises(HardwareError), hardware.lent():
+        raise error
+    with hardware.lent() as devices:
+        assert devices.axis.snapshot().reference is Reference.REFERENCED
+    assert hardware.faults == 0
+
+
+def test_a_device_that_failed_is_opened_again(hardware: Hardware) -> None:
+    with hardware.lent() as devices:
+        devices.axis.home()
+    with pytest.raises(MotionError), hardware.lent():
+        raise MotionError("stalled")
+    assert hardware.faults == 1
+    assert hardware.keep()
+    with hardware.lent() as devices:
+        assert devices.axis.snapshot().reference is Reference.UNREFERENCED
 
 
 def test_the_rig_is_lent_to_one_user_alone(hardware: Hardware) -> None:

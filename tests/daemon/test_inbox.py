@@ -110,6 +110,36 @@ def test_what_found_no_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
     assert len(tried) == 3
 
 
+def test_a_file_that_meets_an_error_of_ours_keeps_neither_the_others_nor_the_service(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stumbling:
+        def take_file(self, path: Path) -> str:
+            if path.name == "bad.yaml":
+                raise TypeError("unforeseen")
+            path.unlink()
+            return "id"
+
+    for name in ("bad.yaml", "good.yaml"):
+        (tmp_path / name).write_text("name: x")
+    stop = Halt()
+    doorkeeper = Doorkeeper(tmp_path, Stumbling(), stop, Pulses().of("inbox"))  # type: ignore[arg-type]
+    thread = threading.Thread(target=doorkeeper.run)
+    thread.start()
+    try:
+        deadline_s = time.monotonic() + 30
+        while any(path.suffix == ".yaml" for path in tmp_path.iterdir()):
+            assert time.monotonic() < deadline_s
+            assert thread.is_alive()
+            time.sleep(0.01)
+    finally:
+        stop.fail(InputError("over"))
+        thread.join()
+    answer = (tmp_path / "bad.yaml.error.txt").read_text()
+    assert answer == "bad.yaml: internal error: TypeError: unforeseen; report it\n"
+    assert any(record.exc_info for record in caplog.records)
+
+
 def complete_within(inbox: Inbox, seconds: float) -> list[str]:
     """Return the files that are complete as soon as any is."""
     deadline_s = time.monotonic() + seconds

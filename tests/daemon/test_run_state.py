@@ -56,6 +56,24 @@ def test_what_people_ask_for() -> None:
     assert (run.frames_kept, run.consumed) == (False, True)
 
 
+def test_a_long_run_is_told_whole_after_a_restart(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with Journal(folder.journal) as journal:
+        journal.append("accepted", name="long")
+        begun = journal.append("started")
+        journal.append("planned", planes_um=[float(plane) for plane in range(3000)])
+        for plane in range(300):
+            journal.append("plane", plane=plane, z_um=plane)
+            journal.append("frame", index=plane, file=f"z_{plane}.jpg")
+        journal.append("interrupted", reason="stopped")
+        journal.append("started")
+        journal.append("failed", reason="unplugged")
+    summary = summary_of(folder)
+    assert (summary.state, summary.reason) == (RunState.FAILED, "unplugged")
+    assert (summary.started_at, summary.attempts) == (begun["at"], 2)
+    assert (summary.planes_done, summary.planes_total) == (300, 3000)
+
+
 def test_an_ended_run_is_told_from_the_ends_of_its_journal(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     with Journal(folder.journal) as journal:

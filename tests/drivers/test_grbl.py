@@ -14,7 +14,13 @@ from zstackd_config.focus import GrblFocus
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.clock import SystemClock
 from zstackd_drivers.controllers import make_axis
-from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
+from zstackd_drivers.errors import (
+    LimitError,
+    LinkError,
+    MotionError,
+    NoHomingError,
+    WrongDeviceError,
+)
 from zstackd_drivers.factory import reference_axis
 from zstackd_drivers.firmware.faults import Action, Fault
 from zstackd_drivers.firmware.pty_port import PtyPort
@@ -137,7 +143,7 @@ def test_settings_that_are_worth_a_warning(
 
 def test_homing_that_is_not_enabled_is_refused_and_nothing_moves(grbl_bench: OpenBench) -> None:
     with grbl_bench(settings={22: 0, 20: 0}) as bench:
-        with pytest.raises(MotionError, match=r"cannot home: \$22=0"):
+        with pytest.raises(NoHomingError, match=r"cannot home: \$22=0"):
             reference_axis(bench.axis, bench.focus)
         bench.confirm(2000.0)
         reference_axis(bench.axis, bench.focus)

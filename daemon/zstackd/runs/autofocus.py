@@ -27,6 +27,8 @@ Range = tuple[float, float]
 class NoFocusError(HardwareError):
     """No focus was found that can be trusted; the axis stands where the sweep ended."""
 
+    is_fault = False
+
 
 @dataclass(frozen=True, slots=True)
 class FocusSample:

@@ -30,6 +30,8 @@ _NS_PER_MS: Final = 1e6
 class NotStillError(HardwareError):
     """The image moved for longer after a move than is allowed."""
 
+    is_fault = False
+
 
 class Rested(NamedTuple):
     """The frame taken after the rest, and when the rest was over by the rig's clock."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from zstackd.service.events import Events
-from zstackd.store.journal import read_ends, read_journal
+from zstackd.store.journal import read_milestones
 from zstackd.store.run_state import RunState, RunSummary
 from zstackd.store.spool import RunFolder, Spool
 
@@ -89,9 +89,8 @@ class Catalogue:
 
 
 def summary_of(folder: RunFolder) -> RunSummary:
-    """Return a run as its journal tells it; of an ended one only the ends are read."""
-    summary = _folded(folder, read_ends(folder.journal))
-    return summary if summary.ended else _folded(folder, read_journal(folder.journal))
+    """Return a run as its journal tells it."""
+    return _folded(folder, read_milestones(folder.journal))
 
 
 def _folded(folder: RunFolder, entries: list[dict[str, Any]]) -> RunSummary:

@@ -57,3 +57,9 @@ class Doorkeeper:
             raise
         except ZstackdError as error:
             inbox.refuse(path, str(error))
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one file must not keep the others
+            _log.exception("inbox: %s met an internal error", as_text(path.name))
+            kind = type(error).__name__
+            inbox.refuse(path, f"{path.name}: internal error: {kind}: {error}; report it")

@@ -163,7 +163,8 @@ class Hardware:
         """
         if isinstance(error, CameraHung):
             self._hung = error
-        if isinstance(error, HardwareError) or self._fault() != self._fault_when_opened:
+        is_fault = isinstance(error, HardwareError) and error.is_fault
+        if is_fault or self._fault() != self._fault_when_opened:
             self.faults += 1
             self._close("opening the rig again after an error")
         else:

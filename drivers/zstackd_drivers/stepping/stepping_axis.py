@@ -11,7 +11,12 @@ from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_config.focus import StepperFocus
 from zstackd_drivers.axis import AxisSnapshot, MoveReport
 from zstackd_drivers.clock import Clock
-from zstackd_drivers.errors import LimitError, LinkError, MotionError, UnreferencedError
+from zstackd_drivers.errors import (
+    LinkError,
+    MotionError,
+    NoHomingError,
+    UnreferencedError,
+)
 from zstackd_drivers.serial.reconnect import Reconnector
 from zstackd_drivers.stepping.approach import check_confirmed
 from zstackd_drivers.stepping.controller import Controller, Machine
@@ -201,7 +206,7 @@ class SteppingAxis:
         try:
             yield
         except HardwareError as error:
-            if not isinstance(error, LimitError | UnreferencedError):
+            if error.is_fault:
                 self.lose(str(error))
             raise
 
@@ -210,7 +215,7 @@ class SteppingAxis:
     def _homing_limit_s(self) -> float:
         machine = self._ready()
         if machine.cannot_home is not None:
-            raise MotionError(f"{self.name} cannot home: {machine.cannot_home}")
+            raise NoHomingError(f"{self.name} cannot home: {machine.cannot_home}")
         return machine.homing_limit_s / self._clock.scale
 
     def _run_homing(self, limit_s: float, ticket: int) -> None:
