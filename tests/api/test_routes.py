@@ -193,8 +193,12 @@ def test_focus_moves_only_within_its_limits(client: httpx.Client, published: str
         "z_um: 'up' is not a number; write a number of µm, such as 1.5": {"z_um": "up"},
         "z_um: 2e+07 µm is out of bounds; it must be at most 1e+07 µm": {"z_um": 2e7},
         "z_um: missing; add it": {},
-        "fast: unknown key; ": {"z_um": 1, "fast": True},
+        "fast: unknown key; remove it": {"z_um": 1, "fast": True},
     }
+    for body in (b"not json", b'["z_um"]', b""):
+        headers = {"content-type": "application/json"}
+        answer = client.post("/v1/focus/move", content=body, headers=headers)
+        assert problem(answer)[1].startswith("body: not what is wanted; send a JSON object")
     for said, target in wrong.items():
         status, detail, _ = problem(client.post("/v1/focus/move", json=target))
         assert status == 422

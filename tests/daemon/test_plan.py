@@ -68,6 +68,8 @@ def test_relative_planes_are_judged_once_it_is_known_where_they_start(up: Rig) -
     assert planned(up, [0.0, 5.0], relative=True, reference_um=95.0).planes_um == (95.0, 100.0)
     with pytest.raises(InputError, match=BEYOND):
         planned(up, [0.0, 5.0], relative=True, reference_um=96.0)
+    with pytest.raises(InputError, match=r"relative to where the axis stands .*, at 96 µm$"):
+        planned(up, [0.0, 5.0], relative=True, reference_um=96.0)
 
 
 def test_a_search_for_the_focus_is_judged_with_the_plan(up: Rig) -> None:

@@ -95,6 +95,8 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 def _worded(entry: ErrorDetails) -> str:
     """Return what is wrong with a value of the query or the document, and where."""
+    if entry["type"] == "json_invalid" or entry["loc"] == ("body",):
+        return "body: not what is wanted; send a JSON object, with content-type application/json"
     place = entry["loc"][1:] or entry["loc"]
     return f"{'.'.join(str(part) for part in place)}: {worded([entry], place, ())}"
 

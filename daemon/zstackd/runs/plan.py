@@ -1,6 +1,6 @@
 """What a run will do and need, worked out and judged before anything moves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -83,6 +83,8 @@ def plan_run(
     from_current = reference_um is None and starts_from_current(run)
     planes_um = _planes(rig, run, reference_um or 0.0, source)
     problems = [] if from_current else _out_of_reach(planes_um, rig.focus)
+    if problems and reference_um is not None and starts_from_current(run):
+        problems[0] += f"; {_REFERENCES[run.z_reference_um]}, at {reference_um:g} µm"
     problems += _search_out_of_reach(run, rig.focus)
     problems += _missing_reference(run, len(planes_um))
     if problems:
@@ -132,6 +134,12 @@ def _planes(rig: Rig, run: Run, reference_um: float, source: str | Path) -> tupl
         return run.planes_um(reference_um, largest_step_um=largest_step_um(rig.optics))
     except ConfigError as error:
         raise InputError(_told(source, str(error))) from error
+
+
+_REFERENCES: Final[Mapping[float | str, str]] = {
+    "current": "the plan is relative to where the axis stands (`zstackd focus move` moves it)",
+    "autofocus": "the plan is relative to the focus that was found",
+}
 
 
 def starts_from_current(run: Run) -> bool:
