@@ -183,6 +183,11 @@ def test_names_that_begin_with_a_hyphen_stand_behind_two(
     )
 
 
+def test_a_folder_that_is_given_twice_is_refused(stack: Stack, frames: Path) -> None:
+    said = refused(stack, "-i", frames, "-i", frames.parent, "-o", "out.png")
+    assert f"-i/--input: given twice, {frames} and {frames.parent}; give one of them" in said
+
+
 def test_a_result_among_the_frames_is_warned_of(stack: Stack, frames: Path) -> None:
     words = ["--depth", frames / ".hidden.png", "--report", frames / "r.json"]
     done = stack("-i", frames, "-o", frames / "out.png", *words, "-q")

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
-from zstackd.terminal.arguments import Parser, file_path
+from zstackd.terminal.arguments import Once, Parser, file_path
 
 METHODS = {
     "pyramid": "the best image (default)",
@@ -56,9 +56,10 @@ def _add_inputs(parser: Parser) -> None:
     add = group.add_argument
     add("frames", nargs="*", type=file_path, metavar="FRAME", help="images of one z-stack: JPEG, "
         "PNG or TIFF of 8 or 16 bits")  # fmt: skip
-    add("-i", "--input", type=file_path, metavar="DIR", help="all images in this folder")
-    add("--batch", type=file_path, metavar="DIR", help="each subfolder of this folder by itself; "
-        "one that fails does not stop the others; {name} in the names of outputs stands for the "
+    add("-i", "--input", type=file_path, metavar="DIR", action=Once, help="all images in this "
+        "folder")  # fmt: skip
+    add("--batch", type=file_path, metavar="DIR", action=Once, help="each subfolder of this "
+        "folder by itself; one that fails does not stop the others; {name} in the names of outputs stands for the "
         "subfolder's name")  # fmt: skip
 
 
@@ -71,8 +72,8 @@ def _add_outputs(parser: Parser) -> None:
         )
 
     group.add_argument(
-        "-o", "--output", type=file_path, metavar="FILE", help="the fused image: .png, .tif, .jpg, "
-        "or .ome.tif for microscopy programs (default with --batch: DIR/{name}.png)",
+        "-o", "--output", type=file_path, metavar="FILE", action=Once, help="the fused image: "
+        ".png, .tif, .jpg, or .ome.tif for microscopy programs (default with --batch: DIR/{name}.png)",
     )  # fmt: skip
     add("--depth", text="heights: .tif as numbers (float32), .png as a picture with legend")
     add("--confidence", text="how sure each height is: .tif as numbers 0 to 1, .png in grey")

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from zstackd_config.errors import InputError
 
@@ -36,3 +36,23 @@ def file_path(word: str) -> Path:
     if not word:
         raise argparse.ArgumentTypeError("an empty name is no file")
     return Path(word)
+
+
+class Once(argparse.Action):
+    """An option that is refused where it is given again: the first value would be lost."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value."""
+        del parser, option_string
+        before = getattr(namespace, self.dest)
+        if before is not None:
+            raise argparse.ArgumentError(
+                self, f"given twice, {before} and {values}; give one of them"
+            )
+        setattr(namespace, self.dest, values)
