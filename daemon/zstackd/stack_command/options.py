@@ -59,8 +59,8 @@ def _add_inputs(parser: Parser) -> None:
     add("-i", "--input", type=file_path, metavar="DIR", action=Once, help="all images in this "
         "folder")  # fmt: skip
     add("--batch", type=file_path, metavar="DIR", action=Once, help="each subfolder of this "
-        "folder by itself; one that fails does not stop the others; {name} in the names of outputs stands for the "
-        "subfolder's name")  # fmt: skip
+        "folder by itself; one that fails does not stop the others; {name} in the names of outputs "
+        "stands for the subfolder's name")  # fmt: skip
 
 
 def _add_outputs(parser: Parser) -> None:
@@ -73,7 +73,8 @@ def _add_outputs(parser: Parser) -> None:
 
     group.add_argument(
         "-o", "--output", type=file_path, metavar="FILE", action=Once, help="the fused image: "
-        ".png, .tif, .jpg, or .ome.tif for microscopy programs (default with --batch: DIR/{name}.png)",
+        ".png, .tif, .jpg, or .ome.tif for microscopy programs (default with --batch: "
+        "DIR/{name}.png)",
     )  # fmt: skip
     add("--depth", text="heights: .tif as numbers (float32), .png as a picture with legend")
     add("--confidence", text="how sure each height is: .tif as numbers 0 to 1, .png in grey")
