@@ -212,7 +212,8 @@ def test_focus_by_hand(desk: Desk) -> None:
     assert desk.said("focus", "home").startswith("the axis stands at")
     assert desk.said("focus", "move", "-50") == "the axis stands at -50.0 µm, referenced\n"
     assert "-100 to 400 µm" in desk.complaint("focus", "move", "5000", status=2)
-    assert "valid number" in desk.complaint("focus", "move", "up", status=2)
+    refused = desk.complaint("focus", "move", "up", status=2)
+    assert refused.endswith("'up' is not a number; write a number of µm, such as 1.5")
     assert desk.said("focus", "confirm", "12.5") == "the axis stands at 12.5 µm, referenced\n"
     for words in (("confirm", "nan"), ("move", "nan"), ("move", "1e400"), ("jog", "inf")):
         assert "give a finite one" in desk.complaint("focus", *words, status=2)
