@@ -43,13 +43,14 @@ def with_unit(value: Any, unit: str) -> str:
     return f"{number} {unit}".rstrip()
 
 
-def number_hint(text: str, unit: str) -> str:
-    """Return what to write instead of a text that was meant as a number."""
-    for pattern, hint in _HINTS:
+def number_hint(text: str, unit: str, *, whole: bool = False) -> str:
+    """Return what to write instead of a text that was meant as a number, or as a whole one."""
+    for pattern, hint in () if whole and set(".,") & set(text) else _HINTS:
         match = pattern.fullmatch(text.strip())
         if match:
             return hint(match, unit)
-    return f"write a number{f' of {unit}' if unit else ''}, such as 1.5"
+    kind, example = ("a whole number", "2") if whole else ("a number", "1.5")
+    return f"write {kind}{f' of {unit}' if unit else ''}, such as {example}"
 
 
 def _sexagesimal(match: re.Match[str], _: str) -> str:

@@ -61,9 +61,13 @@ def _one(error: ErrorDetails, path: KeyPath, models: Iterable[type[BaseModel]]) 
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         bound = with_unit(error["ctx"][key], unit)
-        return f"{value} is out of bounds; it must be {words} {bound}"
+        given = error.get("input")
+        # A number may come as text, as on the command line; it was read as one.
+        said = with_unit(given, unit) if isinstance(given, str) else value
+        return f"{said} is out of bounds; it must be {words} {bound}"
     if kind in _NUMBERS and isinstance(error.get("input"), str):
-        return f"{value} is not {_NUMBERS[kind]}; {number_hint(error['input'], unit)}"
+        hint = number_hint(error["input"], unit, whole=kind.startswith("int_"))
+        return f"{value} is not {_NUMBERS[kind]}; {hint}"
     if kind in _WANTED:
         return f"{value} is not {_WANTED[kind]}"
     special = _SPECIAL.get(kind)

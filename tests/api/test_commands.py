@@ -16,6 +16,8 @@ import pytest
 import yaml
 from tests.api.conftest import LONG_RUN, RIG, RUN
 
+from zstackd.commands.status import axis_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -210,7 +212,8 @@ def test_focus_by_hand(desk: Desk) -> None:
     assert desk.said("focus", "home").startswith("the axis stands at")
     assert desk.said("focus", "move", "-50") == "the axis stands at -50.0 µm, referenced\n"
     assert "-100 to 400 µm" in desk.complaint("focus", "move", "5000", status=2)
-    assert "valid number" in desk.complaint("focus", "move", "up", status=2)
+    refused = desk.complaint("focus", "move", "up", status=2)
+    assert refused.endswith("'up' is not a number; write a number of µm, such as 1.5")
     assert desk.said("focus", "confirm", "12.5") == "the axis stands at 12.5 µm, referenced\n"
     for words in (("confirm", "nan"), ("move", "nan"), ("move", "1e400"), ("jog", "inf")):
         assert "give a finite one" in desk.complaint("focus", *words, status=2)
@@ -246,6 +249,12 @@ def test_status_is_one_readable_screen(desk: Desk, done: str) -> None:
     assert desk.json("status")["rig"] == "bench"
 
 
+def test_a_height_that_nobody_knows_is_not_shown() -> None:
+    axis = {"position_um": 0.0, "reference": "unreferenced", "moving": False, "fault": None}
+    assert axis_text(axis) == "[yellow]position not known[/yellow]"
+    assert axis_text({**axis, "reference": "referenced"}) == "0.0 µm"
+
+
 def test_pause_and_resume_the_service_and_a_run(desk: Desk) -> None:
     assert "the service is held" in desk.said("pause")
     assert "is paused: paused by" in desk.said("status")
@@ -256,6 +265,9 @@ def test_pause_and_resume_the_service_and_a_run(desk: Desk) -> None:
     assert run_id in desk.said("cancel", run_id)
     desk.zstackd("watch", run_id, status=130)
     assert "cancelled" in desk.complaint("cancel", run_id, status=2)
+    for order in ("pause", "resume"):
+        refused = desk.complaint(order, run_id, status=2)
+        assert refused.endswith(f"is cancelled: only a run that is not ended can be {order}d")
     assert "no run 'never'" in desk.complaint("cancel", "never", status=2)
 
 

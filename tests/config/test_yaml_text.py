@@ -120,6 +120,12 @@ def test_what_is_no_number_is_explained(written: str, said: str, problem: Proble
     assert said in problem(text)
 
 
+@pytest.mark.parametrize("written", ["soon", '"1,5"', '"1.5"'])
+def test_a_whole_one_is_suggested_for_a_whole_number(written: str, problem: Problem) -> None:
+    said = problem(f"{RUN}time_plan: {{interval: 5, loops: {written}}}")
+    assert said.endswith("is not a whole number; write a whole number, such as 2")
+
+
 @pytest.mark.parametrize("written", ["off", "no", "false", "False"])
 def test_words_for_a_switch_are_taken_where_a_switch_is_wanted(written: str) -> None:
     assert parse_run(f"{RUN}stacking: {{align: {written}}}", name="r").stacking.align is False

@@ -16,6 +16,7 @@ from zstackd.doctor.devices import devices
 from zstackd.doctor.diagnosis import Diagnosis, Level
 from zstackd.doctor.folders import folders
 from zstackd.doctor.machine import cma, memory, power, temperature
+from zstackd.doctor.named_files import named_files
 from zstackd.store.spool import Spool
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Paths
@@ -127,6 +128,39 @@ def test_a_missing_port_fails_and_the_camera_is_still_looked_at(tmp_path: Path) 
         ("camera", Level.OK),
     ]
     assert "does not exist: plug the controller in" in lines[0].finding
+
+
+@pytest.mark.parametrize(
+    ("program", "level", "said"),
+    [
+        ("sh", Level.OK, "sh: a program"),
+        ("/nowhere/program", Level.FAIL, "/nowhere/program is no file"),
+        ("no-such-program", Level.FAIL, "no-such-program is not there"),
+        (__file__, Level.FAIL, "is not executable"),
+    ],
+)
+def test_the_program_of_a_hook_is_looked_for(
+    tmp_path: Path, program: str, level: Level, said: str
+) -> None:
+    path = rig_file(tmp_path)
+    rig = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**rig, "service": {"on_failed": {"command": [program]}}}))
+    (line,) = named_files(load_rig(path))
+    assert (line.subject, line.level) == ("on_failed", level)
+    assert said in line.finding
+    assert bool(line.remedy) == (level is Level.FAIL)
+
+
+def test_a_token_file_is_looked_into(tmp_path: Path) -> None:
+    path = rig_file(tmp_path)
+    rig = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**rig, "api": {"tcp": {"port": 0, "token_file": "token"}}}))
+    (line,) = named_files(load_rig(path))
+    assert line.level is Level.FAIL
+    assert "token: the token cannot be read: No such file or directory; make one" in line.finding
+    (tmp_path / "token").write_text("abcdefgh" * 4)
+    (tmp_path / "token").chmod(0o640)
+    assert [line.level for line in named_files(load_rig(path))] == [Level.OK]
 
 
 def test_a_rig_in_use_is_not_touched(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Facts of a run's journal as people read them."""
 
+import pytest
+
 from zstackd.commands.facts import facts_text
+from zstackd.commands.wording import span
 
 
 def test_facts_are_told_with_their_units() -> None:
@@ -33,3 +36,11 @@ def test_a_hook_is_told_by_its_name() -> None:
 
 def test_long_texts_end_with_dots() -> None:
     assert facts_text({"output": "x" * 200}, most=20) == "output xxxxxxxxxxxx…"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(59.7, "1 min 0 s"), (4203.0, "1 h 10 min"), (172_803.0, "2 d 0 h")],
+)
+def test_durations_are_told_in_their_two_largest_units(seconds: float, said: str) -> None:
+    assert span(seconds) == said

@@ -1,5 +1,6 @@
 """Hooks are bounded in time and in output, are ended with all they started, and never harm."""
 
+import logging
 import sys
 import threading
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zstackd.runs.halt import Halt
-from zstackd.service.hooks import OUTPUT_BYTES, run_hook
+from zstackd.service.hooks import OUTPUT_BYTES, HookEnd, log_end, run_hook
 from zstackd_config.service import Hook
 
 
@@ -76,6 +77,24 @@ def test_a_program_that_is_not_there_is_said() -> None:
     assert end.status is None
     assert end.note is not None
     assert "/nowhere/program: cannot be started" in end.note
+
+
+@pytest.mark.parametrize(
+    ("end", "level", "said"),
+    [
+        (HookEnd(0, 1.0, ""), logging.INFO, "r1: on_published: status 0"),
+        (HookEnd(3, 1.0, "x"), logging.WARNING, "r1: on_published failed: status 3; `zstackd logs"),
+        (HookEnd(None, 1.0, "", "ended: x"), logging.WARNING, "r1: on_published failed: ended: x"),
+    ],
+)
+def test_a_hook_that_fails_is_warned_of(
+    caplog: pytest.LogCaptureFixture, end: HookEnd, level: int, said: str
+) -> None:
+    with caplog.at_level(logging.INFO):
+        log_end("r1", "on_published", end)
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert record.getMessage().startswith(said)
 
 
 def test_a_hook_leaves_no_file_open() -> None:

@@ -98,7 +98,7 @@ def test_a_series_tells_how_many_runs_it_makes(site: Site) -> None:
     run = site.run("series.yaml", time_plan={"interval": "0:30:00", "loops": 97})
     ended = site.zstackd("check", run, "--rig", site.rig())
     assert ended.returncode == 0, ended.stderr
-    assert "97 like this one, the last one done after 2 days, 0:00:" in ended.stdout
+    assert "97 like this one, the last one done after 2 d 0 h" in ended.stdout
     (_, judged) = json.loads(site.zstackd("check", "--json", run, "--rig", site.rig()).stdout)
     assert judged["runs"] == 97
 

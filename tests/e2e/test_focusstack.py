@@ -130,7 +130,7 @@ def test_an_image_that_cannot_be_aligned_is_named_and_the_status_stays_0(
         (["-i", "input", "-o", "input/step9.jpg"], "one of the input frames"),
         (["-i", "input", "-o", "out"], "unknown image extension"),
         (["-i", "input"], "focusstack: the following arguments are required: -o/--output"),
-        (["-i", "input", "-o", "out.png", "-g", "x"], "invalid int value"),
+        (["-i", "input", "-o", "out.png", "-g", "x"], "'x' is not a whole number; write a whole"),
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(

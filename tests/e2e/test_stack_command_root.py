@@ -70,6 +70,23 @@ def test_a_wrong_choice_is_said_without_a_library_s_words() -> None:
     assert done.stderr.startswith("zstackd: Invalid value for '--state': 'foo' is not one of ")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("list -n 0", "'--limit' / '-n': 0 is out of bounds; it must be at least 1"),
+        ("list -n 2.5", "'2.5' is not a whole number; write a whole number, such as 2"),
+        ("calibrate exposure --rig r --headroom 0.9", "0.9 is out of bounds; it must be at most"),
+        ("calibrate settle --rig r --low-um 0 --high-um 9 --watch-ms 1", "be at least 50 ms"),
+        ("focus move abc", "'abc' is not a number; write a number of µm, such as 1.5"),
+    ],
+)
+def test_a_wrong_number_is_said_as_of_a_file(words: str, said: str) -> None:
+    done = zstackd(*words.split())
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert said in line
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Let children heed SIGINT, which a shell's background job ignores and hands down."""

@@ -3,7 +3,7 @@
 import json
 import sys
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from zstackd.commands.wording import span
 from zstackd.runs.plan import Plan, plan_run, sampling_warning
 from zstackd.service.schedule import Schedule, is_series, schedule_of
 from zstackd.store.room import readable
@@ -116,11 +117,11 @@ def _table(plan: Plan, schedule: Schedule | None) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("planes", _planes(plan))
-    table.add_row("duration", f"about {plan.seconds:.0f} s of rig time")
+    table.add_row("duration", f"about {span(plan.seconds)} of rig time")
     table.add_row("disk", f"up to {readable(plan.disk_bytes)}")
     table.add_row("memory", f"up to {readable(plan.peak_memory_bytes)}")
     if schedule is not None:
-        lasts = timedelta(seconds=schedule.offsets_s[-1]) + timedelta(seconds=round(plan.seconds))
+        lasts = span(schedule.offsets_s[-1] + plan.seconds)
         table.add_row("runs", f"{schedule.count} like this one, the last one done after {lasts}")
     return table
 

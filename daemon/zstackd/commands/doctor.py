@@ -12,6 +12,7 @@ from zstackd.doctor.devices import devices
 from zstackd.doctor.diagnosis import Diagnosis, Level, failure, fine
 from zstackd.doctor.folders import folders
 from zstackd.doctor.machine import machine
+from zstackd.doctor.named_files import named_files
 from zstackd.doctor.unit import unit
 from zstackd_config.errors import ZstackdError
 from zstackd_config.load import load_rig
@@ -49,6 +50,7 @@ def _of_rig(path: Path) -> list[Diagnosis]:
         fine("configuration", f"{path}: {rig.name}: valid"),
         *devices(rig),
         *folders(rig.paths),
+        *named_files(rig),
     ]
 
 

@@ -53,7 +53,7 @@ def _screen(status: dict[str, Any]) -> str:
         ("in work", _work(status["current"])),
         ("queue", f"{status['queue']} waiting"),
         ("runs", _counts(status["counts"])),
-        ("focus", _axis(status["axis"])),
+        ("focus", axis_text(status["axis"])),
         ("camera", _camera(status["camera"])),
         ("spool", _space(status["spool"])),
         ("output", _space(status["output"])),
@@ -76,14 +76,15 @@ def _counts(counts: dict[str, int]) -> str:
     return f"{text}, of the newest {MOST_ENDED}" if all_ended >= MOST_ENDED else text
 
 
-def _axis(axis: dict[str, Any] | None) -> str:
+def axis_text(axis: dict[str, Any] | None) -> str:
+    """Return where the axis stands, as rich's markup; no height where nobody knows it."""
     if axis is None:
         return "[red]not there[/red]"
-    where = "?" if axis["position_um"] is None else f"{axis['position_um']:.1f} µm"
-    known = "" if axis["reference"] == "referenced" else "  [yellow]position not known[/yellow]"
+    known = axis["reference"] == "referenced" and axis["position_um"] is not None
+    where = f"{axis['position_um']:.1f} µm" if known else "[yellow]position not known[/yellow]"
     moving = "  moving" if axis["moving"] else ""
     fault = f"  [red]{escape(axis['fault'])}[/red]" if axis["fault"] else ""
-    return f"{where}{known}{moving}{fault}"
+    return f"{where}{moving}{fault}"
 
 
 def _camera(camera: dict[str, Any] | None) -> str:

@@ -128,12 +128,13 @@ class Hooks:
             return
         if hook is None:
             end = HookEnd(None, 0.0, "", "not configured any more")
+            _log.info("%s: %s: %s", run.run_id, name, end.note)
         else:
             self._pulse.beat(expected_s=hook.timeout_s)
             end = run_hook(hook, _environment(run), self._house.stop)
             if self._house.stop.event.is_set():
                 return
-        _log.info("%s: %s: %s", run.run_id, name, end.note or f"status {end.status}")
+            log_end(run.run_id, name, end)
         try:
             with self._house.spool.journal(
                 RunFolder(self._house.spool.runs / run.run_id)
@@ -148,6 +149,16 @@ class Hooks:
                 )
         except StorageError as error:
             _log.warning("%s: %s", run.run_id, error)
+
+
+def log_end(run_id: str, name: str, end: HookEnd) -> None:
+    """Log how a hook ended; a failure is a warning."""
+    said = end.note or f"status {end.status}"
+    if end.status == 0:
+        _log.info("%s: %s: %s", run_id, name, said)
+        return
+    where = f"; `zstackd logs {run_id}` has what it printed" if end.output else ""
+    _log.warning("%s: %s failed: %s%s", run_id, name, said, where)
 
 
 def _environment(run: RunSummary) -> dict[str, str]:

@@ -90,7 +90,7 @@ class ServiceControl:
         if run_id is None:
             self._house.shut(reason)
             return
-        job = self._open_job(run_id)
+        job = self._open_job(run_id, "pause")
         if job.gate.reason is None:
             job.gate.shut(reason)
             self._say_of_waiting(job, "paused", reason=reason)
@@ -100,7 +100,7 @@ class ServiceControl:
         if run_id is None:
             self._house.open()
             return
-        job = self._open_job(run_id)
+        job = self._open_job(run_id, "resume")
         if job.gate.reason is not None:
             job.retake = True
             self._say_of_waiting(job, "resumed")
@@ -227,13 +227,15 @@ class ServiceControl:
             raise NoSuchRun(f"no run {run_id[:80]!r} in the spool; `zstackd list` names them")
         return folder
 
-    def _open_job(self, run_id: str) -> Job:
+    def _open_job(self, run_id: str, order: Literal["pause", "resume"]) -> Job:
         job = self._house.backlog.find(run_id)
         if self._series.find(run_id) is not None:
-            raise WrongState(f"{run_id} is a series: pause its run in work or the whole service")
+            raise WrongState(f"{run_id} is a series: {order} its run in work or the whole service")
         if job is None:
             state = self.run(run_id).state
-            raise WrongState(f"run {run_id} is {state}: only a run that is not ended can be paused")
+            raise WrongState(
+                f"run {run_id} is {state}: only a run that is not ended can be {order}d"
+            )
         return job
 
     def _cancel_run(self, run_id: str, reason: str) -> RunSummary:

@@ -1,6 +1,6 @@
 """The options of `focusstack`. Importing this costs next to nothing: no numpy, no cv2."""
 
-from zstackd.terminal.arguments import Parser, file_path
+from zstackd.terminal.arguments import Parser, file_path, whole_number
 
 _DEFAULT_KERNEL_PX = 5
 _OFF = {"0", "false", "no", "off"}
@@ -23,7 +23,7 @@ def classic_parser() -> Parser:
         options.add_argument(
             short,
             f"--{name}",
-            type=int,
+            type=whole_number,
             default=_DEFAULT_KERNEL_PX,
             help=f"size of the {name.title()} kernel in pixels, odd (default: %(default)s)",
         )

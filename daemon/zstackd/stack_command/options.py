@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
-from zstackd.terminal.arguments import Once, Parser, file_path
+from zstackd.terminal.arguments import Once, Parser, file_path, micrometres, whole_number
 
 METHODS = {
     "pyramid": "the best image (default)",
@@ -86,10 +86,10 @@ def _add_outputs(parser: Parser) -> None:
 
 def _add_settings(parser: Parser) -> None:
     add = parser.add_argument_group("how").add_argument
-    add("--z-step-um", type=float, metavar="UM", help="height from each frame to the next in µm, "
-        "negative for stacks taken downward; without it heights are in planes")  # fmt: skip
-    add("--pixel-size-um", type=float, metavar="UM", help="size of a pixel on the specimen in µm, "
-        "for scale bars and resolution tags")  # fmt: skip
+    add("--z-step-um", type=micrometres, metavar="UM", help="height from each frame to the next "
+        "in µm, negative for stacks taken downward; without it heights are in planes")  # fmt: skip
+    add("--pixel-size-um", type=micrometres, metavar="UM", help="size of a pixel on the specimen "
+        "in µm, for scale bars and resolution tags")  # fmt: skip
     methods = "; ".join(f"{name}: {what}" for name, what in METHODS.items())
     add("--method", choices=list(METHODS), default="pyramid", metavar="NAME", help=methods)
     add("--reference", metavar="WHICH", help="the frame that all others are aligned to: first, "
@@ -102,7 +102,7 @@ def _add_settings(parser: Parser) -> None:
         "low: half as much, for large frames on a small computer; takes longer, and leaves more "
         "noise in the image")  # fmt: skip
     add("--no-align", action="store_true", help="take the frames as they lie, as from a rigid rig")
-    add("--quality", type=int, default=95, metavar="N", help="of .jpg files, 1 to 100 "
+    add("--quality", type=whole_number, default=95, metavar="N", help="of .jpg files, 1 to 100 "
         "(default: %(default)s)")  # fmt: skip
-    add("--mesh-vertices", type=int, default=500_000, metavar="N", help="most points of a mesh; "
-        "larger images are reduced to that (default: %(default)s)")  # fmt: skip
+    add("--mesh-vertices", type=whole_number, default=500_000, metavar="N", help="most points of a "
+        "mesh; larger images are reduced to that (default: %(default)s)")  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from zstackd_config.errors import InputError
+from zstackd_config.values import number_hint, shown
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -36,6 +37,24 @@ def file_path(word: str) -> Path:
     if not word:
         raise argparse.ArgumentTypeError("an empty name is no file")
     return Path(word)
+
+
+def micrometres(word: str) -> float:
+    """A length from the command line, in µm."""
+    try:
+        return float(word)
+    except ValueError:
+        said = f"{shown(word)} is not a number; {number_hint(word, 'µm')}"
+        raise argparse.ArgumentTypeError(said) from None
+
+
+def whole_number(word: str) -> int:
+    """A whole number from the command line."""
+    try:
+        return int(word)
+    except ValueError:
+        said = f"{shown(word)} is not a whole number; {number_hint(word, '', whole=True)}"
+        raise argparse.ArgumentTypeError(said) from None
 
 
 class Once(argparse.Action):

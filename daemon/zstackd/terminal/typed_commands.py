@@ -21,6 +21,8 @@ def run_typed(words: Sequence[str], named: str | None, commands: Mapping[str, st
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except typer.TyperException as error:
+        if isinstance(error, typer.BadParameter):
+            _reword(error)
         message = error.format_message().replace("Value error, ", "")  # pydantic's word
         # Without any word the whole help is the message; it needs no name before it.
         raise InputError(message if "\n" in message else f"zstackd: {message}") from error
@@ -48,6 +50,22 @@ def typed_app(named: str | None, commands: Mapping[str, str]) -> typer.Typer:
     for command, summary in commands.items():
         app.command(command, help=summary)(_listed)
     return app
+
+
+def _reword(error: typer.BadParameter) -> None:
+    """Say what is wrong with a value as for a file's; what a choice says of itself may stay."""
+    from pydantic import ValidationError  # noqa: PLC0415 - start-up
+
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return
+    wrong = cause.errors()
+    if any(each["type"] == "value_error" for each in wrong):
+        return
+    from zstackd_config.wording import worded  # noqa: PLC0415 - start-up
+
+    name = error.param.name if error.param is not None else None
+    error.message = worded(wrong, (name or "",), ())
 
 
 def _version(asked: bool) -> None:
