@@ -13,9 +13,9 @@ Choice = tuple[frozenset[str], type[BaseModel]]
 def nearest(word: Any, known: Iterable[str]) -> str:
     """Return `did you mean …?` where a known word is near, else what is known."""
     known = list(known)
-    close = difflib.get_close_matches(str(word)[:_LONGEST_WORD], known, n=1, cutoff=0.6)
     if not known:
         return "remove it"
+    close = difflib.get_close_matches(str(word)[:_LONGEST_WORD], known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
 
 

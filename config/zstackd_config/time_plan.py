@@ -26,6 +26,7 @@ from zstackd_config.suggest import nearest
 MAX_LOOPS: Final = 100_000
 _LONGEST: Final = timedelta(days=3660)
 _SHORTEST: Final = timedelta(milliseconds=1)
+_OUT_OF_BOUNDS: Final = "out of bounds; it must be from 0.001 s to 3660 days"
 _PARTS: Final = ("days", "hours", "minutes", "seconds", "milliseconds")
 _CLOCK: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]{1,6})?)")
 
@@ -53,12 +54,12 @@ def _of_parts(parts: Mapping[Any, Any]) -> timedelta:
     except OverflowError as error:
         raise ValueError("too long; write at most 3660 days") from error
     except ValueError as error:  # not a number
-        raise ValueError("out of bounds; it must be from 0.001 s to 3660 days") from error
+        raise ValueError(_OUT_OF_BOUNDS) from error
 
 
 def _bounded(span: timedelta) -> timedelta:
     if not _SHORTEST <= span <= _LONGEST:
-        raise ValueError("out of bounds; it must be from 0.001 s to 3660 days")
+        raise ValueError(_OUT_OF_BOUNDS)
     return span
 
 

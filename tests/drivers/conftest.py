@@ -120,6 +120,13 @@ class AxisBench:
             assert time.monotonic() < end, "it did not happen in time"
             time.sleep(0.001)
 
+    def close_for(self, orders: bytes, until: Callable[[], bool]) -> None:
+        """Close the axis for another program, which stays on the line `until` its orders act."""
+        self.axis.__exit__(None, None, None)
+        with open(self.twin.port, "wb", buffering=0) as port:  # noqa: PTH123 - a device
+            port.write(orders)
+            self.wait_until(until)
+
     @property
     def tolerance_um(self) -> float:
         """How far a report may lie from what was asked: a step, or what is told of it."""

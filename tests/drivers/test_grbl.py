@@ -169,10 +169,7 @@ def test_the_controllers_soft_limits_refuse_before_motion(grbl_bench: OpenBench)
 def test_a_motion_found_at_opening_is_ended(grbl_bench: OpenBench) -> None:
     with grbl_bench(resets_on_open=False) as bench:
         bench.axis.home()
-        bench.axis.__exit__(None, None, None)
-        with open(bench.twin.port, "wb", buffering=0) as port:  # noqa: PTH123
-            port.write(b"$J=G90 G21 Z-6 F1\n")
-            bench.wait_until(lambda: bench.twin.motions > 0)
+        bench.close_for(b"$J=G90 G21 Z-6 F1\n", until=lambda: bench.twin.motions > 0)
         with bench.axis:
             assert bench.stands()
 

@@ -143,10 +143,7 @@ def test_a_motion_found_at_opening_is_ended_and_heights_are_absolute_again(
     with marlin_bench(scale=10.0, resets_on_open=False) as bench:
         bench.confirm()
         before_um = bench.twin.motor_position_um()
-        bench.axis.__exit__(None, None, None)
-        with open(bench.twin.port, "wb", buffering=0) as port:  # noqa: PTH123
-            port.write(b"G91\nG1 Z1 F6\n")
-            bench.wait_until(lambda: not bench.stands())
+        bench.close_for(b"G91\nG1 Z1 F6\n", until=lambda: not bench.stands())
         with bench.axis:
             assert bench.stands()
             assert bench.twin.motor_position_um() < before_um + 500.0

@@ -139,10 +139,7 @@ def test_a_motion_found_at_opening_is_ended(sangaboard_bench: OpenBench) -> None
     with sangaboard_bench(scale=10.0, resets_on_open=False) as bench:
         bench.confirm()
         before_um = bench.twin.motor_position_um()
-        bench.axis.__exit__(None, None, None)
-        with open(bench.twin.port, "wb", buffering=0) as port:  # noqa: PTH123
-            port.write(b"mr 0 0 8000\n")
-            bench.wait_until(lambda: not bench.stands())
+        bench.close_for(b"mr 0 0 8000\n", until=lambda: not bench.stands())
         with bench.axis:
             assert bench.stands()
             assert bench.twin.motor_position_um() < before_um + 1000.0

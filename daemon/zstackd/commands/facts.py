@@ -1,6 +1,5 @@
 """The facts of an entry in a run's journal, or of an event, in one line for people."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from zstackd.terminal.amounts import size_text
@@ -10,7 +9,13 @@ _OURS: Final = frozenset({"run", "place", "sha256", "sensor_timestamp_ns"})
 
 _HOOK_DUE: Final = ("hook", True)
 _SAID_ALONE: Final = frozenset({"reason", "why", "note", "seconds", "bytes"})
+_UNITS: Final = {"um": "µm", "ms": "ms", "s": "s", "seconds": "s", "px": "px", "bytes": ""}
 _FEW: Final = 3
+
+
+def facts_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what an entry of a journal says beyond the event and its time."""
+    return {name: value for name, value in entry.items() if name not in {"at", "event"}}
 
 
 def facts_text(facts: dict[str, Any], most: int = 100) -> str:
@@ -30,7 +35,8 @@ def _fact(name: str, value: Any) -> str:
         return called
     if isinstance(value, list) and len(value) > _FEW:
         return f"{len(value)} {called}"
-    text = _UNITS[unit](value) if unit in _UNITS else _value(value)
+    text = size_text(value) if unit == "bytes" else f"{_value(value)} {_UNITS.get(unit, '')}"
+    text = text.rstrip()
     return text if name in _SAID_ALONE else f"{called} {text}"
 
 
@@ -38,13 +44,3 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(_value(each) for each in value)
     return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())
-
-
-_UNITS: Final[dict[str, Callable[[Any], str]]] = {
-    "um": lambda value: f"{_value(value)} µm",
-    "ms": lambda value: f"{_value(value)} ms",
-    "s": lambda value: f"{_value(value)} s",
-    "seconds": lambda value: f"{_value(value)} s",
-    "px": lambda value: f"{_value(value)} px",
-    "bytes": size_text,
-}

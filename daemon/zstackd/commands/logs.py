@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from zstackd.commands.facts import facts_text
+from zstackd.commands.facts import facts_of, facts_text
 from zstackd.commands.options import (
     JsonOption,
     MaybeRunArgument,
@@ -45,9 +45,8 @@ def _message(message: dict[str, Any]) -> str:
 
 
 def _entry(entry: dict[str, Any]) -> str:
-    facts = {name: value for name, value in entry.items() if name not in {"at", "event"}}
     event = entry["event"].replace("_", " ")
-    return f"{_clock(entry['at'])}  {event:<15}  {facts_text(facts)}".rstrip()
+    return f"{_clock(entry['at'])}  {event:<15}  {facts_text(facts_of(entry))}".rstrip()
 
 
 def _clock(at: str) -> str:

@@ -8,7 +8,7 @@ from typing import Final, TextIO
 import typer
 
 from zstackd.api.client import Client, EventJson
-from zstackd.commands.facts import facts_text
+from zstackd.commands.facts import facts_of, facts_text
 from zstackd.commands.options import JsonOption, MaybeRunArgument, RigOption, SocketOption, service
 from zstackd_config.errors import Interrupted, ZstackdError
 
@@ -59,7 +59,7 @@ def _end_of(client: Client, run: str) -> EventJson | None:
         return None
     entries = client.get(f"/v1/runs/{run}/journal")["entries"]
     end = next(entry for entry in reversed(entries) if entry["event"] in _ENDS)
-    facts = {name: value for name, value in end.items() if name not in {"at", "event"}}
+    facts = facts_of(end)
     return {"number": None, "at": end["at"], "kind": end["event"], "run_id": run, "facts": facts}
 
 

@@ -2,14 +2,17 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from zstackd_config.errors import InputError
 from zstackd_config.values import number_hint, shown
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
+
+T = TypeVar("T")
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,20 +44,19 @@ def file_path(word: str) -> Path:
 
 def micrometres(word: str) -> float:
     """A length from the command line, in µm."""
-    try:
-        return float(word)
-    except ValueError:
-        said = f"{shown(word)} is not a number; {number_hint(word, 'µm')}"
-        raise argparse.ArgumentTypeError(said) from None
+    return _read(word, float, "a number", number_hint(word, "µm"))
 
 
 def whole_number(word: str) -> int:
     """A whole number from the command line."""
+    return _read(word, int, "a whole number", number_hint(word, "", whole=True))
+
+
+def _read(word: str, number: Callable[[str], T], kind: str, hint: str) -> T:
     try:
-        return int(word)
+        return number(word)
     except ValueError:
-        said = f"{shown(word)} is not a whole number; {number_hint(word, '', whole=True)}"
-        raise argparse.ArgumentTypeError(said) from None
+        raise argparse.ArgumentTypeError(f"{shown(word)} is not {kind}; {hint}") from None
 
 
 class Once(argparse.Action):
