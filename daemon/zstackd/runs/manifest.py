@@ -11,7 +11,11 @@ from zstackd.runs.frame_store import StoredFrame
 from zstackd.runs.timing import Timings
 from zstackd_drivers.camera import ExposureValues
 from zstackd_stacking import FrameReport
-from zstackd_stacking.files.extras import Extra
+
+Role = Literal[
+    "image", "preview", "depth", "depth_picture", "confidence", "relief", "mesh", "focus_curve"
+]
+"""What a file of a result is."""
 
 _SOFTWARE = ("zstackd", "numpy", "opencv-python-headless", "tifffile", "useq-schema", "pyserial")
 
@@ -24,7 +28,7 @@ class PublishedFile(_Entry):
     """One file beside the manifest."""
 
     name: str
-    role: Literal["image", "depth", "depth_picture", "preview"] | Extra
+    role: Role
     bytes: int = Field(description="Size in bytes.")
     sha256: str
 

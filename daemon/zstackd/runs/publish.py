@@ -6,23 +6,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from zstackd.runs.manifest import Manifest, PublishedFile
+from zstackd.runs.result_files import ResultFile, result_files
 from zstackd.store.durable import flush_folder, sha256_of, storage_error, write_text
 from zstackd.store.output_mount import NAME as MOUNT_NAME
 from zstackd_config.errors import StorageError
 from zstackd_config.run import Output
 from zstackd_stacking import StackResult
-from zstackd_stacking.files.extras import Extra, write_extras
-from zstackd_stacking.files.output import write_depth_tiff, write_image
-from zstackd_stacking.files.products import Scale, write_fused_ome
-from zstackd_stacking.pictures.height_map import depth_picture, reduced
-from zstackd_stacking.report import z_step_of
+from zstackd_stacking.workers import mapped
 
-Role = Literal["image", "depth", "depth_picture", "preview"] | Extra
-_PREVIEW_SIDE_PX = 1024
-_PREVIEW_QUALITY = 85
 _MOST_NAMES = 1000
 
 
@@ -63,32 +56,21 @@ class Publisher:
     ) -> tuple[PublishedFile, ...]:
         """Write every file but the manifest into the hidden folder and return what they are.
 
-        `exposures_s` are the exposure times in seconds of the frames, by their index.
+        All cores share them. `exposures_s` are the exposure times in seconds of the frames, by
+        their index.
         """
         self.require_place()
         self.discard()
         self._make_hidden()
-        image = self.hidden / f"stack.{settings.format}"
-        if settings.format == "ome.tif":
-            scale = Scale(pixel_size_um, z_step_of(result.report))
-            write_fused_ome(image, result, scale, exposure_s=exposures_s.get)
-        else:
-            write_image(
-                image, result.image, pixel_size_um=pixel_size_um, quality=settings.jpeg_quality
-            )
-        preview = self.hidden / "preview.jpg"
-        write_image(
-            preview, reduced(result.image, max_side_px=_PREVIEW_SIDE_PX), quality=_PREVIEW_QUALITY
+        files = result_files(result, settings, pixel_size_um=pixel_size_um, exposures_s=exposures_s)
+        return tuple(mapped(self._written, files))
+
+    def _written(self, file: ResultFile) -> PublishedFile:
+        path = self.hidden / file.name
+        file.write(path)
+        return PublishedFile(
+            name=file.name, role=file.role, bytes=path.stat().st_size, sha256=sha256_of(path)
         )
-        written: list[tuple[Path, Role]] = [(image, "image"), (preview, "preview")]
-        if result.depth_um is not None and result.confidence is not None:
-            depth, picture = self.hidden / "depth.tif", self.hidden / "depth.png"
-            write_depth_tiff(depth, result.depth_um, pixel_size_um=pixel_size_um)
-            drawn = depth_picture(result.depth_um, result.confidence, pixel_size_um=pixel_size_um)
-            write_image(picture, drawn)
-            written += [(depth, "depth"), (picture, "depth_picture")]
-        written += write_extras(self.hidden, result, settings.extras, pixel_size_um=pixel_size_um)
-        return tuple(_published(path, role) for path, role in written)
 
     def _make_hidden(self) -> None:
         try:
@@ -142,9 +124,3 @@ class Publisher:
                 shutil.rmtree(self.hidden)
         except OSError as error:
             raise storage_error(error, self.hidden) from error
-
-
-def _published(path: Path, role: Role) -> PublishedFile:
-    return PublishedFile(
-        name=path.name, role=role, bytes=path.stat().st_size, sha256=sha256_of(path)
-    )

@@ -23,15 +23,21 @@ def viridis() -> NDArray[np.uint8]:
     return np.asarray(cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS), np.uint8).reshape(_STEPS, 3)
 
 
+def levels(heights: FloatMap, *, low: float, high: float) -> NDArray[np.uint8]:
+    """Heights (H, W) as places on the colour map; what lies beyond the range takes its end."""
+    scale = (_STEPS - 1) / (high - low) if high > low else 0.0
+    above = np.clip(heights - np.float32(low), 0, max(high - low, 0))
+    return np.asarray(cv2.convertScaleAbs(above, alpha=scale), np.uint8)
+
+
 def coloured(heights: FloatMap, *, low: float, high: float) -> NDArray[np.uint8]:
     """Heights (H, W) as colours (H, W, 3) uint8 BGR; what lies beyond the range takes its end."""
-    scale = (_STEPS - 1) / (high - low) if high > low else 0.0
-    levels = cv2.convertScaleAbs(np.clip(heights - low, 0, max(high - low, 0)), alpha=scale)
-    return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), np.uint8)
+    places = levels(heights, low=low, high=high)
+    return np.asarray(cv2.applyColorMap(places, cv2.COLORMAP_VIRIDIS), np.uint8)
 
 
 def muted(picture: NDArray[np.uint8], confidence: FloatMap) -> NDArray[np.uint8]:
     """`picture` faded towards grey where `confidence` (H, W; 0 to 1) falls below one half."""
-    doubt = np.clip(1 - confidence / _SURE, 0, 1)[..., np.newaxis] * _MUTED_SHARE
-    faded = np.rint(picture * (1 - doubt) + _MUTED_TOWARDS * doubt)
-    return np.asarray(faded, np.uint8)
+    doubt = np.clip(1 - confidence * np.float32(1 / _SURE), 0, 1) * np.float32(_MUTED_SHARE)
+    grey = np.full_like(picture, _MUTED_TOWARDS)
+    return np.asarray(cv2.blendLinear(picture, grey, 1 - doubt, doubt), np.uint8)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
@@ -47,9 +48,11 @@ class Legend:
 
 def with_footer(picture: Picture, legend: Legend, *, pixel_size_um: float | None) -> Picture:
     """`picture` (H, W, 3) uint8 BGR above a legend and, with a pixel size, a scale bar."""
-    canvas = PillowImage.fromarray(np.ascontiguousarray(picture[..., ::-1]))
-    sheet = _sheet(canvas, legend, pixel_size_um)
-    return np.ascontiguousarray(np.asarray(sheet, np.uint8)[..., ::-1])
+    width = picture.shape[1]
+    below = np.asarray(_footer(width, legend, pixel_size_um), np.uint8)[..., ::-1]
+    left = (below.shape[1] - width) // 2
+    sides = 0, 0, left, below.shape[1] - width - left
+    return np.vstack([cv2.copyMakeBorder(picture, *sides, cv2.BORDER_CONSTANT, value=PAPER), below])
 
 
 def text_height_px(width_px: int) -> int:
@@ -57,24 +60,21 @@ def text_height_px(width_px: int) -> int:
     return max(_LEAST_TEXT_PX, width_px // _LETTERS_PER_WIDTH)
 
 
-def _sheet(
-    picture: PillowImage.Image, legend: Legend, pixel_size_um: float | None
-) -> PillowImage.Image:
-    text_px = text_height_px(picture.width)
-    width = max(picture.width, _LEAST_WIDTH_LETTERS * text_px)
-    sheet = PillowImage.new("RGB", (width, picture.height + 5 * text_px), PAPER)
-    sheet.paste(picture, ((width - picture.width) // 2, 0))
-    pen = Pen(ImageDraw.Draw(sheet), ImageFont.load_default(text_px), INK)
-    top = picture.height + text_px
+def _footer(picture_px: int, legend: Legend, pixel_size_um: float | None) -> PillowImage.Image:
+    """What stands below a picture of that width; it may be wider."""
+    text_px = text_height_px(picture_px)
+    width = max(picture_px, _LEAST_WIDTH_LETTERS * text_px)
+    footer = PillowImage.new("RGB", (width, 5 * text_px), PAPER)
+    pen = Pen(ImageDraw.Draw(footer), ImageFont.load_default(text_px), INK)
     share = _LEGEND_SHARE if pixel_size_um else 1.0
-    box = (2 * text_px, top, round(width * share) - 3 * text_px, top + text_px)
+    box = (2 * text_px, text_px, round(width * share) - 3 * text_px, 2 * text_px)
     ramp = PillowImage.fromarray(np.ascontiguousarray(legend.ramp[np.newaxis, :, ::-1]))
-    sheet.paste(ramp.resize((box[2] - box[0], box[3] - box[1])), box[:2])
+    footer.paste(ramp.resize((box[2] - box[0], box[3] - box[1])), box[:2])
     _draw_ticks(pen, box, legend)
     if pixel_size_um:
-        right = (width + picture.width) // 2 - 2 * text_px
-        _draw_scale_bar(pen, (right, top), width=picture.width, pixel_size_um=pixel_size_um)
-    return sheet
+        right = (width + picture_px) // 2 - 2 * text_px
+        _draw_scale_bar(pen, (right, text_px), width=picture_px, pixel_size_um=pixel_size_um)
+    return footer
 
 
 def _draw_ticks(pen: Pen, box: tuple[int, int, int, int], legend: Legend) -> None:

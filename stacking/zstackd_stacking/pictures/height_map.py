@@ -5,8 +5,9 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from zstackd_stacking.pictures.colour import coloured, muted, viridis
+from zstackd_stacking.pictures.colour import coloured, levels, muted, viridis
 from zstackd_stacking.pictures.footer import Legend, Picture, with_footer
 from zstackd_stacking.pictures.relief import LEVEL, shading
 from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
@@ -72,19 +73,28 @@ def relief_picture(
     """
     low, high = _range(depth_um, confidence)
     factor = _scale(depth_um)
-    heights = np.clip(np.nan_to_num(_resized(depth_um, factor), nan=low), low, high)
-    colours = coloured(heights, low=low, high=high)
-    light = shading(heights) / np.float32(LEVEL)
-    lit = _pale(colours) * (_SHADOW + (1 - _SHADOW) * light)[..., np.newaxis]
-    picture = np.rint(np.clip(lit, 0, 255)).astype(np.uint8)
-    legend = Legend(low, high, unit, ramp=np.rint(_pale(viridis())).astype(np.uint8))
+    heights = as_floats(cv2.patchNaNs(_resized(depth_um, factor).copy(), low))
+    np.clip(heights, low, high, out=heights)
+    ramp = _pale_ramp()
+    picture = _lit(levels(heights, low=low, high=high), ramp, shading(heights))
+    legend = Legend(low, high, unit, ramp=np.rint(ramp).astype(np.uint8))
     pixel_um = pixel_size_um / factor if pixel_size_um else None
     return with_footer(picture, legend, pixel_size_um=pixel_um)
 
 
-def _pale(colours: Picture) -> FloatMap:
-    """Colours on which shadows show, even at the dark end of the map."""
-    return as_floats(colours * np.float32(1 - _PALE / 255) + np.float32(_PALE))
+def _pale_ramp() -> FloatMap:
+    """The colour map (256, 3), paler: shadows show on it even at its dark end."""
+    return as_floats(viridis() * np.float32(1 - _PALE / 255) + np.float32(_PALE))
+
+
+def _lit(places: NDArray[np.uint8], ramp: FloatMap, brightness: FloatMap) -> Picture:
+    """Colours (H, W, 3) of places (H, W) on the colour map `ramp`, lit as `brightness` tells."""
+    light = brightness * np.float32((1 - _SHADOW) / LEVEL) + np.float32(_SHADOW)
+    channels = [
+        cv2.multiply(cv2.LUT(places, ramp[:, number]), light, dtype=cv2.CV_8U)
+        for number in range(ramp.shape[1])
+    ]
+    return np.asarray(cv2.merge(channels), np.uint8)
 
 
 def _range(depth: FloatMap, confidence: FloatMap | None) -> tuple[float, float]:

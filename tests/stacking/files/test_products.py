@@ -1,4 +1,4 @@
-"""Further files of a result: OME-TIFF of the fused image and the aligned frames, extras by name."""
+"""Further files of a result: OME-TIFF of the fused image and the aligned frames."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 import tifffile
 
 from zstackd_stacking import FrameReport, StackReport, StackResult
-from zstackd_stacking.files.extras import Extra, write_extras
 from zstackd_stacking.files.products import Scale, write_aligned_stack, write_fused_ome
 from zstackd_stacking.report import z_step_of
 from zstackd_stacking.types import Image, as_floats, as_image
@@ -16,7 +15,6 @@ from zstackd_stacking.types import Image, as_floats, as_image
 RNG = np.random.default_rng(12)
 FRAMES = RNG.integers(1, 256, (4, 60, 80, 3), dtype=np.uint8)
 SCALE = Scale(0.5, 2.0)
-EXTRAS: tuple[Extra, ...] = ("confidence", "relief", "mesh", "focus_curve")
 
 
 def frame(index: int, shift_px: float = 0.0, *, used: bool = True) -> FrameReport:
@@ -87,23 +85,6 @@ def test_unknown_exposures_are_not_invented(tmp_path: Path, result: StackResult)
         about = file.ome_metadata or ""
     assert "xposure" not in about
     assert "PhysicalSize" not in about
-
-
-def test_extras_are_written_under_their_names(tmp_path: Path, result: StackResult) -> None:
-    written = write_extras(tmp_path, result, EXTRAS, pixel_size_um=0.5)
-    assert [(path.name, extra) for path, extra in written] == [
-        ("confidence.tif", "confidence"), ("relief.png", "relief"), ("mesh.ply", "mesh"),
-        ("focus_curve.png", "focus_curve"),
-    ]  # fmt: skip
-    assert {path for path, _ in written} == set(tmp_path.iterdir())
-
-
-def test_without_heights_only_the_focus_curve_is_written(
-    tmp_path: Path, result: StackResult
-) -> None:
-    flat = replace(result, depth_um=None, confidence=None)
-    written = write_extras(tmp_path, flat, EXTRAS, pixel_size_um=0.5)
-    assert [path.name for path, _ in written] == ["focus_curve.png"]
 
 
 def test_the_step_is_the_usual_distance_between_frames(result: StackResult) -> None:
