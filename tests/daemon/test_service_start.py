@@ -16,18 +16,31 @@ if TYPE_CHECKING:
 
     from zstackd.service.backlog import Job
 
-MODULES = "import sys, zstackd.commands.serve; print(*sys.modules)"
 SIMULATED = {"zstackd_drivers.simulated.camera_twin", "numpy.random"}
 UNUSED = {"httpx", "rich", "pygments", "trimesh", "numpy.ma"} | SIMULATED
 """What clients, few runs or simulated rigs need; loaded, it would stay in memory for months."""
 
 
+def modules_after(module: str) -> list[str]:
+    """What is loaded once that module is."""
+    command = [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
 def test_the_service_loads_nothing_that_only_others_need() -> None:
-    command = [sys.executable, "-c", MODULES]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    loaded = set(printed.split())
+    loaded = set(modules_after("zstackd.commands.serve"))
     assert "zstackd.service.service" in loaded
     assert not UNUSED & loaded
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["status", "list", "show", "watch", "logs", "submit", "cancel", "pause", "resume", "reload"],
+)
+def test_a_command_that_asks_the_service_loads_little(command: str) -> None:
+    loaded = set(modules_after(f"zstackd.commands.{command}"))
+    assert "zstackd.api.client" in loaded
+    assert not {"numpy", "cv2", "useq", "pydantic"} & loaded
 
 
 def test_a_stop_does_not_wait_for_a_full_spool_to_be_read(lodging: Lodging) -> None:

@@ -16,8 +16,7 @@ from zstackd.commands.wording import (
     show_markup,
     since,
 )
-from zstackd.service.catalogue import MOST_ENDED
-from zstackd.store.run_state import ENDED
+from zstackd.store.run_state import ENDED, MOST_ENDED
 
 _RECENT: Final = 8
 _SERIES: Final = 3

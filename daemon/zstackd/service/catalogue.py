@@ -2,15 +2,12 @@
 
 import threading
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Any
 
 from zstackd.service.events import Events
 from zstackd.store.journal import read_milestones
-from zstackd.store.run_state import RunState, RunSummary
+from zstackd.store.run_state import MOST_ENDED, RunState, RunSummary
 from zstackd.store.spool import RunFolder, Spool
-
-MOST_ENDED: Final = 1000
-"""Ended runs kept in memory, as many as clients may list; older ones are found by their id."""
 
 
 class Catalogue:

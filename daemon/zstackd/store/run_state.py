@@ -32,6 +32,8 @@ ENDED: Final = frozenset(
         RunState.SKIPPED,
     }
 )
+MOST_ENDED: Final = 1000
+"""Ended runs kept in memory, as many as clients may list; older ones are found by their id."""
 ACTIVE: Final = frozenset({RunState.CAPTURING, RunState.STACKING, RunState.PUBLISHING})
 
 
