@@ -129,7 +129,7 @@ def test_what_is_no_file_is_refused(load: Any, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="cannot be read: No such file"):
         load(tmp_path / "missing.yaml")
-    with pytest.raises(InputError, match="cannot be read: embedded null"):
+    with pytest.raises(InputError, match=r"cannot be read: .*embedded null"):
         load(tmp_path / "a\0b")
     for other in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(InputError, match="not a regular file; give a YAML file"):

@@ -148,7 +148,7 @@ def _encode_tiff(
         iccprofile=metadata.icc,
         extratags=tags_from_exif(metadata.exif) if metadata.exif else [],
     )
-    return [buffer.getbuffer()]
+    return [buffer.getvalue()]
 
 
 def centimetre_resolution(pixel_size_um: float | None) -> dict[str, Any]:
