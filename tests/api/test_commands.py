@@ -110,6 +110,18 @@ def test_submit_prints_the_id_of_each_run(desk: Desk) -> None:
     assert second.endswith(" of 2 runs")
 
 
+def test_submit_warns_of_what_the_plan_would_do_better(desk: Desk) -> None:
+    desk.write("fine.yaml", RUN | {"z_plan": {"bottom": 0, "top": 1, "step": 0.1}})
+    ended = desk.zstackd("submit", "fine.yaml")
+    assert ended.stdout.startswith("fine.yaml: accepted as ")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(
+        "fine.yaml: warning: z_plan: planes lie 0.1 µm apart, but a motor step is 0.25 µm: "
+    )
+    (accepted,) = desk.json("submit", "fine.yaml")
+    assert len(accepted["warnings"]) == 1
+
+
 def test_what_is_refused_does_not_keep_the_others_from_being_done(desk: Desk) -> None:
     desk.write("a.yaml", RUN)
     ended = desk.zstackd("submit", "missing.yaml", "a.yaml", "--json", status=2)

@@ -11,7 +11,7 @@ from zstackd.runs.plan import Plan
 from zstackd.runs.safety import motor_stops_with
 from zstackd.service.backlog import Job
 from zstackd.service.catalogue import summary_of
-from zstackd.service.control import NoSuchRun, ServiceStatus, Space, WrongState
+from zstackd.service.control import Accepted, NoSuchRun, ServiceStatus, Space, WrongState
 from zstackd.service.events import QUEUE, Subscription
 from zstackd.service.house import House
 from zstackd.service.reception import Reception
@@ -38,11 +38,12 @@ class ServiceControl:
 
     # Runs.
 
-    def submit(self, document: bytes, *, source: str) -> RunSummary | SeriesSummary:
+    def submit(self, document: bytes, *, source: str) -> Accepted:
         """Accept a run file's text; see `Control.submit`."""
-        accepted = self._reception.take_text(document, source=source)
+        accepted, plan = self._reception.take_text(document, source=source)
         series = self._series.find(accepted)
-        return self.run(accepted) if series is None else series
+        run = self.run(accepted) if series is None else None
+        return Accepted(run, series, plan.warnings)
 
     def check(self, document: bytes, *, source: str) -> Plan:
         """Judge a run file's text and return its plan; nothing is kept."""

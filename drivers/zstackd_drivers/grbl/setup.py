@@ -40,6 +40,11 @@ class GrblSetup(TwinSetup):
         """Return the `$$` settings: the shipped ones, overruled by `settings`."""
         return {**_BASE, **self.settings}
 
+    @property
+    def step_um(self) -> float:
+        """Micrometres of one motor step."""
+        return abs(self.um_per_unit) / self.all_settings()[102]
+
     @classmethod
     def from_rig(cls, focus: StepperFocus, simulation: Simulation) -> Self:
         """Return a controller that suits a rig: every height within the limits is in reach."""
