@@ -68,7 +68,7 @@ def test_relative_planes_are_judged_once_it_is_known_where_they_start(up: Rig) -
     assert planned(up, [0.0, 5.0], relative=True, reference_um=95.0).planes_um == (95.0, 100.0)
     with pytest.raises(InputError, match=BEYOND):
         planned(up, [0.0, 5.0], relative=True, reference_um=96.0)
-    with pytest.raises(InputError, match=r"relative to where the axis stands .*, at 96 µm$"):
+    with pytest.raises(InputError, match=r"stands, at 96 µm: give z_reference_um a height, or sub"):
         planned(up, [0.0, 5.0], relative=True, reference_um=96.0)
 
 

@@ -88,7 +88,7 @@ def plan_run(
     planes_um = _planes(rig, run, reference_um or 0.0, source)
     problems = [] if from_current else _out_of_reach(planes_um, rig.focus)
     if problems and reference_um is not None and starts_from_current(run):
-        problems[0] += f"; {_REFERENCES[run.z_reference_um]}, at {reference_um:g} µm"
+        problems[0] += f"; {_REFERENCES[run.z_reference_um].format(f'{reference_um:g}')}"
     problems += _search_out_of_reach(run, rig.focus)
     problems += _missing_reference(run, len(planes_um))
     if problems:
@@ -150,8 +150,9 @@ def _planes(rig: Rig, run: Run, reference_um: float, source: str | Path) -> tupl
 
 
 _REFERENCES: Final[Mapping[float | str, str]] = {
-    "current": "the plan is relative to where the axis stands (`zstackd focus move` moves it)",
-    "autofocus": "the plan is relative to the focus that was found",
+    "current": "the plan is relative to where the axis stands, at {} µm: give z_reference_um a "
+    "height, or submit the run to the service after `zstackd focus move`",
+    "autofocus": "the plan is relative to the focus that was found, at {} µm",
 }
 
 
