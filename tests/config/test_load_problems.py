@@ -153,6 +153,31 @@ def test_relative_paths_are_taken_from_the_rig_file(write_rig: WriteRig, tmp_pat
     assert getattr(rig.camera, "path", None) == tmp_path / "frames"
 
 
+@pytest.mark.parametrize("folder", ["~", "~/state", "~zstackd/state"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        lambda folder: {"paths": {"state": folder, "output": "o"}},
+        lambda folder: {"paths": {"state": "s", "output": folder}},
+        lambda folder: {"camera": {"driver": "folder", "path": folder}},
+        lambda folder: {"api": {"socket": folder}},
+        lambda folder: {"api": {"tcp": {"port": 0, "token_file": folder}}},
+    ],
+    ids=["state", "output", "frames", "socket", "token"],
+)
+def test_no_home_folder_is_guessed(
+    write_rig: WriteRig, folder: str, changes: Callable[[str], dict[str, Any]]
+) -> None:
+    path = write_rig(**changes(folder))
+    with pytest.raises(ConfigError, match="only a shell knows whose home folder ~ is; write the"):
+        load_rig(path)
+
+
+def test_a_tilde_within_a_path_is_a_letter_like_others(write_rig: WriteRig, tmp_path: Path) -> None:
+    rig = load_rig(write_rig(paths={"state": "s/~", "output": "old~/out"}))
+    assert rig.paths.output == tmp_path / "old~" / "out"
+
+
 def test_images_of_a_folder_are_not_waited_for(write_rig: WriteRig) -> None:
     path = write_rig(camera={"driver": "folder", "path": "x"}, focus={"settle_ms": "auto"})
     with pytest.raises(ConfigError, match="focus: settle_ms auto needs a camera; images of a fold"):
