@@ -1,4 +1,5 @@
 import errno
+import os
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zstackd.service.recovery import recover
+from zstackd.store.holder import way_out
 from zstackd.store.journal import read_journal
 from zstackd.store.spool import RunFolder, Spool, slug
 from zstackd_config.errors import StorageError
@@ -46,10 +48,31 @@ def test_an_accepted_request_is_in_the_spool_word_for_word(tmp_path: Path, keep:
 
 
 def test_the_lock_names_who_holds_it(tmp_path: Path) -> None:
-    with Spool(tmp_path), pytest.raises(StorageError, match=r"in use by process \d+"):
+    said = rf"in use by process {os.getpid()}; wait until it has ended, or stop it$"
+    with Spool(tmp_path), pytest.raises(StorageError, match=said):
         Spool(tmp_path).__enter__()
     with Spool(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        (
+            "0::/system.slice/zstackd.service\n",
+            "it is the service: stop it (sudo systemctl stop zs",
+        ),
+        ("0::/user.slice/user-1000.slice/session-1.scope\n", "wait until it has ended, or stop it"),
+        (None, "wait until it has ended, or stop it"),
+    ],
+)
+def test_only_the_unit_is_stopped_by_systemctl(
+    tmp_path: Path, group: str | None, said: str
+) -> None:
+    if group is not None:
+        (tmp_path / "77").mkdir()
+        (tmp_path / "77" / "cgroup").write_text(group)
+    assert way_out("77", tmp_path).startswith(said)
 
 
 def begun(spool: Spool, request: Path, output: Path, *events: str, **facts: bool) -> RunFolder:
