@@ -274,6 +274,12 @@ def test_pause_and_resume_the_service_and_a_run(desk: Desk) -> None:
     run_id = desk.submitted(**LONG_RUN)
     assert f"{run_id} is held" in desk.said("pause", run_id)
     assert desk.said("resume", run_id) == f"{run_id} goes on\n"
+    desk.said("pause", run_id)
+    desk.said("pause")
+    said = desk.said("resume", run_id)
+    assert said.startswith(f"{run_id} goes on once the service does, which is paused by ")
+    assert said.endswith("; see zstackd resume\n")
+    desk.said("resume")
     assert run_id in desk.said("cancel", run_id)
     desk.zstackd("watch", run_id, status=130)
     assert "cancelled" in desk.complaint("cancel", run_id, status=2)
