@@ -105,15 +105,10 @@ def plan_run(
         + _SMALL_FILES_BYTES
         + _MANIFEST_BYTES_PER_PLANE * len(planes_um),
         peak_memory_bytes=_INTERPRETER_BYTES
-        + STACKER_BYTES_PER_PIXEL[_memory(run)] * pixels
+        + STACKER_BYTES_PER_PIXEL[run.stacking.memory] * pixels
         + FRAMES_IN_FLIGHT * frame_raw_bytes,
         warnings=tuple(_warnings(rig, planes_um, step_um)),
     )
-
-
-def _memory(run: Run) -> str:
-    """Return how much memory stacking takes; only the default method can do with little."""
-    return run.stacking.memory if run.stacking.method == "pyramid" else "normal"
 
 
 def _warnings(rig: Rig, planes_um: Sequence[float], step_um: float | None) -> Iterator[str]:
