@@ -18,7 +18,7 @@ from zstackd.calibration import findings
 from zstackd.calibration.backlash import measure_backlash
 from zstackd.calibration.exposure import find_exposure
 from zstackd.calibration.fragment import write_finding
-from zstackd.calibration.magnification import breathing_of, measure_breathing
+from zstackd.calibration.magnification import Breathing, breathing_of, measure_breathing
 from zstackd.calibration.pixel_size import measure_rulings
 from zstackd.calibration.settle import (
     LEAST_CAUGHT,
@@ -133,6 +133,14 @@ def test_too_few_frames_within_the_shake_are_refused() -> None:
     require_shaking_frames(seen(LEAST_CAUGHT))
     with pytest.raises(StackError, match=r"only 11 frames.*settle_ms: auto"):
         require_shaking_frames(seen(LEAST_CAUGHT - 1))
+
+
+@pytest.mark.parametrize(("per_mm", "is_told"), [(0.01, True), (-0.019, True), (-0.02, False)])
+def test_breathing_that_its_error_hides_is_told(per_mm: float, is_told: bool) -> None:
+    measured = Breathing(per_mm, 0.01, (10.0, 20.0), (0.1, 0.2))
+    assert ("warning: so little beside its error" in findings.of_breathing(measured).summary) == (
+        is_told
+    )
 
 
 def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:

@@ -54,11 +54,21 @@ def test_a_port_that_does_not_exist(tmp_path: Path) -> None:
         open_port(port)
 
 
-def test_a_port_that_is_no_serial_port(tmp_path: Path) -> None:
-    port = tmp_path / "notes.txt"
-    port.write_text("no port")
-    with pytest.raises(LinkError, match=r"cannot be opened as a serial port.*correct focus\.port"):
-        open_port(port)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "notes.txt",
+            r"notes\.txt is no serial port: correct focus\.port \(ls -l /dev/serial/by-id",
+        ),
+        ("/dev/null", "^/dev/null is no serial port: correct"),
+        (".", r"cannot be opened as a serial port \(Is a directory\): correct focus\.port$"),
+    ],
+)
+def test_a_port_that_is_no_serial_port(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "notes.txt").write_text("no port")
+    with pytest.raises(LinkError, match=said):
+        open_port(tmp_path / name)
 
 
 def test_no_permission_names_the_group_of_the_device() -> None:

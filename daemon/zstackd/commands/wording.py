@@ -14,6 +14,9 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
 _GIGA: Final = 1e9
+_GAP: Final = "  "
+_INDENT: Final = "    "
+_LEAST_WHY: Final = 40
 COLOURS: Final = {
     "published": "green",
     "failed": "red",
@@ -81,7 +84,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
             cell + " " * (width - length)
             for cell, length, width in zip(row, lengths_of_row, widths, strict=True)
         )
-        lines.append("  ".join(padded).rstrip())
+        lines.append(_GAP.join(padded).rstrip())
     return "\n".join(lines)
 
 
@@ -90,8 +93,14 @@ def named_values(rows: Sequence[tuple[str, str]]) -> str:
     return columns([(f"[bold]{name}[/bold]", value) for name, value in rows if value])
 
 
-def runs_table(runs: Sequence[RunJson]) -> str:
-    """Return runs as lines under a title."""
+def terminal_width() -> int | None:
+    """Return how many characters a line of the terminal has; None where the output is none."""
+    console = Console()
+    return console.width if console.is_terminal else None
+
+
+def runs_table(runs: Sequence[RunJson], width: int | None = None) -> str:
+    """Return runs as lines under a title; `why` is cut off at `width`, below where it is narrow."""
     titles = [f"[bold]{title}[/bold]" for title in ("run", "state", "planes", "accepted", "why")]
     rows = [
         [
@@ -99,11 +108,22 @@ def runs_table(runs: Sequence[RunJson]) -> str:
             coloured(run["state"]),
             planes(run),
             local_time(run["accepted_at"]),
-            escape(run["reason"] or ""),
         ]
         for run in runs
     ]
-    return columns([titles, *rows])
+    if width is None:
+        whys = [[escape(run["reason"] or "")] for run in runs]
+        return columns([titles, *([*row, *why] for row, why in zip(rows, whys, strict=True))])
+    lines = columns([titles[:-1], *rows]).splitlines()
+    at = max(Text.from_markup(line).cell_len for line in lines) + len(_GAP)
+    below = width - at < _LEAST_WHY
+    told = [lines[0] if below else f"{lines[0]}{_GAP}{titles[-1]}"]
+    for line, run in zip(lines[1:], runs, strict=True):
+        why = Text(run["reason"] or "")
+        why.truncate(width - (len(_INDENT) if below else at), overflow="ellipsis")
+        between = f"\n{_INDENT}" if below else " " * (at - Text.from_markup(line).cell_len)
+        told.append(f"{line}{between}{escape(why.plain)}" if why else line)
+    return "\n".join(told)
 
 
 def series_table(series: Sequence[dict[str, Any]]) -> str:

@@ -225,6 +225,11 @@ class ServiceControl:
     def _folder(self, run_id: str) -> RunFolder:
         folder = RunFolder(self._house.spool.runs / run_id) if is_run_id(run_id) else None
         if folder is None or not folder.request.is_file():
+            if is_run_id(run_id) and (self._house.spool.series / run_id).is_dir():
+                raise NoSuchRun(
+                    f"{run_id} is a series, not a run: `zstackd list` names its runs, `zstackd "
+                    f"show {run_id}` the last one while more are to come"
+                )
             raise NoSuchRun(f"no run {run_id[:80]!r} in the spool; `zstackd list` names them")
         return folder
 
