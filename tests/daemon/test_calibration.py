@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +30,7 @@ from zstackd.runs.autofocus import Sweep, autofocus, depth_of_field_um
 from zstackd_config.errors import HardwareError, StackError
 from zstackd_config.rig import Optics, Rig
 from zstackd_config.run import LockedAutoExposure, ManualExposure
+from zstackd_drivers.axis import FocusAxis, MoveReport
 from zstackd_drivers.camera import Camera, Frame
 from zstackd_drivers.factory import Devices, open_devices, reference_axis
 from zstackd_stacking.types import FloatMap
@@ -70,6 +71,28 @@ def test_backlash_is_recovered_within_a_tenth(tmp_path: Path, backlash_um: float
         )
     assert measured.backlash_um == pytest.approx(backlash_um, rel=0.1)
     assert measured.error_um < 0.1 * backlash_um
+
+
+@dataclass
+class NotedAxis:
+    """An axis that notes where it was sent."""
+
+    axis: FocusAxis
+    sent_um: list[float] = field(default_factory=list)
+
+    def move_to(self, z_um: float) -> MoveReport:
+        self.sent_um.append(z_um)
+        return self.axis.move_to(z_um)
+
+
+def test_both_sweeps_for_the_backlash_have_a_run_up(tmp_path: Path) -> None:
+    planes_um = heights(-20, 220, 40)
+    with opened(rig(tmp_path, size_px=SMALL_PX)) as devices:
+        noted = NotedAxis(devices.axis)
+        watched = replace(devices, axis=cast("FocusAxis", noted))
+        with suppress(HardwareError):  # of planes so far apart nothing can be measured
+            measure_backlash(watched, heights_um=planes_um, lead_um=50, settle_ms=20)
+    assert noted.sent_um == [-70.0, *planes_um, 270.0, *planes_um[::-1]]
 
 
 @pytest.mark.parametrize("noise", [1.0, 4.0])

@@ -1,6 +1,7 @@
 import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,51 @@ def test_recovery_closes_foreground_runs_and_hands_back_the_others(tmp_path: Pat
     ends = [read_journal(run.journal)[-1]["event"] for run in (foreground, done, capturing)]
     assert ends == ["interrupted", "published", "plane"]
     assert [path.exists() for path in (left, kept, foreign, torn)] == [False, True, True, False]
+
+
+def file_for_hidden(output: Path, run: RunFolder) -> None:
+    (output / f".{run.run_id}.tmp").touch()
+
+
+@pytest.mark.parametrize("can_be_listed", [True, False])
+def test_recovery_does_not_fail_where_the_output_folder_is_ill(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    can_be_listed: bool,
+) -> None:
+    request, output = tmp_path / "r.yaml", tmp_path / "out"
+    request.write_text("name: x")
+    output.mkdir()
+    listed = Path.iterdir
+
+    def fails(folder: Path) -> Iterator[Path]:
+        if folder == output:
+            raise OSError(errno.EIO, "the disk fails", str(folder))
+        return listed(folder)
+
+    with Spool(tmp_path / "state") as spool:
+        waiting = begun(spool, request, output)
+        file_for_hidden(output, begun(spool, request, output, "started", "published"))
+        if not can_be_listed:
+            monkeypatch.setattr(Path, "iterdir", fails)
+        assert [run.folder for run in recover(spool, output)] == [waiting]
+    assert "leftovers of ended runs stay in the output folder: " in caplog.text
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_foreground_run_is_closed_whatever_ails_its_output_folder(
+    tmp_path: Path, is_there: bool
+) -> None:
+    request, output = tmp_path / "r.yaml", tmp_path / "out"
+    request.write_text("name: x")
+    with Spool(tmp_path / "state") as spool:
+        run = begun(spool, request, output, "started", "publishing", foreground=True)
+        if is_there:
+            output.mkdir()
+            file_for_hidden(output, run)
+        assert recover(spool, output) == []
+    assert read_journal(run.journal)[-1]["event"] == "interrupted"
 
 
 def test_recovery_finishes_moves_before_it_removes_what_never_arrived(tmp_path: Path) -> None:
