@@ -281,7 +281,8 @@ def test_a_long_why_is_cut_off_on_a_terminal() -> None:
     runs = [RunJson(**run), RunJson(**{**run, "reason": None})]  # type: ignore[typeddict-item]
     whole = Text.from_markup(runs_table(runs)).plain.splitlines()
     assert whole[1].endswith("  [red] " + "no focus " * 20 + "at last")
-    _, wide, plain = Text.from_markup(runs_table(runs, 120)).plain.splitlines()
+    title, wide, plain = Text.from_markup(runs_table(runs, 120)).plain.splitlines()
+    assert title == whole[0]
     assert len(wide) == 120
     assert wide[:70] == whole[1][:70]
     assert wide.endswith("…")

@@ -122,6 +122,7 @@ def test_frames_of_more_than_8_bits_take_twice_the_room(up: Rig) -> None:
         ([10.0, 10.25, 10.5], 0.25, False),
         ([10.2, 10.0, 10.2], 0.25, True),
         ([10.0, 10.25, 10.0], 0.25, False),
+        ([10.3, 10.1 + 0.2, 11.3], 0.25, False),
         ([10.0, 10.1], None, False),
         ([10.0], 0.25, False),
     ],

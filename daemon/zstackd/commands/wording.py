@@ -76,7 +76,7 @@ def planes(run: RunJson) -> str:
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of rich's markup as lines with aligned columns; nothing is ever cut off."""
-    lengths = [[Text.from_markup(cell).cell_len for cell in row] for row in rows]
+    lengths = [[_length(cell) for cell in row] for row in rows]
     widths = [max(column) for column in zip(*lengths, strict=True)]
     lines = []
     for row, lengths_of_row in zip(rows, lengths, strict=True):
@@ -101,7 +101,9 @@ def terminal_width() -> int | None:
 
 def runs_table(runs: Sequence[RunJson], width: int | None = None) -> str:
     """Return runs as lines under a title; `why` is cut off at `width`, below where it is narrow."""
-    titles = [f"[bold]{title}[/bold]" for title in ("run", "state", "planes", "accepted", "why")]
+    *titles, title = (
+        f"[bold]{each}[/bold]" for each in ("run", "state", "planes", "accepted", "why")
+    )
     rows = [
         [
             escape(run["run_id"]),
@@ -111,19 +113,29 @@ def runs_table(runs: Sequence[RunJson], width: int | None = None) -> str:
         ]
         for run in runs
     ]
+    whys = [title, *(escape(" ".join((run["reason"] or "").split())) for run in runs)]
     if width is None:
-        whys = [[escape(run["reason"] or "")] for run in runs]
-        return columns([titles, *([*row, *why] for row, why in zip(rows, whys, strict=True))])
-    lines = columns([titles[:-1], *rows]).splitlines()
-    at = max(Text.from_markup(line).cell_len for line in lines) + len(_GAP)
-    below = width - at < _LEAST_WHY
-    told = [lines[0] if below else f"{lines[0]}{_GAP}{titles[-1]}"]
-    for line, run in zip(lines[1:], runs, strict=True):
-        why = Text(run["reason"] or "")
-        why.truncate(width - (len(_INDENT) if below else at), overflow="ellipsis")
-        between = f"\n{_INDENT}" if below else " " * (at - Text.from_markup(line).cell_len)
-        told.append(f"{line}{between}{escape(why.plain)}" if why else line)
-    return "\n".join(told)
+        table = zip([titles, *rows], whys, strict=True)
+        return columns([[*row, why] for row, why in table])
+    lines = columns([titles, *rows]).splitlines()
+    at = max(_length(line) for line in lines) + len(_GAP)
+    if width - at >= _LEAST_WHY:
+        pairs = zip(lines, whys, strict=True)
+        told = [f"{line}{' ' * (at - _length(line))}{_cut(why, width - at)}" for line, why in pairs]
+        return "\n".join(line.rstrip() for line in told)
+    for number, why in enumerate(whys[1:], start=1):
+        lines[number] += f"\n{_INDENT}{_cut(why, width - len(_INDENT))}" if why else ""
+    return "\n".join(lines)
+
+
+def _length(markup: str) -> int:
+    return Text.from_markup(markup).cell_len
+
+
+def _cut(markup: str, most: int) -> str:
+    text = Text.from_markup(markup)
+    text.truncate(most, overflow="ellipsis")
+    return text.markup
 
 
 def series_table(series: Sequence[dict[str, Any]]) -> str:

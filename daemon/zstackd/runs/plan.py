@@ -28,6 +28,7 @@ _INTERPRETER_BYTES: Final = 120 << 20
 _USUAL_EXPOSURE_MS: Final = 30.0
 _USUAL_LOCK_S: Final = 0.5
 _ROUNDING: Final = 1.001
+_SAME_UM: Final = 1e-6
 _MS_PER_S: Final = 1000.0
 _COMPRESSED: Final = {"jpg": 0.5, "png": 1.0, "tif": 1.0}
 """Largest part of the raw size that a frame file takes; noise hardly compresses."""
@@ -116,7 +117,8 @@ def _warnings(rig: Rig, planes_um: Sequence[float], step_um: float | None) -> It
 
     Planes that are listed twice are meant so.
     """
-    apart_um = [high - low for low, high in pairwise(sorted(set(planes_um)))]
+    ways_um = [high - low for low, high in pairwise(sorted(planes_um))]
+    apart_um = [way_um for way_um in ways_um if way_um > _SAME_UM]
     largest_um = largest_step_um(rig.optics)
     widest_um, least_um = max(apart_um, default=0.0), min(apart_um, default=math.inf)
     if widest_um > largest_um * _ROUNDING:
