@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from zstackd_config.base import Settings
+from zstackd_config.base import Settings, SettingsPath
 
 
 class Tcp(Settings):
@@ -21,7 +21,7 @@ class Tcp(Settings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         description="Port to listen on; 0 takes a free one and logs it."
     )
-    token_file: Path = Field(
+    token_file: SettingsPath = Field(
         description="File with the token that clients must show: one line of at least 16 "
         "characters, readable by the service only; relative to the rig file."
     )
@@ -30,7 +30,7 @@ class Tcp(Settings):
 class Api(Settings):
     """The control API; always on a Unix socket, on TCP only where asked for."""
 
-    socket: Path | None = Field(
+    socket: SettingsPath | None = Field(
         None,
         description="Path of the Unix socket, relative to the rig file; absent: control.sock in "
         "systemd's runtime directory, or else in the state folder.",

@@ -1,5 +1,6 @@
 """What every configuration model shares: frozen, and strict about unknown keys."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -19,4 +20,11 @@ def _printable(name: str) -> str:
     return name
 
 
+def _spelt_out(path: Path) -> Path:
+    if path.parts and path.parts[0].startswith("~"):
+        raise ValueError("only a shell knows whose home folder ~ is; write the whole path")
+    return path
+
+
+SettingsPath = Annotated[Path, AfterValidator(_spelt_out)]
 Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]

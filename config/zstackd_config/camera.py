@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator
 
-from zstackd_config.base import Settings
+from zstackd_config.base import Settings, SettingsPath
 
 SidePx = Annotated[int, Field(ge=16, le=16384)]
 SizePx = tuple[SidePx, SidePx]
@@ -30,7 +30,7 @@ class FolderCamera(CameraSettings):
     """A camera that replays the images of a folder, one per plane, in natural order."""
 
     driver: Literal["folder"]
-    path: Path = Field(description="Folder of images; relative to the rig file.")
+    path: SettingsPath = Field(description="Folder of images; relative to the rig file.")
     size_px: SizePx | None = Field(
         None, description="Expected width and height, in pixels; any size if absent."
     )
@@ -60,7 +60,7 @@ class Picamera2Camera(CameraSettings):
     sensor_mode: SensorMode | None = Field(
         None, description="Readout mode of the sensor; absent: the library's choice for the size."
     )
-    tuning_file: Path | None = Field(
+    tuning_file: SettingsPath | None = Field(
         None,
         description="libcamera's tuning file (JSON) for sensor and lens; relative to the rig "
         "file; absent: the sensor's own.",

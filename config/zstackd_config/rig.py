@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveFloat, ValidationInfo, field_validator
 
 from zstackd_config.api import Api
-from zstackd_config.base import Name, Settings
+from zstackd_config.base import Name, Settings, SettingsPath
 from zstackd_config.camera import Camera, FolderCamera, SimulatedCamera
 from zstackd_config.focus import Focus
 from zstackd_config.service import Service
@@ -71,10 +71,10 @@ class Optics(Settings):
 
 
 class Paths(Settings):
-    """Folders of the service; relative ones are relative to the rig file."""
+    """Folders of the service; relative ones are relative to the rig file, `~` is refused."""
 
-    state: Path = Field(description="Spool: inbox, accepted runs, frames.")
-    output: Path = Field(description="Where finished results appear, by one rename.")
+    state: SettingsPath = Field(description="Spool: inbox, accepted runs, frames.")
+    output: SettingsPath = Field(description="Where finished results appear, by one rename.")
 
     @field_validator("state", "output")
     @classmethod

@@ -41,6 +41,7 @@ def _of_this_age(moment: datetime) -> datetime:
 
 Planes = tuple[float, ...]
 _WITHOUT_HEIGHTS = ("average", "maximum")
+_FRUGAL = "pyramid"
 _OF_HEIGHTS = ("confidence", "relief", "mesh")
 Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_of_this_age)]
 
@@ -109,8 +110,18 @@ class Stacking(Settings):
     memory: Literal["normal", "low"] = Field(
         "normal",
         description="`low` halves what the method `pyramid` holds, for large frames on a small "
-        "computer: it takes longer, and leaves more noise in the image.",
+        "computer: it takes longer, and leaves more noise in the image. Other methods refuse it.",
     )
+
+    @field_validator("memory")
+    @classmethod
+    def _has_an_effect(cls, memory: str, info: ValidationInfo) -> str:
+        method = info.data.get("method", _FRUGAL)
+        if memory == "low" and method != _FRUGAL:
+            raise ValueError(
+                f"the method {method} takes no less by it; only {_FRUGAL} does: remove it"
+            )
+        return memory
 
 
 class Output(Settings):

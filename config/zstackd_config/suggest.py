@@ -15,8 +15,10 @@ def nearest(word: Any, known: Iterable[str]) -> str:
     known = list(known)
     if not known:
         return "remove it"
-    close = difflib.get_close_matches(str(word)[:_LONGEST_WORD], known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    lower = {each.lower(): each for each in known}
+    written = str(word)[:_LONGEST_WORD].lower()
+    close = difflib.get_close_matches(written, lower, n=1, cutoff=0.6)
+    return f"did you mean {lower[close[0]]!r}?" if close else f"known are {', '.join(known)}"
 
 
 _LONGEST_WORD = 60

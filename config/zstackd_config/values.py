@@ -43,6 +43,16 @@ def with_unit(value: Any, unit: str) -> str:
     return f"{number} {unit}".rstrip()
 
 
+_NUMBER: Final = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+_FACTORS: Final = {
+    ("s", "ms"): 1e3, ("min", "ms"): 6e4, ("us", "ms"): 1e-3, ("µs", "ms"): 1e-3,
+    ("ms", "s"): 1e-3, ("min", "s"): 60.0, ("h", "s"): 3600.0,
+    ("mm", "µm"): 1e3, ("nm", "µm"): 1e-3, ("um", "nm"): 1e3, ("µm", "nm"): 1e3,
+    ("MB", "GB"): 1e-3, ("TB", "GB"): 1e3, ("GB", "MB"): 1e3, ("h", "days"): 1 / 24,
+}  # fmt: skip
+"""How many of the second unit one of the first is, for units that people mix up."""
+
+
 def number_hint(text: str, unit: str, *, whole: bool = False) -> str:
     """Return what to write instead of a text that was meant as a number, or as a whole one."""
     for pattern, hint in () if whole and set(".,") & set(text) else _HINTS:
@@ -61,6 +71,9 @@ def _sexagesimal(match: re.Match[str], _: str) -> str:
 
 
 def _with_its_unit(match: re.Match[str], unit: str) -> str:
+    factor = _FACTORS.get((match[2].replace("μ", "µ"), unit))
+    if factor is not None:
+        return f"write the number alone, in {unit}: {float(match[1]) * factor:g}"
     return f"write the number alone: {match[1]}; it is taken as {unit or 'it is, without a unit'}"
 
 
@@ -71,5 +84,5 @@ _HINTS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], str]],
         re.compile(r"0[xX][0-9a-fA-F]{1,12}|0[oO][0-7]{1,12}"),
         lambda m, _: f"write it in decimal: {int(m[0], 0)}",
     ),
-    (re.compile(r"([-+]?[0-9.]+) ?[a-zA-Zµμ°%][a-zA-Z/%]*"), _with_its_unit),
+    (re.compile(rf"({_NUMBER}) ?([a-zA-Zµμ°%][a-zA-Z/%]*)"), _with_its_unit),
 )

@@ -82,6 +82,9 @@ def _several(errors: Sequence[ErrorDetails], path: KeyPath) -> str:
     words = [word for error in errors for word in _expected(error)]
     close = nearest(value, words) if isinstance(value, str) and words else ""
     kinds = [_WANTED[error["type"]].split(";")[0] for error in errors if error["type"] in _WANTED]
+    measured = next((error for error in errors if error["type"] in _NUMBERS), None)
+    if measured is not None and isinstance(value, str) and value[:1] in "+-.0123456789":
+        return _one(measured, path, ())
     wanted = " or ".join([*dict.fromkeys(kinds), *([f"one of {', '.join(words)}"] * bool(words))])
     hint = f"; {close}" if close.startswith("did you mean") else f"; write {wanted}"
     return f"{shown(value, unit_of(path))} is not possible{hint}"
@@ -89,7 +92,7 @@ def _several(errors: Sequence[ErrorDetails], path: KeyPath) -> str:
 
 def _expected(error: ErrorDetails) -> list[str]:
     """Return the words that a literal allows."""
-    if error["type"] != "literal_error":
+    if error["type"] not in {"literal_error", "enum"}:
         return []
     expected: str = error["ctx"]["expected"]
     return expected.replace("' or '", "', '").replace("'", "").split(", ")
@@ -139,6 +142,7 @@ _SPECIAL: Final[dict[str, Callable[[ErrorDetails, str, KeyPath, Any], str]]] = {
     "extra_forbidden": _unknown_key,
     "missing": _missing,
     "literal_error": _no_choice,
+    "enum": _no_choice,
     "union_tag_invalid": _no_tag,
     "union_tag_not_found": _tag_missing,
     "value_error": _as_said,

@@ -120,6 +120,9 @@ class _Builder:
         return values
 
     def _key(self, node: yaml.Node, path: KeyPath) -> str | None:
+        if isinstance(node, yaml.ScalarNode) and node.value == "<<" and node.style is None:
+            self._leave_out(node, "the merge key << of YAML 1.1 is not read; write its keys here")
+            return None
         key = self._scalar(node, path) if isinstance(node, yaml.ScalarNode) else None
         if isinstance(key, str):
             return key

@@ -6,6 +6,7 @@ that is misspelt, or asks for a million planes, is refused here instead.
 
 import math
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import useq
@@ -15,7 +16,6 @@ from useq import AnyZPlan
 from zstackd_config.base import STRICT, Settings
 
 MAX_PLANES: Final = 10_000
-_NO_PLANES: Final = "it has no planes; `top` must not lie below `bottom`"
 _EPSILON: Final = 1e-9
 
 StepUm = Annotated[FiniteFloat, Field(gt=0, le=100_000, description="Step in micrometres.")]
@@ -30,11 +30,17 @@ AnyPlan = TypeVar("AnyPlan", bound=AnyZPlan)
 
 def _bounded(plan: AnyPlan) -> AnyPlan:
     count = plan.num_positions()
-    if count < 1:
-        raise ValueError(_NO_PLANES)
     if count > MAX_PLANES:
         raise ValueError(f"{count} planes are too many; at most {MAX_PLANES}: give a larger step")
     return plan
+
+
+def _require_rising(top_um: float, bottom_um: float) -> None:
+    if top_um < bottom_um:
+        raise ValueError(
+            f"top {top_um:g} µm lies below bottom {bottom_um:g} µm; swap them (go_up: false takes "
+            "the planes from the top down)"
+        )
 
 
 class TopBottom(useq.ZTopBottom):
@@ -45,7 +51,11 @@ class TopBottom(useq.ZTopBottom):
     bottom: HeightUm = Field(description="Lowest plane, in micrometres; always visited.")
     step: StepUm
     go_up: GoUp = True
-    _bound = model_validator(mode="after")(_bounded)
+
+    @model_validator(mode="after")
+    def _rises_within_bounds(self) -> Self:
+        _require_rising(self.top, self.bottom)
+        return _bounded(self)
 
 
 class RangeAround(useq.ZRangeAround):
@@ -112,8 +122,7 @@ class AutoTopBottom(Settings):
 
     @model_validator(mode="after")
     def _low_before_high(self) -> Self:
-        if self.top < self.bottom:
-            raise ValueError(_NO_PLANES)
+        _require_rising(self.top, self.bottom)
         return self
 
     def stepped(self, largest_um: float) -> TopBottom:
@@ -183,7 +192,12 @@ def _kind(plan: Any) -> str | None:
     keys = type(plan).model_fields if is_model else plan if isinstance(plan, Mapping) else ()
     kind = next((_KIND_OF_KEY[key] for key in keys if key in _KIND_OF_KEY), None)
     step = getattr(plan, "step", None) if is_model else plan.get("step") if keys else None
-    return f"{kind} auto" if kind in _WITH_STEP and step == "auto" else kind
+    return f"{kind} auto" if kind in _WITH_STEP and _means_auto(step) else kind
+
+
+def _means_auto(step: Any) -> bool:
+    """Return whether a step is `auto`, or a word near to it, which its own kind then refuses."""
+    return isinstance(step, str) and bool(get_close_matches(step.lower(), ["auto"]))
 
 
 ZPlan = Annotated[

@@ -128,6 +128,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return leave(status)
 
 
+def _require_homes_spelt_out(words: Sequence[str]) -> None:
+    """Refuse a `~` that the shell has left: it would become a folder of that name."""
+    from zstackd_config.errors import InputError  # noqa: PLC0415 - see above
+
+    for word in words:
+        _, given, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if value == "~" or value.startswith("~/"):
+            apart = " and apart (--option ~/…)" if given else ""
+            raise InputError(
+                f"zstackd: {word}: the shell has not replaced ~ by a home folder; write it without "
+                f"quotes{apart}, or write the whole path"
+            )
+
+
 def _start(words: list[str], *, debug: bool) -> object:
     from zstackd.system.logs import configure_logging  # noqa: PLC0415 - see above
     from zstackd.system.thrift import be_thrifty  # noqa: PLC0415
@@ -138,6 +152,7 @@ def _start(words: list[str], *, debug: bool) -> object:
 
 
 def _dispatch(words: list[str]) -> object:
+    _require_homes_spelt_out(words)
     named = next((word for word in words if not word.startswith("-")), None)
     if named == "stack":
         from zstackd.commands.stack import stack  # noqa: PLC0415 - start-up

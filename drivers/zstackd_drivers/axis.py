@@ -49,6 +49,11 @@ class FocusAxis(Protocol):
         traceback: TracebackType | None,
     ) -> None: ...
 
+    @property
+    def step_um(self) -> float:
+        """Micrometres of one motor step, the least that the axis can move."""
+        ...
+
     def snapshot(self) -> AxisSnapshot:
         """Return state and position; safe from any thread, never waits for the link."""
         ...

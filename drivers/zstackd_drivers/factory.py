@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from zstackd_config.focus import StepperFocus
+from zstackd_config.focus import SangaboardFocus, StepperFocus
 from zstackd_config.rig import Rig, Simulation
 from zstackd_drivers.axis import FocusAxis, Reference
 from zstackd_drivers.camera import Camera
@@ -16,7 +16,7 @@ from zstackd_drivers.errors import UnreferencedError
 from zstackd_drivers.firmware.twin import FirmwareTwin
 from zstackd_drivers.serial.port_search import NamedPort
 from zstackd_drivers.true_focus import TrueFocus
-from zstackd_drivers.twins import make_twin
+from zstackd_drivers.twins import make_twin, setup_of
 
 SIMULATED_PORT = "simulated"
 _CAMERAS_WITHOUT_HARDWARE = {"simulated", "folder"}
@@ -102,6 +102,16 @@ def make_clock(rig: Rig) -> Clock:
     if simulated and rig.camera.driver in _CAMERAS_WITHOUT_HARDWARE:
         return ScaledClock(rig.simulation.time_scale)
     return SystemClock()
+
+
+def known_step_um(rig: Rig) -> float | None:
+    """Return what a motor step moves, as far as the rig file tells it; else None.
+
+    GRBL and Marlin have it in their own settings: `FocusAxis.step_um` tells it once they are open.
+    """
+    if rig.focus.port == SIMULATED_PORT:
+        return setup_of(rig.focus, rig.simulation).step_um
+    return abs(rig.focus.um_per_unit) if isinstance(rig.focus, SangaboardFocus) else None
 
 
 def reference_axis(axis: FocusAxis, settings: StepperFocus) -> None:

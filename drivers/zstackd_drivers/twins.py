@@ -53,9 +53,13 @@ def make_twin(
     focus: StepperFocus, simulation: Simulation, clock: Clock, *, link: Path | None = None
 ) -> FirmwareTwin:
     """Return a controller that suits a rig, not yet switched on; `link` is kept on its port."""
-    kind = TWINS[type(focus)]
-    setup = kind.setup.from_rig(focus, simulation)
-    return FirmwareTwin(kind.firmware(setup), setup=setup, clock=clock, link=link)
+    setup = setup_of(focus, simulation)
+    return FirmwareTwin(TWINS[type(focus)].firmware(setup), setup=setup, clock=clock, link=link)
+
+
+def setup_of(focus: StepperFocus, simulation: Simulation) -> TwinSetup:
+    """Return what the simulated controller of a rig is."""
+    return TWINS[type(focus)].setup.from_rig(focus, simulation)
 
 
 def main() -> None:

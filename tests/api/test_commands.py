@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from rich.text import Text
 from tests.api.conftest import LONG_RUN, RIG, RUN
 
+from zstackd.api.client import RunJson
 from zstackd.commands.status import axis_text
+from zstackd.commands.wording import runs_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +113,18 @@ def test_submit_prints_the_id_of_each_run(desk: Desk) -> None:
     assert second.endswith(" of 2 runs")
 
 
+def test_submit_warns_of_what_the_plan_would_do_better(desk: Desk) -> None:
+    desk.write("fine.yaml", RUN | {"z_plan": {"bottom": 0, "top": 1, "step": 0.1}})
+    ended = desk.zstackd("submit", "fine.yaml")
+    assert ended.stdout.startswith("fine.yaml: accepted as ")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(
+        "fine.yaml: warning: z_plan: planes lie 0.1 µm apart, but a motor step is 0.25 µm: "
+    )
+    (accepted,) = desk.json("submit", "fine.yaml")
+    assert len(accepted["warnings"]) == 1
+
+
 def test_what_is_refused_does_not_keep_the_others_from_being_done(desk: Desk) -> None:
     desk.write("a.yaml", RUN)
     ended = desk.zstackd("submit", "missing.yaml", "a.yaml", "--json", status=2)
@@ -145,6 +160,9 @@ def test_a_series_is_listed_shown_and_cancelled(desk: Desk) -> None:
     assert series_id in [one["series_id"] for one in desk.json("list", "--series")]
     assert "of 5 begun" in desk.said("show", series_id)
     assert desk.json("show", series_id)["count"] == 5
+    assert desk.complaint("logs", series_id, status=2).startswith(
+        f"{series_id} is a series, not a run: `zstackd list` names its runs"
+    )
     assert "is a series: pause its run" in desk.complaint("pause", series_id, status=2)
     desk.said("cancel", series_id)
     assert series_id not in [one["series_id"] for one in desk.json("list", "--series")]
@@ -255,6 +273,25 @@ def test_a_height_that_nobody_knows_is_not_shown() -> None:
     assert axis_text({**axis, "reference": "referenced"}) == "0.0 µm"
 
 
+def test_a_long_why_is_cut_off_on_a_terminal() -> None:
+    run = {
+        "run_id": "20261124T043827Z_a", "state": "failed", "planes_done": 1, "planes_total": 2,
+        "accepted_at": "2026-11-24T04:38:27+00:00", "reason": f"[red] {'no focus ' * 20}at last",
+    }  # fmt: skip
+    runs = [RunJson(**run), RunJson(**{**run, "reason": None})]  # type: ignore[typeddict-item]
+    whole = Text.from_markup(runs_table(runs)).plain.splitlines()
+    assert whole[1].endswith("  [red] " + "no focus " * 20 + "at last")
+    title, wide, plain = Text.from_markup(runs_table(runs, 120)).plain.splitlines()
+    assert title == whole[0]
+    assert len(wide) == 120
+    assert wide[:70] == whole[1][:70]
+    assert wide.endswith("…")
+    assert plain == whole[2]
+    _, first, below, _ = Text.from_markup(runs_table(runs, 80)).plain.splitlines()
+    assert first == whole[2]
+    assert (len(below), below[:16], below[-1]) == (80, "    [red] no foc", "…")
+
+
 def test_pause_and_resume_the_service_and_a_run(desk: Desk) -> None:
     assert "the service is held" in desk.said("pause")
     assert "is paused: paused by" in desk.said("status")
@@ -262,6 +299,12 @@ def test_pause_and_resume_the_service_and_a_run(desk: Desk) -> None:
     run_id = desk.submitted(**LONG_RUN)
     assert f"{run_id} is held" in desk.said("pause", run_id)
     assert desk.said("resume", run_id) == f"{run_id} goes on\n"
+    desk.said("pause", run_id)
+    desk.said("pause")
+    said = desk.said("resume", run_id)
+    assert said.startswith(f"{run_id} goes on once the service does, which is paused by ")
+    assert said.endswith("; see zstackd resume\n")
+    desk.said("resume")
     assert run_id in desk.said("cancel", run_id)
     desk.zstackd("watch", run_id, status=130)
     assert "cancelled" in desk.complaint("cancel", run_id, status=2)
@@ -277,6 +320,12 @@ def test_reload_takes_a_good_rig_file_and_keeps_the_old_one(desk: Desk) -> None:
     assert desk.said("reload") == "nothing changed\n"
     rig_file.write_text(good + "colour: blue\n")
     assert "colour" in desk.complaint("reload", status=2)
+    rig_file.write_text(good.replace("output: output", "output: elsewhere"))
+    refused = desk.complaint("reload", status=2)
+    line = good[: good.index("paths:")].count("\n") + 1
+    assert refused.endswith(
+        f"rig.yaml:{line}:1: paths: can only be changed by a restart of the service"
+    )
     desk.write("rig.yaml", RIG | {"name": "third"})
     os.kill(desk.process.pid, signal.SIGHUP)
     end = time.monotonic() + 10

@@ -235,6 +235,13 @@ def test_reload_takes_a_good_rig_file_and_keeps_the_old_one_when_the_new_is_bad(
     assert client.post("/v1/reload").json()["changes"] == ["name"]
 
 
+def test_a_state_that_there_is_not_is_told_with_those_there_are(client: httpx.Client) -> None:
+    for state, said in (("foo", "known are queued, "), ("faild", "did you mean 'failed'?")):
+        status, detail, _ = problem(client.get("/v1/runs", params={"state": state}))
+        assert status == 422
+        assert detail.startswith(f"state.0: '{state}' is not possible; {said}")
+
+
 def test_health_and_metrics(client: httpx.Client, service: Running, published: str) -> None:
     del published
     until(lambda: service.house.hardware.trouble is None, "the rig, reopened by a reload")

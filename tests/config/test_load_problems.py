@@ -101,9 +101,29 @@ def test_every_problem_is_reported_in_the_order_of_the_file(problems: Problems) 
         ("name: a\nz_plan: {range: 10, step: .nan}", "z_plan.step: nan µm is not a finite number"),
         ("name: a\nz_plan: {range: 10, step: true}", "z_plan.step: true is a switch"),
         ("name: a\nz_plan: {range: 1e6, step: 0.01}", "100000001 planes are too many"),
-        ("name: a\nz_plan: {bottom: 5, top: 0, step: 1}", "`top` must not lie below `bottom`"),
-        ("name: a\nz_plan: {range: 10, step: atuo}", "z_plan.step: 'atuo' is not a number"),
-        ("name: a\nz_plan: {bottom: 5, top: 0, step: auto}", "`top` must not lie below `bottom`"),
+        (
+            "name: a\nz_plan: {bottom: 5, top: -0.5, step: 1}",
+            "z_plan: top -0.5 µm lies below bottom 5 µm; swap them",
+        ),
+        (
+            "name: a\nz_plan: {bottom: 5, top: 0, step: auto}",
+            "z_plan: top 0 µm lies below bottom 5 µm; swap them",
+        ),
+        (
+            "name: a\nz_plan: {range: 10, step: Auto}",
+            "z_plan.step: 'Auto' is not possible; did you mean 'auto'?",
+        ),
+        ("name: a\nz_plan: {range: 10, step: atuo}", "z_plan.step: 'atuo' is not possible; did "),
+        ("name: a\nz_plan: {range: 10, step: fine}", "z_plan.step: 'fine' is not a number"),
+        (f"{RUN}stacking: {{method: NEAR}}", "'NEAR' is not possible; did you mean 'near'?"),
+        (
+            f"{RUN}stacking: {{method: near, memory: low}}",
+            "r.yaml:3:34: stacking.memory: 'low': the method near takes no less by it; only",
+        ),
+        (
+            f"{RUN}metadata:\n  <<: {{a: 1}}",
+            "r.yaml:4:3: the merge key << of YAML 1.1 is not read; write its keys here",
+        ),
         ("name: a\nz_plan: {absolute: []}", "z_plan.absolute: a list of 0 is too short"),
         ("name: a\nz_plan: {absolute: [1, x]}", "z_plan.absolute[1]: 'x' is not a number"),
         ("name: a\nz_plan: {absolute: [1, no]}", "z_plan.absolute[1]: 'no' is not a number"),
@@ -153,6 +173,31 @@ def test_relative_paths_are_taken_from_the_rig_file(write_rig: WriteRig, tmp_pat
     assert getattr(rig.camera, "path", None) == tmp_path / "frames"
 
 
+@pytest.mark.parametrize("folder", ["~", "~/state", "~zstackd/state"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        lambda folder: {"paths": {"state": folder, "output": "o"}},
+        lambda folder: {"paths": {"state": "s", "output": folder}},
+        lambda folder: {"camera": {"driver": "folder", "path": folder}},
+        lambda folder: {"api": {"socket": folder}},
+        lambda folder: {"api": {"tcp": {"port": 0, "token_file": folder}}},
+    ],
+    ids=["state", "output", "frames", "socket", "token"],
+)
+def test_no_home_folder_is_guessed(
+    write_rig: WriteRig, folder: str, changes: Callable[[str], dict[str, Any]]
+) -> None:
+    path = write_rig(**changes(folder))
+    with pytest.raises(ConfigError, match="only a shell knows whose home folder ~ is; write the"):
+        load_rig(path)
+
+
+def test_a_tilde_within_a_path_is_a_letter_like_others(write_rig: WriteRig, tmp_path: Path) -> None:
+    rig = load_rig(write_rig(paths={"state": "s/~", "output": "old~/out"}))
+    assert rig.paths.output == tmp_path / "old~" / "out"
+
+
 def test_images_of_a_folder_are_not_waited_for(write_rig: WriteRig) -> None:
     path = write_rig(camera={"driver": "folder", "path": "x"}, focus={"settle_ms": "auto"})
     with pytest.raises(ConfigError, match="focus: settle_ms auto needs a camera; images of a fold"):
@@ -163,6 +208,12 @@ def test_images_of_a_folder_are_not_waited_for(write_rig: WriteRig) -> None:
     ("section", "values", "said"),
     [
         ("focus", {"limits_um": [10, -10]}, "focus.limits_um: 10 to -10 µm is no range"),
+        (
+            "focus",
+            {"settle_ms": "0.3 s"},
+            "focus.settle_ms: '0.3 s' is not a number; write the number alone, in ms: 300",
+        ),
+        ("focus", {"settle_ms": "Auto"}, "'Auto' is not possible; did you mean 'auto'?"),
         ("focus", {"limits_um": [0]}, "focus.limits_um[1]: missing"),
         ("focus", {"limits_um": [0, 1, 2]}, "focus.limits_um: a list of 3 is too long; at most 2"),
         ("focus", {"um_per_unit": 0}, "focus.um_per_unit: 0: a unit moves 0.0001 to 100000 µm"),

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from zstackd.calibration import findings
 from zstackd.calibration.backlash import measure_backlash
 from zstackd.calibration.exposure import find_exposure
 from zstackd.calibration.fragment import write_finding
-from zstackd.calibration.magnification import breathing_of, measure_breathing
+from zstackd.calibration.magnification import Breathing, breathing_of, measure_breathing
 from zstackd.calibration.pixel_size import measure_rulings
 from zstackd.calibration.settle import (
     LEAST_CAUGHT,
@@ -30,6 +30,7 @@ from zstackd.runs.autofocus import Sweep, autofocus, depth_of_field_um
 from zstackd_config.errors import HardwareError, StackError
 from zstackd_config.rig import Optics, Rig
 from zstackd_config.run import LockedAutoExposure, ManualExposure
+from zstackd_drivers.axis import FocusAxis, MoveReport
 from zstackd_drivers.camera import Camera, Frame
 from zstackd_drivers.factory import Devices, open_devices, reference_axis
 from zstackd_stacking.types import FloatMap
@@ -70,6 +71,28 @@ def test_backlash_is_recovered_within_a_tenth(tmp_path: Path, backlash_um: float
         )
     assert measured.backlash_um == pytest.approx(backlash_um, rel=0.1)
     assert measured.error_um < 0.1 * backlash_um
+
+
+@dataclass
+class NotedAxis:
+    """An axis that notes where it was sent."""
+
+    axis: FocusAxis
+    sent_um: list[float] = field(default_factory=list)
+
+    def move_to(self, z_um: float) -> MoveReport:
+        self.sent_um.append(z_um)
+        return self.axis.move_to(z_um)
+
+
+def test_both_sweeps_for_the_backlash_have_a_run_up(tmp_path: Path) -> None:
+    planes_um = heights(-20, 220, 40)
+    with opened(rig(tmp_path, size_px=SMALL_PX)) as devices:
+        noted = NotedAxis(devices.axis)
+        watched = replace(devices, axis=cast("FocusAxis", noted))
+        with suppress(HardwareError):  # of planes so far apart nothing can be measured
+            measure_backlash(watched, heights_um=planes_um, lead_um=50, settle_ms=20)
+    assert noted.sent_um == [-70.0, *planes_um, 270.0, *planes_um[::-1]]
 
 
 @pytest.mark.parametrize("noise", [1.0, 4.0])
@@ -133,6 +156,14 @@ def test_too_few_frames_within_the_shake_are_refused() -> None:
     require_shaking_frames(seen(LEAST_CAUGHT))
     with pytest.raises(StackError, match=r"only 11 frames.*settle_ms: auto"):
         require_shaking_frames(seen(LEAST_CAUGHT - 1))
+
+
+@pytest.mark.parametrize(("per_mm", "is_told"), [(0.01, True), (-0.019, True), (-0.02, False)])
+def test_breathing_that_its_error_hides_is_told(per_mm: float, is_told: bool) -> None:
+    measured = Breathing(per_mm, 0.01, (10.0, 20.0), (0.1, 0.2))
+    assert ("warning: so little beside its error" in findings.of_breathing(measured).summary) == (
+        is_told
+    )
 
 
 def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:

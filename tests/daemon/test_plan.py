@@ -68,7 +68,7 @@ def test_relative_planes_are_judged_once_it_is_known_where_they_start(up: Rig) -
     assert planned(up, [0.0, 5.0], relative=True, reference_um=95.0).planes_um == (95.0, 100.0)
     with pytest.raises(InputError, match=BEYOND):
         planned(up, [0.0, 5.0], relative=True, reference_um=96.0)
-    with pytest.raises(InputError, match=r"relative to where the axis stands .*, at 96 µm$"):
+    with pytest.raises(InputError, match=r"stands, at 96 µm: give z_reference_um a height, or sub"):
         planned(up, [0.0, 5.0], relative=True, reference_um=96.0)
 
 
@@ -113,3 +113,29 @@ def test_frames_of_more_than_8_bits_take_twice_the_room(up: Rig) -> None:
     ]
     few, many = (planned(up, [10.0], camera=camera).frame_bytes for camera in cameras)
     assert many == 2 * few
+
+
+@pytest.mark.parametrize(
+    ("planes_um", "step_um", "warned"),
+    [
+        ([10.0, 10.1, 10.2], 0.25, True),
+        ([10.0, 10.25, 10.5], 0.25, False),
+        ([10.2, 10.0, 10.2], 0.25, True),
+        ([10.0, 10.25, 10.0], 0.25, False),
+        ([10.3, 10.1 + 0.2, 11.3], 0.25, False),
+        ([10.0, 10.1], None, False),
+        ([10.0], 0.25, False),
+    ],
+)
+def test_planes_closer_than_motor_steps_are_warned_of(
+    up: Rig, planes_um: list[float], step_um: float | None, warned: bool
+) -> None:
+    run = parse_run(yaml.safe_dump({"name": "x", "z_plan": {"absolute": planes_um}}), name="x")
+    warnings = plan_run(up, run, source="x", step_um=step_um).warnings
+    said = (
+        f"z_plan: planes lie {abs(planes_um[1] - planes_um[0]):.3g} µm apart, but a motor step is "
+        "0.25 µm: some are taken at the same height; give a step of 0.25 µm or more"
+        if warned
+        else None
+    )
+    assert warnings == ((said,) if said else ())

@@ -1,5 +1,7 @@
 import errno
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zstackd.service.recovery import recover
+from zstackd.store.holder import way_out
 from zstackd.store.journal import read_journal
 from zstackd.store.spool import RunFolder, Spool, slug
 from zstackd_config.errors import StorageError
@@ -46,10 +49,31 @@ def test_an_accepted_request_is_in_the_spool_word_for_word(tmp_path: Path, keep:
 
 
 def test_the_lock_names_who_holds_it(tmp_path: Path) -> None:
-    with Spool(tmp_path), pytest.raises(StorageError, match=r"in use by process \d+"):
+    said = rf"in use by process {os.getpid()}; wait until it has ended, or stop it$"
+    with Spool(tmp_path), pytest.raises(StorageError, match=said):
         Spool(tmp_path).__enter__()
     with Spool(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        (
+            "0::/system.slice/zstackd.service\n",
+            "it is the service: stop it (sudo systemctl stop zs",
+        ),
+        ("0::/user.slice/user-1000.slice/session-1.scope\n", "wait until it has ended, or stop it"),
+        (None, "wait until it has ended, or stop it"),
+    ],
+)
+def test_only_the_unit_is_stopped_by_systemctl(
+    tmp_path: Path, group: str | None, said: str
+) -> None:
+    if group is not None:
+        (tmp_path / "77").mkdir()
+        (tmp_path / "77" / "cgroup").write_text(group)
+    assert way_out("77", tmp_path).startswith(said)
 
 
 def begun(spool: Spool, request: Path, output: Path, *events: str, **facts: bool) -> RunFolder:
@@ -80,6 +104,51 @@ def test_recovery_closes_foreground_runs_and_hands_back_the_others(tmp_path: Pat
     ends = [read_journal(run.journal)[-1]["event"] for run in (foreground, done, capturing)]
     assert ends == ["interrupted", "published", "plane"]
     assert [path.exists() for path in (left, kept, foreign, torn)] == [False, True, True, False]
+
+
+def file_for_hidden(output: Path, run: RunFolder) -> None:
+    (output / f".{run.run_id}.tmp").touch()
+
+
+@pytest.mark.parametrize("can_be_listed", [True, False])
+def test_recovery_does_not_fail_where_the_output_folder_is_ill(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    can_be_listed: bool,
+) -> None:
+    request, output = tmp_path / "r.yaml", tmp_path / "out"
+    request.write_text("name: x")
+    output.mkdir()
+    listed = Path.iterdir
+
+    def fails(folder: Path) -> Iterator[Path]:
+        if folder == output:
+            raise OSError(errno.EIO, "the disk fails", str(folder))
+        return listed(folder)
+
+    with Spool(tmp_path / "state") as spool:
+        waiting = begun(spool, request, output)
+        file_for_hidden(output, begun(spool, request, output, "started", "published"))
+        if not can_be_listed:
+            monkeypatch.setattr(Path, "iterdir", fails)
+        assert [run.folder for run in recover(spool, output)] == [waiting]
+    assert "leftovers of ended runs stay in the output folder: " in caplog.text
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_foreground_run_is_closed_whatever_ails_its_output_folder(
+    tmp_path: Path, is_there: bool
+) -> None:
+    request, output = tmp_path / "r.yaml", tmp_path / "out"
+    request.write_text("name: x")
+    with Spool(tmp_path / "state") as spool:
+        run = begun(spool, request, output, "started", "publishing", foreground=True)
+        if is_there:
+            output.mkdir()
+            file_for_hidden(output, run)
+        assert recover(spool, output) == []
+    assert read_journal(run.journal)[-1]["event"] == "interrupted"
 
 
 def test_recovery_finishes_moves_before_it_removes_what_never_arrived(tmp_path: Path) -> None:

@@ -166,7 +166,9 @@ def test_knowledge_is_all_or_nothing() -> None:
 @pytest.mark.parametrize("approach", ["up", "down"])
 @pytest.mark.parametrize("z_um", [-0.1, 100.1])
 def test_no_height_beyond_a_limit_is_in_reach(z_um: float, approach: Literal["up", "down"]) -> None:
-    with pytest.raises(LimitError, match="beyond the limits 0 to 100 µm"):
+    with pytest.raises(
+        LimitError, match="beyond the limits 0 to 100 µm: stay within them, or widen focus"
+    ):
         check_reach(
             z_um, limits_um=(0.0, 100.0), backlash_um=0.0, approach=approach, overshoots=False
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,11 +55,21 @@ def test_a_port_that_does_not_exist(tmp_path: Path) -> None:
         open_port(port)
 
 
-def test_a_port_that_is_no_serial_port(tmp_path: Path) -> None:
-    port = tmp_path / "notes.txt"
-    port.write_text("no port")
-    with pytest.raises(LinkError, match=r"cannot be opened as a serial port.*correct focus\.port"):
-        open_port(port)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "notes.txt",
+            r"notes\.txt is no serial port: correct focus\.port \(ls -l /dev/serial/by-id",
+        ),
+        ("/dev/null", "^/dev/null is no serial port: correct"),
+        (".", r"cannot be opened as a serial port \(Is a directory\): correct focus\.port$"),
+    ],
+)
+def test_a_port_that_is_no_serial_port(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "notes.txt").write_text("no port")
+    with pytest.raises(LinkError, match=said):
+        open_port(tmp_path / name)
 
 
 def test_no_permission_names_the_group_of_the_device() -> None:
@@ -107,6 +118,31 @@ def test_a_motion_that_nobody_asked_for_is_noticed(grbl_bench: OpenBench) -> Non
             bench.axis.move_to(2500.0)
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
         assert bench.twin.motions == before + 1
+
+
+def test_an_axis_that_still_moves_is_not_sent_anywhere(grbl_bench: OpenBench) -> None:
+    with grbl_bench(scale=10.0, confirmed=True) as bench:
+        bench.confirm(2000.0)
+        before = bench.twin.motions
+        # So slow that its position gives nothing away.
+        bench.axis._controller._talk.write(b"$J=G91 G21 Z1 F0.006\n")  # type: ignore[attr-defined]
+        bench.wait_until(lambda: bench.twin.motions > before)
+        with pytest.raises(MotionError, match=r"and is now at 2000 µm \(Jog\) without being told"):
+            bench.axis.move_to(2500.0)
+        assert bench.twin.motions == before + 1
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+
+
+@pytest.mark.parametrize("scale", [4.0])
+def test_a_jog_that_does_not_brake_is_ended_by_a_reset(grbl_bench: OpenBench, scale: float) -> None:
+    hurried = replace(IMPATIENT, margin_s=0.3)
+    with grbl_bench(scale=scale, confirmed=True, timeouts=hurried, brakes=False) as bench:
+        bench.confirm(0.0)
+        (error,) = bench.stopped_move(4900.0)
+        assert isinstance(error, MotionError)
+        assert "did not brake within" in str(error)
+        assert bench.stands()
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
 
 
 @pytest.mark.parametrize(("number", "value"), [(13, 1), (122, 0)])

@@ -12,6 +12,7 @@ from zstackd_drivers.axis import Reference
 from zstackd_drivers.clock import ScaledClock
 from zstackd_drivers.errors import LimitError, MotionError, WrongDeviceError
 from zstackd_drivers.firmware.faults import Action, Fault
+from zstackd_drivers.marlin.machine import IDLE_LIMIT_S
 
 if TYPE_CHECKING:
     from tests.drivers.conftest import OpenBench
@@ -126,6 +127,38 @@ def test_a_workspace_offset_is_refused_and_homing_ends_it(marlin_bench: OpenBenc
                 bench.axis.confirm(1000.0)
             bench.axis.home()
             assert bench.axis.move_to(1000.0).reported_um == pytest.approx(1000.0, abs=1.0)
+
+
+def test_inches_of_another_program_are_ended_at_opening(marlin_bench: OpenBench) -> None:
+    with marlin_bench(resets_on_open=False) as bench:
+        bench.axis.home()
+        before = bench.twin.motions
+        bench.close_for(b"G20\nG91\nG1 Z0.01 F60\n", until=lambda: bench.twin.motions > before)
+        with bench.axis:
+            bench.axis.home()
+            bench.axis.move_to(100.0)
+            assert bench.twin.true_position_um() == pytest.approx(100.0, abs=0.13)
+
+
+def test_the_motor_keeps_its_current_however_long_it_rests(marlin_bench: OpenBench) -> None:
+    with marlin_bench(scale=1000.0) as bench:
+        bench.axis.home()
+        bench.axis.move_to(1000.0)
+        bench.clock.wait(threading.Event(), 1.5 * IDLE_LIMIT_S)
+        bench.axis.move_to(1100.0)
+        assert bench.twin.true_position_um() == pytest.approx(1100.0, abs=0.13)
+        assert bench.twin.violations == []
+
+
+def test_a_motor_that_comes_to_rest_elsewhere_is_noticed(marlin_bench: OpenBench) -> None:
+    with marlin_bench(travel=(0.0, 4.0), soft_end_stops=False) as bench:
+        bench.axis.home()
+        bench.axis.move_to(2000.0)
+        # Somebody switches the clamping on after the settings were read.
+        bench.twin._firmware.machine.soft_end_stops = True  # type: ignore[attr-defined]
+        with pytest.raises(MotionError, match="came to rest 500 µm from where it was sent"):
+            bench.axis.move_to(3000.0)
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
 
 
 def test_slower_than_asked_is_worth_a_warning(

@@ -40,6 +40,13 @@ def test_an_end_stop_that_is_never_met_is_no_homing(sangaboard_bench: OpenBench)
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
 
 
+def test_a_switch_that_is_met_only_once_is_no_homing(sangaboard_bench: OpenBench) -> None:
+    with sangaboard_bench(home_hits=1) as bench:
+        with pytest.raises(MotionError, match="did not find its end stop"):
+            bench.axis.home()
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+
+
 def test_the_old_firmware_that_never_ends_homing_is_given_up(
     benches: dict[str, OpenBench],
 ) -> None:

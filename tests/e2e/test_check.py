@@ -83,6 +83,20 @@ def test_planes_too_far_apart_are_warned_of(site: Site) -> None:
     assert len(judged["warnings"]) == 1
 
 
+def test_planes_closer_than_motor_steps_are_warned_of(site: Site) -> None:
+    run = site.run("fine.yaml", z_plan={"bottom": 0, "top": 1, "step": 0.1})
+    ended = site.zstackd("check", run, "--rig", site.rig())
+    assert ended.returncode == 0
+    assert "fine.yaml: warning: z_plan: planes lie 0.1 µm apart, but a motor step is 0.25 µm" in (
+        ended.stderr
+    )
+    board = {"driver": "sangaboard", "port": "/dev/ttyACM0", "um_per_unit": -0.5}
+    ended = site.zstackd("check", run, "--rig", site.rig(focus=board))
+    assert "a motor step is 0.5 µm" in ended.stderr
+    unknown = site.rig(focus={"driver": "marlin", "port": "/dev/ttyACM0"})
+    assert site.zstackd("check", run, "--rig", unknown).stderr == ""
+
+
 def test_an_automatic_step_is_worked_out_from_the_optics(site: Site) -> None:
     run = site.run("auto.yaml", z_plan={"bottom": 0, "top": 200, "step": "auto"})
     rig = site.rig(optics={"numerical_aperture": 0.25, "pixel_size_um": 0.5})

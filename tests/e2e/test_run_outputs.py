@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import pytest
 import tifffile
 import trimesh
 
@@ -40,6 +41,23 @@ def test_ome_tiff_and_every_extra_are_published_and_named(site: "Site") -> None:
     mesh = trimesh.load_mesh(result / "mesh.ply", process=False)
     assert len(mesh.vertices) == 256 * 192
     assert mesh.bounds[1][0] < 256 * 1.2
+
+
+def test_planes_closer_than_motor_steps_are_warned_of_and_told_as_they_were(site: "Site") -> None:
+    rig = site.rig(camera={"size_px": [64, 48]}, focus={"um_per_unit": 100})
+    run = site.run(z_plan={"bottom": 100, "top": 100.5, "step": 0.1})
+    done = site.zstackd("run", run, "--rig", rig)
+    assert done.returncode == 0, done.stderr
+    _, manifest = site.published()
+    warning = manifest["warnings"][0]
+    assert warning.startswith("z_plan: planes lie 0.1 µm apart, but a motor step is 0.25 µm: ")
+    assert f"{manifest['run_id']}: {warning}\n" in done.stderr
+    assert f"warning: {warning}\n" in done.stdout
+    asked, told = (
+        [frame[key] for frame in manifest["frames"]] for key in ("commanded_um", "reported_um")
+    )
+    assert asked == pytest.approx([100, 100.1, 100.2, 100.3, 100.4, 100.5])
+    assert told == pytest.approx([100, 100, 100.25, 100.25, 100.5, 100.5], abs=0.051)
 
 
 def test_a_range_that_cuts_the_specimen_off_is_warned_of(site: "Site") -> None:

@@ -19,6 +19,25 @@ def one_line(ended: subprocess.CompletedProcess[str], status: int) -> str:
     return line
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--output=~/out",),
+            "--output=~/out: the shell has not replaced ~ by a home folder; write",
+        ),
+        (("--output", "~/out"), "~/out: the shell has not replaced ~ by a home folder; write it"),
+        (("--state", "~"), "~: the shell has not replaced ~"),
+    ],
+)
+def test_a_home_folder_that_the_shell_has_not_named(
+    site: Site, words: tuple[str, ...], said: str
+) -> None:
+    line = one_line(site.zstackd("run", site.run(), "--rig", site.rig(), *words), 2)
+    assert line.startswith(f"zstackd: {said}")
+    assert {path.name for path in site.folder.iterdir()} == {"rig.yaml", "run.yaml"}
+
+
 def test_plan_beyond_the_limits(site: Site) -> None:
     run = site.run(z_plan={"bottom": 0, "top": 420, "step": 20})
     line = one_line(site.zstackd("run", run, "--rig", site.rig()), 2)

@@ -169,6 +169,10 @@ def test_a_range_that_is_too_short_is_warned_of(stack: Stack, frames: Path) -> N
             "r.png: the method average measures no heights; choose another one, or leave --relief",
         ),
         (["--near", "last"], "--near last: only the methods near and far go by it, not pyramid"),
+        (
+            ["--memory", "low", "--method", "near"],
+            "--memory low: the method near takes no less by it; only pyramid does: leave it out",
+        ),
         (["--mesh-vertices", "1"], "--mesh-vertices 1: must be 4 to 20000000"),
         (["--relief", "gone/r.png"], "does not exist; create it first"),
         (["--report", "r.png", "--relief", "r.png"], "r.png: named for two outputs"),

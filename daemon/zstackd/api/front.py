@@ -20,8 +20,9 @@ from zstackd.service.control import Control
 from zstackd.service.house import House
 from zstackd.service.status_line import status_line
 from zstackd.system.notify import Notifier, Watchdog, watchdog_interval_s
-from zstackd_config.errors import ZstackdError
-from zstackd_config.load import load_rig
+from zstackd_config.errors import InputError, ZstackdError
+from zstackd_config.load import load_rig, told_at
+from zstackd_config.rig import Rig
 
 _LOOK_S: Final = 1.0
 _PATIENCE_S: Final = 3.0
@@ -42,7 +43,7 @@ class Reloading:
         with self._lock:
             self.notifier.reloading()
             try:
-                changes = self.control.reload(load_rig(self.rig_file))
+                changes = self._taken(load_rig(self.rig_file))
                 _log.info("read %s again: %s", self.rig_file, ", ".join(changes) or "no change")
             except ZstackdError as error:
                 _log.error("%s is not taken, the old settings stay: %s", self.rig_file, error)
@@ -50,6 +51,13 @@ class Reloading:
             finally:
                 self.notifier.ready(status_line(self.control.status()))
             return changes
+
+    def _taken(self, rig: Rig) -> list[str]:
+        """Give the settings to the service; raises with the place of what it does not take."""
+        try:
+            return self.control.reload(rig)
+        except InputError as error:
+            raise InputError(told_at(self.rig_file, str(error))) from error
 
 
 class Front:

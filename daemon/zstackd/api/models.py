@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from zstackd.runs.plan import Plan
-from zstackd.service.control import ServiceStatus, Space
+from zstackd.service.control import Accepted, ServiceStatus, Space
 from zstackd.service.events import Event
 from zstackd.service.series import SeriesSummary
 from zstackd.store.run_state import RunState, RunSummary
@@ -87,13 +87,16 @@ class AcceptedAnswer(Answer):
 
     run: RunAnswer | None
     series: SeriesAnswer | None
+    warnings: tuple[str, ...] = Field(description="What the plan would do better otherwise.")
 
     @classmethod
-    def of(cls, accepted: RunSummary | SeriesSummary) -> "AcceptedAnswer":
+    def of(cls, accepted: Accepted) -> "AcceptedAnswer":
         """Return the answer for what was accepted."""
-        if isinstance(accepted, SeriesSummary):
-            return cls(run=None, series=SeriesAnswer.of(accepted))
-        return cls(run=RunAnswer.of(accepted), series=None)
+        return cls(
+            run=accepted.run and RunAnswer.of(accepted.run),
+            series=accepted.series and SeriesAnswer.of(accepted.series),
+            warnings=accepted.warnings,
+        )
 
 
 class JournalAnswer(Answer):
@@ -112,6 +115,7 @@ class PlanAnswer(Answer):
     seconds: float = Field(description="Estimated duration, in seconds.")
     disk_bytes: int
     peak_memory_bytes: int
+    warnings: tuple[str, ...] = Field(description="What it would do better otherwise.")
 
     @classmethod
     def of(cls, plan: Plan) -> "PlanAnswer":

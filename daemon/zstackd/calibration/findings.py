@@ -16,6 +16,13 @@ from zstackd.runs.settling import STILL_PX
 from zstackd_stacking.pictures.chart import Series, chart
 
 SETTLE_MARGIN: Final = 1.25
+LEAST_ERRORS: Final = 2.0
+"""A change of magnification of fewer standard errors may as well be none."""
+
+_UNSURE: Final = (
+    "; warning: so little beside its error cannot be told from no change: leave breathing_per_mm "
+    "out, or measure a specimen with more detail over a wider range"
+)
 
 
 def of_backlash(measured: Backlash) -> Finding:
@@ -122,11 +129,13 @@ def of_breathing(measured: Breathing) -> Finding:
     far_px = max(measured.radius_px)
     line = ((0.0, 0.0), (far_px, measured.per_mm * far_px))
     dots = tuple(zip(measured.radius_px, measured.drift_px_per_mm, strict=True))
+    unsure = abs(measured.per_mm) < LEAST_ERRORS * measured.error_per_mm
     return Finding(
         kind="magnification",
         settings={"optics": {"breathing_per_mm": round(measured.per_mm, 6)}},
         summary=f"magnification changes by {100 * measured.per_mm:.3g} ± "
-        f"{100 * measured.error_per_mm:.1g} % per mm of focus, from {len(dots)} parts of the frame",
+        f"{100 * measured.error_per_mm:.1g} % per mm of focus, from {len(dots)} parts of the frame"
+        + (_UNSURE if unsure else ""),
         numbers=asdict(measured),
         picture=chart(
             Series("parts of the frame", dots, dots=True),

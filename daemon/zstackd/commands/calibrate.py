@@ -30,7 +30,8 @@ from zstackd_stacking.sharpness import Region
 from zstackd_stacking.types import Image
 
 calibrate = typer.Typer(
-    help="Measure what rig.yaml has to say; writes a fragment with its evidence.",
+    help="Measure what rig.yaml has to say; writes a fragment with its evidence. Opens the rig: "
+    "stop its service first.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

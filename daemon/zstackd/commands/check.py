@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from zstackd.commands.wording import span
-from zstackd.runs.plan import Plan, plan_run, sampling_warning
+from zstackd.runs.plan import Plan, plan_run
 from zstackd.service.schedule import Schedule, is_series, schedule_of
 from zstackd.store.room import readable
 from zstackd_config.errors import ZstackdError
 from zstackd_config.load import load_rig, load_run
 from zstackd_config.rig import Rig
 from zstackd_config.sampling import largest_step_um
+from zstackd_drivers.factory import known_step_um
 
 _MOST_HEIGHTS: Final = 60
 
@@ -32,7 +33,6 @@ class _Judged:
     facts: str = ""
     plan: Plan | None = None
     schedule: Schedule | None = None
-    warnings: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -78,22 +78,21 @@ def _judged_run(path: Path, rig: Rig | None) -> _Judged:
         schedule = schedule_of(run, datetime.now(UTC), source=str(path)) if is_series(run) else None
         if rig is None:
             return _Judged(path, name=run.name, schedule=schedule)
-        plan = plan_run(rig, run, source=path)
+        plan = plan_run(rig, run, source=path, step_um=known_step_um(rig))
     except ZstackdError as error:
         return _Judged(path, error=str(error))
-    warning = sampling_warning(rig, plan.planes_um)
-    warnings = (warning,) if warning else ()
-    return _Judged(path, name=run.name, plan=plan, schedule=schedule, warnings=warnings)
+    return _Judged(path, name=run.name, plan=plan, schedule=schedule)
 
 
 def _entry(judged: _Judged) -> dict[str, Any]:
     plan = judged.plan and {**asdict(judged.plan), "disk_bytes": judged.plan.disk_bytes}
+    warnings = plan.pop("warnings") if plan else ()
     return {
         "file": str(judged.file),
         "ok": not judged.error,
         "name": judged.name or None,
         "errors": judged.error.splitlines(),
-        "warnings": judged.warnings,
+        "warnings": warnings,
         "plan": plan,
         "runs": judged.schedule.count if judged.schedule else (1 if plan else None),
     }
@@ -108,7 +107,7 @@ def _print(judged: list[_Judged]) -> None:
         typer.echo(f"{each.file}: {each.name}: valid{facts}")
         if each.plan is not None:
             Console().print(_table(each.plan, each.schedule))
-        for warning in each.warnings:
+        for warning in each.plan.warnings if each.plan else ():
             sys.stderr.write(f"{each.file}: warning: {warning}\n")
 
 

@@ -148,7 +148,7 @@ def auto(
     at_um: Standing = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for the sharpest height within a range. For a rig without a service."""
+    """Look for the sharpest height within a range. Opens the rig: stop its service first."""
     from zstackd.commands.reach import check_range, require_standing  # noqa: PLC0415 - start-up
     from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
     from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up

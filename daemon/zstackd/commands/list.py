@@ -6,7 +6,7 @@ import typer
 
 from zstackd.api.client import Words
 from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_json, service
-from zstackd.commands.wording import runs_table, series_table, show_markup
+from zstackd.commands.wording import runs_table, series_table, show_markup, terminal_width
 from zstackd.store.run_state import RunState
 
 States = Annotated[
@@ -40,7 +40,7 @@ def list(  # noqa: A001 - the command's name
     if as_json:
         print_json(to_come if series else runs)
         return
-    tables = [runs_table(runs)] if runs else []
+    tables = [runs_table(runs, terminal_width())] if runs else []
     if to_come:
         tables.append(series_table(to_come))
     if tables:

@@ -15,6 +15,7 @@ from zstackd.commands.wording import (
     series_table,
     show_markup,
     since,
+    terminal_width,
 )
 from zstackd.store.run_state import ENDED, MOST_ENDED
 
@@ -33,7 +34,8 @@ def status(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOpti
         return
     parts = [_headline(answer), _screen(answer)]
     if recent:
-        parts.append(runs_table(recent[: _RECENT - 2 - len(series)] if series else recent))
+        shown = recent[: _RECENT - 2 - len(series)] if series else recent
+        parts.append(runs_table(shown, terminal_width()))
     if series:
         parts.append(series_table(series))
     show_markup("\n\n".join(parts))

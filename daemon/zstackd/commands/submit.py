@@ -30,6 +30,8 @@ def submit(
             accepted = client.post("/v1/runs", source, content=_content(path))
             if not as_json:
                 typer.echo(_said(path, accepted))
+                for warning in accepted["warnings"]:
+                    sys.stderr.write(f"{path}: warning: {warning}\n")
             return accepted
 
         each(runs, ask, as_json=as_json)

@@ -14,6 +14,9 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
 _GIGA: Final = 1e9
+_GAP: Final = "  "
+_INDENT: Final = "    "
+_LEAST_WHY: Final = 40
 COLOURS: Final = {
     "published": "green",
     "failed": "red",
@@ -73,7 +76,7 @@ def planes(run: RunJson) -> str:
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of rich's markup as lines with aligned columns; nothing is ever cut off."""
-    lengths = [[Text.from_markup(cell).cell_len for cell in row] for row in rows]
+    lengths = [[_length(cell) for cell in row] for row in rows]
     widths = [max(column) for column in zip(*lengths, strict=True)]
     lines = []
     for row, lengths_of_row in zip(rows, lengths, strict=True):
@@ -81,7 +84,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
             cell + " " * (width - length)
             for cell, length, width in zip(row, lengths_of_row, widths, strict=True)
         )
-        lines.append("  ".join(padded).rstrip())
+        lines.append(_GAP.join(padded).rstrip())
     return "\n".join(lines)
 
 
@@ -90,20 +93,49 @@ def named_values(rows: Sequence[tuple[str, str]]) -> str:
     return columns([(f"[bold]{name}[/bold]", value) for name, value in rows if value])
 
 
-def runs_table(runs: Sequence[RunJson]) -> str:
-    """Return runs as lines under a title."""
-    titles = [f"[bold]{title}[/bold]" for title in ("run", "state", "planes", "accepted", "why")]
+def terminal_width() -> int | None:
+    """Return how many characters a line of the terminal has; None where the output is none."""
+    console = Console()
+    return console.width if console.is_terminal else None
+
+
+def runs_table(runs: Sequence[RunJson], width: int | None = None) -> str:
+    """Return runs as lines under a title; `why` is cut off at `width`, below where it is narrow."""
+    *titles, title = (
+        f"[bold]{each}[/bold]" for each in ("run", "state", "planes", "accepted", "why")
+    )
     rows = [
         [
             escape(run["run_id"]),
             coloured(run["state"]),
             planes(run),
             local_time(run["accepted_at"]),
-            escape(run["reason"] or ""),
         ]
         for run in runs
     ]
-    return columns([titles, *rows])
+    whys = [title, *(escape(" ".join((run["reason"] or "").split())) for run in runs)]
+    if width is None:
+        table = zip([titles, *rows], whys, strict=True)
+        return columns([[*row, why] for row, why in table])
+    lines = columns([titles, *rows]).splitlines()
+    at = max(_length(line) for line in lines) + len(_GAP)
+    if width - at >= _LEAST_WHY:
+        pairs = zip(lines, whys, strict=True)
+        told = [f"{line}{' ' * (at - _length(line))}{_cut(why, width - at)}" for line, why in pairs]
+        return "\n".join(line.rstrip() for line in told)
+    for number, why in enumerate(whys[1:], start=1):
+        lines[number] += f"\n{_INDENT}{_cut(why, width - len(_INDENT))}" if why else ""
+    return "\n".join(lines)
+
+
+def _length(markup: str) -> int:
+    return Text.from_markup(markup).cell_len
+
+
+def _cut(markup: str, most: int) -> str:
+    text = Text.from_markup(markup)
+    text.truncate(most, overflow="ellipsis")
+    return text.markup
 
 
 def series_table(series: Sequence[dict[str, Any]]) -> str:

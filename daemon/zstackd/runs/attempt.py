@@ -1,5 +1,6 @@
 """The steps of one run, in order; `zstackd.runs.runner` closes it whatever happens in them."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from zstackd_stacking import StackResult
 
 _QUEUE_FRAMES = 2
 _PATIENCE_S = 1.0
+_log = logging.getLogger(__name__)
 
 
 class Attempt:
@@ -69,8 +71,11 @@ class Attempt:
             source=str(task.folder.request),
             camera=camera,
             reference_um=reference_height_um(task, self._run, devices),
+            step_um=devices.axis.step_um,
             move_s=devices.axis.move_duration_s,
         )
+        for warning in plan.warnings:
+            _log.warning("%s: %s", task.folder.run_id, warning)
         require_room(
             (task.folder.path, plan.bytes_from(0)),
             (task.publisher.output, plan.result_bytes),

@@ -111,7 +111,10 @@ class Finish:
             ),
             planes_um=self.planned.plan.planes_um,
             partial_because=self.partial_because,
-            warnings=tuple(found.message for found in cut_offs(result)),
+            warnings=(
+                *self.planned.plan.warnings,
+                *(found.message for found in cut_offs(result)),
+            ),
             attempts=task.past.attempts + 1,
             series=task.past.series,
             point=task.past.point,

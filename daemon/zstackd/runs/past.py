@@ -31,6 +31,7 @@ class Planned:
             "frame_bytes": self.plan.frame_bytes,
             "result_bytes": self.plan.result_bytes,
             "peak_memory_bytes": self.plan.peak_memory_bytes,
+            "warnings": self.plan.warnings,
             "camera": {
                 "driver": self.camera.driver,
                 "model": self.camera.model,
@@ -149,6 +150,7 @@ def _planned(entry: Mapping[str, Any]) -> Planned:
             frame_bytes=entry["frame_bytes"],
             result_bytes=entry["result_bytes"],
             peak_memory_bytes=entry["peak_memory_bytes"],
+            warnings=tuple(entry.get("warnings", ())),
         ),
         camera=CameraInfo(**{**camera, "size_px": tuple(camera["size_px"])}),
         focus=entry["focus"],

@@ -1,6 +1,7 @@
 """What a run will do and need, worked out and judged before anything moves."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +28,7 @@ _INTERPRETER_BYTES: Final = 120 << 20
 _USUAL_EXPOSURE_MS: Final = 30.0
 _USUAL_LOCK_S: Final = 0.5
 _ROUNDING: Final = 1.001
+_SAME_UM: Final = 1e-6
 _MS_PER_S: Final = 1000.0
 _COMPRESSED: Final = {"jpg": 0.5, "png": 1.0, "tif": 1.0}
 """Largest part of the raw size that a frame file takes; noise hardly compresses."""
@@ -45,7 +47,8 @@ class Plan:
     """One run in figures; `seconds` is an estimate in rig time, the bytes are upper bounds.
 
     `from_current`: the planes are relative to where the axis will stand, or the focus be found,
-    which nobody knows yet, so they were not held against the limits.
+    which nobody knows yet, so they were not held against the limits. `warnings` say what would be
+    better otherwise.
     """
 
     planes_um: tuple[float, ...]
@@ -54,6 +57,7 @@ class Plan:
     frame_bytes: int
     result_bytes: int
     peak_memory_bytes: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def disk_bytes(self) -> int:
@@ -72,19 +76,20 @@ def plan_run(
     source: str | Path,
     camera: CameraInfo | None = None,
     reference_um: float | None = None,
+    step_um: float | None = None,
     move_s: MoveSeconds | None = None,
 ) -> Plan:
     """Return the plan of `run` on `rig`; `source` names the run in errors, or is its file.
 
     `camera` is the open camera, where there is one; `reference_um` is where the axis stands, if
-    known. Raises InputError where a plane, or the overshoot before it, is out of reach; nothing is
-    ever clipped.
+    known, `step_um` what a motor step moves. Raises InputError where a plane, or the overshoot
+    before it, is out of reach; nothing is ever clipped.
     """
     from_current = reference_um is None and starts_from_current(run)
     planes_um = _planes(rig, run, reference_um or 0.0, source)
     problems = [] if from_current else _out_of_reach(planes_um, rig.focus)
     if problems and reference_um is not None and starts_from_current(run):
-        problems[0] += f"; {_REFERENCES[run.z_reference_um]}, at {reference_um:g} µm"
+        problems[0] += f"; {_REFERENCES[run.z_reference_um].format(f'{reference_um:g}')}"
     problems += _search_out_of_reach(run, rig.focus)
     problems += _missing_reference(run, len(planes_um))
     if problems:
@@ -101,28 +106,33 @@ def plan_run(
         + _SMALL_FILES_BYTES
         + _MANIFEST_BYTES_PER_PLANE * len(planes_um),
         peak_memory_bytes=_INTERPRETER_BYTES
-        + STACKER_BYTES_PER_PIXEL[_memory(run)] * pixels
+        + STACKER_BYTES_PER_PIXEL[run.stacking.memory] * pixels
         + FRAMES_IN_FLIGHT * frame_raw_bytes,
+        warnings=tuple(_warnings(rig, planes_um, step_um)),
     )
 
 
-def _memory(run: Run) -> str:
-    """Return how much memory stacking takes; only the default method can do with little."""
-    return run.stacking.memory if run.stacking.method == "pyramid" else "normal"
+def _warnings(rig: Rig, planes_um: Sequence[float], step_um: float | None) -> Iterator[str]:
+    """Yield what to say of planes further apart than the optics allow, or closer than motor steps.
 
-
-def sampling_warning(rig: Rig, planes_um: Sequence[float]) -> str | None:
-    """Return what to say of planes that lie further apart than the optics allow; None: nothing."""
+    Planes that are listed twice are meant so.
+    """
+    ways_um = [high - low for low, high in pairwise(sorted(planes_um))]
+    apart_um = [way_um for way_um in ways_um if way_um > _SAME_UM]
     largest_um = largest_step_um(rig.optics)
-    heights_um = sorted(planes_um)
-    widest_um = max((high - low for low, high in pairwise(heights_um)), default=0.0)
-    if widest_um <= largest_um * _ROUNDING:
-        return None
-    return (
-        f"z_plan: planes lie up to {widest_um:.4g} µm apart, but the optics (numerical aperture "
-        f"{rig.optics.numerical_aperture:g}, {rig.optics.pixel_size_um:g} µm pixels) need them at "
-        f"most {largest_um:.3g} µm apart: what lies between stays blurred; give step auto"
-    )
+    widest_um, least_um = max(apart_um, default=0.0), min(apart_um, default=math.inf)
+    if widest_um > largest_um * _ROUNDING:
+        yield (
+            f"z_plan: planes lie up to {widest_um:.4g} µm apart, but the optics (numerical "
+            f"aperture {rig.optics.numerical_aperture:g}, {rig.optics.pixel_size_um:g} µm pixels) "
+            f"need them at most {largest_um:.3g} µm apart: what lies between stays blurred; give "
+            "step auto"
+        )
+    if step_um is not None and least_um * _ROUNDING < step_um:
+        yield (
+            f"z_plan: planes lie {least_um:.3g} µm apart, but a motor step is {step_um:.3g} µm: "
+            f"some are taken at the same height; give a step of {step_um:.3g} µm or more"
+        )
 
 
 def _told(source: str | Path, problem: str) -> str:
@@ -137,8 +147,9 @@ def _planes(rig: Rig, run: Run, reference_um: float, source: str | Path) -> tupl
 
 
 _REFERENCES: Final[Mapping[float | str, str]] = {
-    "current": "the plan is relative to where the axis stands (`zstackd focus move` moves it)",
-    "autofocus": "the plan is relative to the focus that was found",
+    "current": "the plan is relative to where the axis stands, at {} µm: give z_reference_um a "
+    "height, or submit the run to the service after `zstackd focus move`",
+    "autofocus": "the plan is relative to the focus that was found, at {} µm",
 }
 
 

@@ -69,10 +69,19 @@ class ServiceStatus:
     faults: int
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a run file became: one run, or a series of runs; `warnings` are those of its plan."""
+
+    run: RunSummary | None = None
+    series: SeriesSummary | None = None
+    warnings: tuple[str, ...] = ()
+
+
 class Control(Protocol):
     """The service as its clients see it."""
 
-    def submit(self, document: bytes, *, source: str) -> RunSummary | SeriesSummary:
+    def submit(self, document: bytes, *, source: str) -> Accepted:
         """Accept a run file's text; `source` names the client in errors and in the journal.
 
         Returns once the run, or the series (where it repeats or has a time plan), is safe on the

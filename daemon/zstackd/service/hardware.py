@@ -80,6 +80,11 @@ class Hardware:
         """
         return None if self._devices is None else self._camera
 
+    def step_um(self) -> float | None:
+        """Return what a motor step moves; None where the axis is not open."""
+        devices = self._devices
+        return None if devices is None else devices.axis.step_um
+
     @contextmanager
     def lent(self) -> Iterator[Devices]:
         """Lend the open devices to the caller alone.

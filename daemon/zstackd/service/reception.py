@@ -30,17 +30,18 @@ class Reception:
         Raises ConfigError or InputError with everything that is wrong with it.
         """
         run = parse_run(document, name=source)
-        plan = plan_run(self._house.rig, run, source=source)
+        house = self._house
+        plan = plan_run(house.rig, run, source=source, step_um=house.hardware.step_um())
         schedule_of(run, datetime.now(UTC), source=source)
         return run, plan
 
-    def take_text(self, document: bytes, *, source: str) -> str:
-        """Accept a document and return the id of its run, or of its series.
+    def take_text(self, document: bytes, *, source: str) -> tuple[str, Plan]:
+        """Accept a document and return the id of its run, or of its series, and its plan.
 
         Raises what `judged` raises, and StorageError where the spool cannot take it.
         """
-        run, _ = self.judged(document, source=source)
-        return self._take(run, document, source)
+        run, plan = self.judged(document, source=source)
+        return self._take(run, document, source), plan
 
     def take_file(self, path: Path) -> str:
         """Accept a file of the inbox, which is moved into the spool; raises as `take_text`."""

@@ -11,7 +11,7 @@ from zstackd.runs.plan import Plan
 from zstackd.runs.safety import motor_stops_with
 from zstackd.service.backlog import Job
 from zstackd.service.catalogue import summary_of
-from zstackd.service.control import NoSuchRun, ServiceStatus, Space, WrongState
+from zstackd.service.control import Accepted, NoSuchRun, ServiceStatus, Space, WrongState
 from zstackd.service.events import QUEUE, Subscription
 from zstackd.service.house import House
 from zstackd.service.reception import Reception
@@ -38,11 +38,12 @@ class ServiceControl:
 
     # Runs.
 
-    def submit(self, document: bytes, *, source: str) -> RunSummary | SeriesSummary:
+    def submit(self, document: bytes, *, source: str) -> Accepted:
         """Accept a run file's text; see `Control.submit`."""
-        accepted = self._reception.take_text(document, source=source)
+        accepted, plan = self._reception.take_text(document, source=source)
         series = self._series.find(accepted)
-        return self.run(accepted) if series is None else series
+        run = self.run(accepted) if series is None else None
+        return Accepted(run, series, plan.warnings)
 
     def check(self, document: bytes, *, source: str) -> Plan:
         """Judge a run file's text and return its plan; nothing is kept."""
@@ -224,6 +225,11 @@ class ServiceControl:
     def _folder(self, run_id: str) -> RunFolder:
         folder = RunFolder(self._house.spool.runs / run_id) if is_run_id(run_id) else None
         if folder is None or not folder.request.is_file():
+            if is_run_id(run_id) and (self._house.spool.series / run_id).is_dir():
+                raise NoSuchRun(
+                    f"{run_id} is a series, not a run: `zstackd list` names its runs, `zstackd "
+                    f"show {run_id}` the last one while more are to come"
+                )
             raise NoSuchRun(f"no run {run_id[:80]!r} in the spool; `zstackd list` names them")
         return folder
 

@@ -50,6 +50,7 @@ def pattern_from(wanted: Namespace) -> StackJob:
     outputs = _outputs(wanted)
     check_kinds(outputs, settings)
     _require_heights(wanted.method, outputs)
+    _check_memory(wanted.memory, wanted.method)
     options = StackOptions(
         method=wanted.method,
         align=not wanted.no_align,
@@ -82,6 +83,14 @@ def _require_heights(method: Method, outputs: Sequence[Wanted]) -> None:
                 f"{wanted.path}: the method {method} measures no heights; choose another one, "
                 f"or leave --{wanted.role} out"
             )
+
+
+def _check_memory(memory: str, method: Method) -> None:
+    if memory == "low" and method != "pyramid":
+        raise InputError(
+            f"--memory low: the method {method} takes no less by it; only pyramid does: leave it "
+            "out"
+        )
 
 
 def _high_is_near(end: str | None, method: Method, z_step_um: float | None) -> bool | None:

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from zstackd.store.arrival import REQUEST, bring
 from zstackd.store.durable import flush_folder, make_folder, storage_at, storage_error, write_bytes
+from zstackd.store.holder import way_out
 from zstackd.store.journal import ENDS, Journal, read_ends, read_journal
 from zstackd_config.errors import StorageError
 
@@ -246,8 +247,7 @@ def _locked(path: Path) -> int:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
         raise StorageError(
-            f"{path.parent}: state folder is in use by process {holder}; "
-            "stop that one, or give another --state"
+            f"{path.parent}: state folder is in use by process {holder}; {way_out(holder)}"
         ) from None
     with suppress(OSError):  # on a full disk the lock holds all the same, without a name
         os.ftruncate(descriptor, 0)

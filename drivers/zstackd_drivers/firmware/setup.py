@@ -25,6 +25,11 @@ class TwinSetup:
     baud: int = 115200
     resets_on_open: bool = True
 
+    @property
+    def step_um(self) -> float:
+        """Micrometres of one motor step, which is the unit where a board has no other."""
+        return abs(self.um_per_unit)
+
     def motor(self, steps_per_unit: float) -> Motor:
         """Return the motor, at rest where it starts."""
         mechanics = Mechanics(self.um_per_unit, self.origin_um, self.backlash_um, self.engaged)

@@ -147,7 +147,7 @@ class GrblMachine:
     def cancel_jog(self) -> None:
         """0x85: brake without losing steps; ignored outside a jog."""
         self.settle()
-        if self.mode is Mode.JOG and not self._stalled:
+        if self.mode is Mode.JOG and not self._stalled and self.setup.brakes:
             self.motor.brake(self.settings[122], self.now_ns)
 
     def home(self) -> None:

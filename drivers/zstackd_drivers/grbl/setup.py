@@ -27,7 +27,7 @@ class GrblSetup(TwinSetup):
 
     With the switch at the high end, machine zero is the switch, as GRBL is shipped; with it at
     the low end, the firmware counts as built with its own origin. `work_offset` is where G54 has
-    its zero, in machine units.
+    its zero, in machine units. One that does not brake ignores the order to cancel a jog.
     """
 
     settings: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -35,10 +35,16 @@ class GrblSetup(TwinSetup):
     blank_eeprom: bool = False
     home_fails: bool = False
     work_offset: float = 0.0
+    brakes: bool = True
 
     def all_settings(self) -> dict[int, float]:
         """Return the `$$` settings: the shipped ones, overruled by `settings`."""
         return {**_BASE, **self.settings}
+
+    @property
+    def step_um(self) -> float:
+        """Micrometres of one motor step."""
+        return abs(self.um_per_unit) / self.all_settings()[102]
 
     @classmethod
     def from_rig(cls, focus: StepperFocus, simulation: Simulation) -> Self:

@@ -19,6 +19,7 @@ _QUEUE = 4
 _BOOT_S = 1.4
 _BUSY_S = 2.0
 _SECONDS_A_MINUTE = 60.0
+_MM_PER_INCH = 25.4
 _NUMBERED = re.compile(r"N(-?\d+) *(.*?)(?:\*(\d+))?")
 _LINE_NUMBER = re.compile(r"M110 *N(-?\d+)")
 _WORD = re.compile(r"([A-Z])(-?\d*\.?\d*)")
@@ -41,7 +42,8 @@ class MarlinFirmware:
             "G90": self._absolute, "G91": self._relative, "M114": self._where,
             "M115": lambda _: self.machine.say(*identity()), "M503": self._settings,
             "M211": self._end_stops, "M400": self._finish, "M410": self._quick_stop,
-            "M110": lambda _: None, "M17": lambda _: None, "M84": lambda _: None,
+            "G20": self._inches, "G21": self._millimetres,
+            "M110": lambda _: None, "M17": lambda _: None, "M84": self._idle_limit,
         }  # fmt: skip
         self._begin()
 
@@ -97,6 +99,7 @@ class MarlinFirmware:
         self._waiting: Callable[[], bool] | None = None
         self._last_number = 0
         self._is_absolute = True
+        self._mm_per_word = 1.0
         self._speed = self._setup.max_speed
         self._busy_ns = 0
 
@@ -199,10 +202,11 @@ class MarlinFirmware:
             act(words)
 
     def _move(self, words: Words) -> None:
-        self._speed = words.get("F", self._speed * _SECONDS_A_MINUTE) / _SECONDS_A_MINUTE
+        if "F" in words:
+            self._speed = words["F"] * self._mm_per_word / _SECONDS_A_MINUTE
         if "Z" in words:
             base = 0.0 if self._is_absolute else self.machine.logical()
-            self.machine.move(base + words["Z"], self._speed)
+            self.machine.move(base + words["Z"] * self._mm_per_word, self._speed)
             self._waiting = self.machine.full
 
     def _home(self, _: Words) -> None:
@@ -220,6 +224,15 @@ class MarlinFirmware:
 
     def _relative(self, _: Words) -> None:
         self._is_absolute = False
+
+    def _inches(self, _: Words) -> None:
+        self._mm_per_word = _MM_PER_INCH
+
+    def _millimetres(self, _: Words) -> None:
+        self._mm_per_word = 1.0
+
+    def _idle_limit(self, words: Words) -> None:
+        self.machine.idle_limit_s = words.get("S", self.machine.idle_limit_s)
 
     def _where(self, _: Words) -> None:
         if self._setup.legacy and self.machine.moving():

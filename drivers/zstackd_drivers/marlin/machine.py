@@ -13,6 +13,9 @@ from zstackd_drivers.stepping.kinematics import trapezoid
 
 _PLANNER_BLOCKS = 16
 _SLIPPED_STEPS = 7
+IDLE_LIMIT_S = 120.0
+"""After so long at rest the motor is switched off, until M84 S says otherwise."""
+
 _BUMP = 0.1
 _KILLED = "Error:Printer halted. kill() called!"
 
@@ -27,6 +30,7 @@ class MarlinMachine:
         self.witness = Witness(setup.travel)
         self.halted = False
         self.soft_end_stops = setup.soft_end_stops
+        self.idle_limit_s = IDLE_LIMIT_S
         self._homed = False
         self._homing = False
         self._stalled = False
@@ -78,6 +82,7 @@ class MarlinMachine:
         if self.soft_end_stops and self._homed:
             low, high = self.setup.travel
             target = min(max(target, low), high)
+        self._slip_if_limp()
         self.witness.motion(target - self._offset)
         self._target = target
         self._drive(target - self._offset, min(speed, self.setup.max_speed))
@@ -129,6 +134,7 @@ class MarlinMachine:
         self._target = self._shift = 0.0
         self._homed = self._homing = self.halted = False
         self.soft_end_stops = self.setup.soft_end_stops
+        self.idle_limit_s = IDLE_LIMIT_S
         self.witness.trusted = False
         self.agenda.later(boot_s, booted)
 
@@ -138,6 +144,13 @@ class MarlinMachine:
         self._target = high if self.setup.home == "high" else low
         self._homing, self._shift = False, 0.0
         self._homed = self.witness.trusted = True
+
+    def _slip_if_limp(self) -> None:
+        """Lose steps where the motor has stood without current, as it does after a while."""
+        rested_s = (self.now_ns - self.motor.end_ns) / 1e9
+        if 0 < self.idle_limit_s < rested_s and self.witness.trusted:
+            self._offset += _SLIPPED_STEPS / self.setup.steps_per_unit
+            self.witness.trusted = False
 
     def _stop_dead(self, *, slips: bool) -> None:
         if self.motor.moving(self.now_ns):

@@ -34,6 +34,11 @@ class MarlinSetup(TwinSetup):
     homes_xy: bool = False
     home_fails: bool = False
 
+    @property
+    def step_um(self) -> float:
+        """Micrometres of one motor step."""
+        return abs(self.um_per_unit) / self.steps_per_unit
+
     @classmethod
     def from_rig(cls, focus: StepperFocus, simulation: Simulation) -> Self:
         """Return a controller that suits a rig: every height within the limits is in reach."""

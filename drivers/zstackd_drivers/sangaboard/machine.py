@@ -60,6 +60,7 @@ class SangaboardMachine:
         self._stalled = False
         self._moves = 0
         self._stages: list[_Stage] = []
+        self._hits_left = 0
 
     @property
     def now_ns(self) -> int:
@@ -97,7 +98,7 @@ class SangaboardMachine:
         """Find the switch, retreat, find it slowly, retreat; `hit` is called at each finding."""
         sign = -1 if end == "min" else 1
         fast, slow, retreat = self.delay_us, _SLOW_DELAY_US, self.setup.retreat_steps
-        self._hit, self._done = hit, done
+        self._hit, self._done, self._hits_left = hit, done, self.setup.home_hits
         self._stages = [
             _Stage(sign * _SEEK_STEPS, fast, to_switch=True),
             _Stage(-sign * retreat, fast, to_switch=False),
@@ -157,12 +158,14 @@ class SangaboardMachine:
         stage = self._stages[0]
         low, high = self.setup.travel
         switch = round((low if stage.steps < 0 else high) - self.motor.position(self.now_ns))
-        hits = stage.to_switch and not self.setup.home_fails and abs(switch) <= abs(stage.steps)
+        closes = self._hits_left > 0 and not self.setup.home_fails
+        hits = stage.to_switch and closes and abs(switch) <= abs(stage.steps)
         steps = switch if hits else stage.steps
         self._start(steps, stage.delay_us, lambda: self._end_stage(hit=hits))
 
     def _end_stage(self, *, hit: bool) -> None:
         if hit:
+            self._hits_left -= 1
             self._offset -= self.position()
             self.witness.trusted = True
             self._hit()

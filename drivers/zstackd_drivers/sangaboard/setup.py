@@ -17,7 +17,8 @@ class SangaboardSetup(TwinSetup):
     """A simulated Sangaboard; its unit is the motor step.
 
     `end_stops` are the ends that the firmware is built for; `home_fails` means that the switch is
-    never met. `saved` is the position that its EEPROM kept, `blocking_moves` the setting.
+    never met, `home_hits` how often it closes while homing looks for it twice. `saved` is the
+    position that its EEPROM kept, `blocking_moves` the setting.
     """
 
     version: Literal["0.4", "0.5.1", "1.0.1"] = "1.0.1"
@@ -26,6 +27,7 @@ class SangaboardSetup(TwinSetup):
     ramp_time_us: int = 0
     end_stops: tuple[Literal["min", "max"], ...] = ()
     home_fails: bool = False
+    home_hits: int = 2
     retreat_steps: int = 5000
     saved: int = 0
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import grp
 import logging
+import os
 import termios
 from pathlib import Path
 
@@ -76,7 +77,10 @@ def _why_not(port: str, baud: int, error: Exception) -> str:
         )
     if isinstance(error, ValueError):
         return f"serial port {port} does not offer {baud} baud: correct focus.baud"
-    return f"{port} cannot be opened as a serial port ({error}): correct focus.port"
+    if code is None and "Inappropriate ioctl" in str(error):  # pyserial keeps no number of it
+        return f"{port} is no serial port: correct focus.port (ls -l /dev/serial/by-id lists them)"
+    why = os.strerror(code) if code else str(error)
+    return f"{port} cannot be opened as a serial port ({why}): correct focus.port"
 
 
 def _group(port: str) -> str:

@@ -46,13 +46,13 @@ def check_reach(
     if not low - _EPSILON_UM <= z_um <= high + _EPSILON_UM:
         raise LimitError(
             f"focus height {z_um:g} µm is beyond the limits {low:g} to {high:g} µm: "
-            "change the plan, or focus.limits_um of the rig"
+            "stay within them, or widen focus.limits_um of the rig"
         )
     turn = z_um - (overshoot_um(backlash_um) if approach == "up" else -overshoot_um(backlash_um))
     if overshoots and not low - _EPSILON_UM <= turn <= high + _EPSILON_UM:
         raise LimitError(
             f"focus height {z_um:g} µm is approached {approach} from {turn:g} µm, beyond the "
-            f"limits {low:g} to {high:g} µm: keep planes {overshoot_um(backlash_um):g} µm inside "
+            f"limits {low:g} to {high:g} µm: stay {overshoot_um(backlash_um):g} µm inside "
             f"(1.25 × backlash)"
         )
 

@@ -32,7 +32,7 @@ SEED = 20261127
 POLICIES: tuple[Policy, ...] = ("all lost", "data lost", "torn")
 RIG: dict[str, Any] = {
     "camera": {"driver": "simulated", "size_px": [96, 64]},
-    "frames": {"keep": "always"},
+    "frames": {"keep": "unless_published"},
 }
 DROP = """
 import os, sys
@@ -56,6 +56,10 @@ REQUESTS = {
 }
 
 
+PAUSED = {b"pausing": None, b"paused": True, b"resuming": None, b"resumed": False}
+"""Marks in the record, and what they say."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """What the service did to its disk; `root` is the inode of the folder of everything."""
@@ -70,7 +74,12 @@ class Recording:
     def arrived(self, moment: int) -> list[bytes]:
         """Return what was on the disk for good, or said to be accepted, by this moment."""
         said = {record.data for record in self.records[:moment] if record.kind == "mark"}
-        return list(said)
+        return [data for data in REQUESTS.values() if data in said]
+
+    def paused(self, moment: int) -> bool | None:
+        """Return whether the service was said to be paused; None while it is being told."""
+        said = (record.data for record in reversed(self.records[:moment]))
+        return next((PAUSED[data] for data in said if data in PAUSED), False)
 
     def moments(self) -> list[int]:
         """Return the moments after each change of entries and each flush, and after some bytes."""
@@ -112,8 +121,11 @@ def _work(site: Site, log: Path) -> None:
     """Have the service do runs of every kind, be killed, and be started again."""
     rig = site.rig(**RIG)
     with site.serving(rig, ready=True) as process:
+        _tell(site, log, "pause", b"pausing", b"paused")
         _drop(site, "dropped")
+        # Held up, no run flushes by the way what submitting should have flushed.
         _send(site, log, "sent")
+        _tell(site, log, "resume", b"resuming", b"resumed")
         site.wait_for_event("frame", count=3)
         process.kill()
         process.wait()
@@ -138,11 +150,27 @@ def _send(site: Site, log: Path, name: str) -> None:
     """Submit a run, and mark in the record the moment from which on it is accepted."""
     file = site.folder / f"{name}.txt"
     file.write_bytes(REQUESTS[name])
-    done = Site(site.folder).zstackd("submit", file, "--socket", site.state / "control.sock")
+    _ask(site, "submit", file)
+    _mark(log, REQUESTS[name])
+
+
+def _tell(site: Site, log: Path, order: str, before: bytes, after: bytes) -> None:
+    """Pause the service, or let it go on, and mark in the record what it says."""
+    _mark(log, before)
+    _ask(site, order)
+    _mark(log, after)
+
+
+def _ask(site: Site, *words: str | Path) -> None:
+    """Run a command that is not recorded itself."""
+    done = Site(site.folder).zstackd(*words, "--socket", site.state / "control.sock")
     assert done.returncode == 0, done.stderr
+
+
+def _mark(log: Path, data: bytes) -> None:
     with log.open("ab") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)  # as the recorder does
-        stream.write(b"mark %d\n" % len(REQUESTS[name]) + REQUESTS[name])
+        stream.write(b"mark %d\n" % len(data) + data)
 
 
 def _is_idle(site: Site) -> bool:
@@ -165,7 +193,7 @@ def test_no_cut_breaks_a_promise(recording: Recording, report: Report) -> None:
             disks += 1
             faults += [
                 f"after record {moment}, {policy}: {fault}"
-                for fault in broken(files, REQUESTS.values(), arrived)
+                for fault in broken(files, REQUESTS.values(), arrived, recording.paused(moment))
             ]
             if policy == "all lost":
                 arrived.update(data for path, data in files.items() if is_taken(path))
@@ -204,6 +232,8 @@ def test_the_service_goes_on_after_a_cut(
 def _gone_on(site: Site, arrived: list[bytes]) -> Counter[str]:
     """Let the service finish what is there, and check it; return how its runs ended."""
     with consuming(site), site.serving(site.rig(**RIG)) as process:
+        if (site.state / "paused").exists():
+            _ask(site, "resume")
         site.until(lambda: _is_idle(site), "the end of all runs")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
