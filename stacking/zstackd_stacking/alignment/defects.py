@@ -14,6 +14,8 @@ from zstackd_stacking.types import Image, as_image, level_8bit
 
 _STUCK_LEVELS: Final = 6
 """Most by which a stuck line varies from end to end, in 8-bit levels: what JPEG does to it."""
+_STUCK_SHARE: Final = 1 / 4
+"""And the share of what lines usually vary by: in 12 bits of 16 none varies by many levels."""
 _HOT_LEVELS: Final = 32
 """By how much a pixel must stand out of those around it, in 8-bit levels."""
 _SPILL_PX: Final = 2
@@ -55,7 +57,8 @@ def _without_columns(image: Image) -> Image:
 def _stuck(image: Image, axis: int) -> NDArray[np.bool_]:
     """Which columns (axis 0) or rows (axis 1) hold one level."""
     spread = image.max(axis=axis).astype(np.int64) - image.min(axis=axis)
-    return np.asarray(spread <= _STUCK_LEVELS * level_8bit(image.dtype))
+    usual = float(np.median(spread))
+    return np.asarray(spread <= min(_STUCK_LEVELS * level_8bit(image.dtype), _STUCK_SHARE * usual))
 
 
 def _spilled(stuck: NDArray[np.bool_]) -> NDArray[np.bool_]:
