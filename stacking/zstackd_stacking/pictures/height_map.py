@@ -72,7 +72,8 @@ def relief_picture(
     """
     low, high = _range(depth_um, confidence)
     factor = _scale(depth_um)
-    heights = np.clip(np.nan_to_num(_resized(depth_um, factor), nan=low), low, high)
+    heights = np.nan_to_num(_resized(depth_um, factor, smoothly=True), nan=low)
+    heights = np.clip(heights, low, high)
     colours = coloured(heights, low=low, high=high)
     light = shading(heights) / np.float32(LEVEL)
     lit = _pale(colours) * (_SHADOW + (1 - _SHADOW) * light)[..., np.newaxis]
@@ -107,9 +108,11 @@ def _scale(depth: FloatMap) -> float:
     return float(max(1, math.ceil(_LEAST_SIDE_PX / longest)))
 
 
-def _resized(part: FloatMap, factor: float) -> FloatMap:
+def _resized(part: FloatMap, factor: float, *, smoothly: bool = False) -> FloatMap:
+    """A map at another size; enlarged ones show their pixels, or `smoothly` what lies between."""
     if factor == 1:
         return part
     size = max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor))
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST
+    larger = cv2.INTER_LINEAR if smoothly else cv2.INTER_NEAREST
+    method = cv2.INTER_AREA if factor < 1 else larger
     return np.asarray(cv2.resize(part, size, interpolation=method), np.float32)
