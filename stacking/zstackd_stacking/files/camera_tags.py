@@ -20,6 +20,14 @@ _TEXTS = frozenset({271, 272, 306, 315, 33432, 36867})
 _EXPOSURE_TIME = 33434
 _RATIONALS = frozenset({_EXPOSURE_TIME, 33437, 37386})
 _COUNTS = frozenset({34855})
+_NAMED = {
+    "ExposureTime": _EXPOSURE_TIME,
+    "FNumber": 33437,
+    "ISOSpeedRatings": 34855,
+    "PhotographicSensitivity": 34855,
+    "DateTimeOriginal": 36867,
+    "FocalLength": 37386,
+}
 _MAX_SHORT, _MAX_RATIO = 65535, 4000
 _ASCII_TYPE, _SHORT_TYPE, _RATIONAL_TYPE = 2, 3, 5
 
@@ -30,7 +38,7 @@ def exif_from_tags(tags: Mapping[int, Any]) -> bytes | None:
     """An EXIF block of what TIFF tags say about the camera; None where they say nothing."""
     block = PillowImage.Exif()
     inner = block.get_ifd(_EXIF_DIRECTORY)
-    for tag, value in tags.items():
+    for tag, value in {**_nested(tags), **tags}.items():
         if tag in _TEXTS and isinstance(value, str):
             block[tag] = value
         elif tag in _RATIONALS and isinstance(value, tuple):
@@ -39,6 +47,14 @@ def exif_from_tags(tags: Mapping[int, Any]) -> bytes | None:
             inner[tag] = value
     found = len(block) or len(inner)
     return block.tobytes().removeprefix(_EXIF_PREFIX) if found else None
+
+
+def _nested(tags: Mapping[int, Any]) -> dict[int, Any]:
+    """Those of a TIFF's own EXIF directory, as tifffile reads it: by their names."""
+    named = tags.get(_EXIF_DIRECTORY)
+    if not isinstance(named, Mapping):
+        return {}
+    return {tag: named[name] for name, tag in _NAMED.items() if name in named}
 
 
 def tags_from_exif(exif: bytes) -> list[ExtraTag]:

@@ -18,6 +18,8 @@ from zstackd_stacking.types import FrameReport, Image, Method, StackOptions, Sta
 
 _LOG = logging.getLogger(__name__)
 _DEFAULTS: Final = StackOptions()
+_PROFILE_SPACE = slice(16, 20)
+"""Where a profile says which colours it is for (ICC.1:2022, 7.2.8)."""
 _NUMBERS = re.compile(r"(\d+)")
 
 OnFrame = Callable[[FrameReport], None]
@@ -204,6 +206,18 @@ def read_ahead(paths: Sequence[Path]) -> Iterator[Loaded]:
 
 
 def frame_metadata(path: Path) -> Metadata:
-    """EXIF block and colour profile of a frame, to be passed on to the result."""
+    """EXIF block and colour profile of a frame, to be passed on to the result.
+
+    A profile for other colours than those that the frame is read as (CMYK) is left out, with a
+    warning in the log.
+    """
     header = probe_image(path)
-    return Metadata(header.exif, header.icc)
+    space = (header.icc or b"")[_PROFILE_SPACE].decode("ascii", errors="replace")
+    if header.icc is None or space == ("GRAY" if header.channels == 1 else "RGB "):
+        return Metadata(header.exif, header.icc)
+    _LOG.warning(
+        "%s: warning: its colour profile is for %s, not for what it is read as, and is left out: "
+        "colours are approximate",
+        path, space.strip() if space.isprintable() else "unknown colours",
+    )  # fmt: skip
+    return Metadata(header.exif)

@@ -69,14 +69,17 @@ def write_ome_stack(
     *,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
+    profile: bytes | None = None,
 ) -> None:
     """Write images of one `shape` and `dtype`, as many as `info` has planes, as one z-stack.
+
+    `profile` is their ICC profile.
 
     Raises:
         StorageError: the file cannot be written.
     """
     shape = shape if len(info.planes) == 1 else (len(info.planes), *shape)
-    _write(path, planes, info, shape=shape, dtype=dtype)
+    _write(path, planes, info, shape=shape, dtype=dtype, metadata=Metadata(icc=profile))
 
 
 def _write(

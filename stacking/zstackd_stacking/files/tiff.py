@@ -5,6 +5,7 @@ only for compressed files of the plainest layout.
 """
 
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from zstackd_stacking.types import Image, as_image
 
 _ORIENTATION, _COLOUR_PROFILE = 274, 34675
 _RGB = 3
+_EIGHT_BITS = 255
 _DAMAGE = (
     tifffile.TiffFileError,
     ValueError,
@@ -31,6 +33,7 @@ _DAMAGE = (
     ArithmeticError,
     MemoryError,
     struct.error,
+    zlib.error,
 )
 
 
@@ -112,7 +115,9 @@ def _arrange(page: tifffile.TiffPage, pixels: NDArray[np.uint8 | np.uint16], nam
     meaning = page.photometric
     if meaning == tifffile.PHOTOMETRIC.PALETTE:
         table = np.asarray(page.colormap, dtype=np.uint16)
-        return as_image((table[::-1, pixels] >> 8).transpose(1, 2, 0).astype(np.uint8))
+        if table.max() > _EIGHT_BITS:  # otherwise written with 8 bits of the 16, as libtiff has it
+            table >>= 8
+        return as_image(table[::-1, pixels].transpose(1, 2, 0).astype(np.uint8))
     if meaning == tifffile.PHOTOMETRIC.RGB and pixels.ndim == _RGB:
         return as_image(pixels[..., _RGB - 1 :: -1])
     if meaning in {tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE}:
