@@ -106,15 +106,15 @@ def level_8bit(dtype: np.dtype[Any]) -> float:
     return 257.0 if dtype == np.uint16 else 1.0
 
 
-def level_of(luminance: Image) -> float:
-    """One 8-bit level in the levels of an image (H, W), by what of its type it makes use of.
+def level_of(image: Image) -> float:
+    """One 8-bit level in the levels of an image, by what of its type it makes use of.
 
     Cameras of 12 bits, or 16 on a faint subject, leave the upper bits of 16 empty; three at least,
     single pixels apart, are counted out.
     """
-    if luminance.dtype != np.uint16:
-        return level_8bit(luminance.dtype)
-    step = _SAMPLE_EACH if min(luminance.shape) >= _SAMPLE_EACH**2 else 1
-    brightest = int(np.quantile(luminance[::step, ::step], _BRIGHTEST))
+    if image.dtype != np.uint16:
+        return level_8bit(image.dtype)
+    step = _SAMPLE_EACH if min(image.shape[:2]) >= _SAMPLE_EACH**2 else 1
+    brightest = int(np.quantile(image[::step, ::step], _BRIGHTEST))
     bits = max(brightest.bit_length(), _LEAST_BITS)
-    return (2**bits - 1) / 255 if bits <= _MOST_BITS else level_8bit(luminance.dtype)
+    return (2**bits - 1) / 255 if bits <= _MOST_BITS else level_8bit(image.dtype)

@@ -157,7 +157,8 @@ def _aligned(work: _Work, path: Path) -> None:
 def _report(work: _Work, path: Path) -> None:
     if path.suffix.lower() == ".json":
         text = json.dumps(as_json(work.result), ensure_ascii=False, allow_nan=False, indent=1)
-        write_atomically(path, [f"{text}\n".encode()])
+        # Of a name that is no text, JSON has the escapes that Python's own names have.
+        write_atomically(path, [f"{text}\n".encode(errors="backslashreplace")])
         return
     from zstackd_stacking.pictures.plots import focus_plot  # noqa: PLC0415 - costs start-up
 

@@ -120,7 +120,7 @@ def _in_rgb(planes: Iterable[Image]) -> Iterator[Image]:
 def _model(info: OmeInfo) -> dict[str, Any]:
     """What tifffile turns into OME-XML."""
     model: dict[str, Any] = {
-        "Name": info.name,
+        "Name": _text(info.name),
         "Creator": "zstackd",
         "UUID": str(uuid.uuid5(_NAMESPACE, info.identity)),
     }
@@ -141,5 +141,11 @@ def _model(info: OmeInfo) -> dict[str, Any]:
     if known:
         model["Plane"] = known
     if info.notes:
-        model["MapAnnotation"] = {"Namespace": "zstackd", **info.notes}
+        notes = {key: _text(note) for key, note in info.notes.items()}
+        model["MapAnnotation"] = {"Namespace": "zstackd", **notes}
     return model
+
+
+def _text(words: str) -> str:
+    """Words as XML holds them: file names may have control characters and bytes of no text."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in words)

@@ -191,6 +191,16 @@ def test_16_bits_become_8_in_a_jpeg_and_it_is_said(
     assert "8 bits" in caplog.text
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_of_faint_16_bits_those_in_use_become_a_jpeg_s_8(tmp_path: Path, bits: int) -> None:
+    """The upper ones of a 12-bit camera are empty: the picture would be all but black."""
+    path = tmp_path / "result.jpg"
+    image = np.full((64, 64), round(0.7 * 2**bits), np.uint16)
+    image[3, 3] = 65535
+    write_image(path, image)
+    assert read_image(path)[16:].mean() == pytest.approx(0.7 * 256, abs=1)
+
+
 def test_an_unknown_extension_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'\.bmp'"):
         write_image(tmp_path / "result.bmp", COLOUR)
