@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -52,18 +52,34 @@ def looks_like_a_frame(path: Path) -> bool:
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Each file once, sorted as people count: `z2.jpg` before `z10.jpg`."""
+    """Each file once, sorted as people count: `z2.jpg` before `z10.jpg`.
+
+    A hyphen is a minus sign where other names have the number without it: `z-5`, `z0`, `z5`.
+    """
     once: dict[tuple[int, int] | Path, Path] = {}
-    for path in sorted(paths, key=_natural_key):
+    given = list(paths)
+    before = {lead for path in given for lead, _ in _leads(path)}
+    for path in sorted(given, key=lambda path: _natural_key(path, before)):
         status = path.stat() if path.exists() else None
         once.setdefault((status.st_dev, status.st_ino) if status else path, path)
     return list(once.values())
 
 
-def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
+def _leads(path: Path) -> list[tuple[tuple[int, str], int]]:
+    """Every number in a path after what leads to it: how many were before, and the text between."""
     parts = _NUMBERS.split(str(path).casefold())
-    key = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part]
-    return key, str(path)
+    return [((place, parts[place]), int(parts[place + 1])) for place in range(0, len(parts) - 1, 2)]
+
+
+def _natural_key(path: Path, before: Set[tuple[int, str]]) -> tuple[list[tuple[str, int]], str]:
+    key = []
+    for (place, text), number in _leads(path):
+        unsigned = text.removesuffix("-")
+        if unsigned != text and (place, unsigned) in before:
+            key.append((unsigned, -number))
+        else:
+            key.append((text, number))
+    return [*key, (_NUMBERS.split(str(path).casefold())[-1], 0)], str(path)
 
 
 def stack_files(

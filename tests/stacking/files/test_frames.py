@@ -64,6 +64,21 @@ def test_numbers_of_any_length_sort_as_numbers(numbers: list[int], random: objec
     ]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["z-10.tif", "z-5.tif", "z0.tif", "z5.tif", "z10.tif"],
+        ["-2.tif", "-1.tif", "0.tif", "1.tif"],
+        ["run-7 z-1 um.tif", "run-7 z1 um.tif", "run-12 z-1 um.tif"],
+        ["img-1.jpg", "img-2.jpg", "img-10.jpg"],
+        ["z1-1.jpg", "z1-2.jpg", "z1.jpg", "z2.jpg"],
+    ],
+)
+def test_a_hyphen_is_a_sign_where_numbers_stand_without_it_too(names: list[str]) -> None:
+    paths = [Path("/stack-3") / name for name in names]
+    assert natural_order(reversed(paths)) == paths
+
+
 def test_a_file_named_twice_is_one_frame(frames: list[Path], tmp_path: Path) -> None:
     link = tmp_path / "link.png"
     link.symlink_to(frames[0])
