@@ -13,7 +13,7 @@ from zstackd.stack_command.outputs import OME_ENDINGS, Role, Settings, Wanted, W
 from zstackd_config.errors import InputError
 from zstackd_stacking import StackResult
 from zstackd_stacking.files.atomic import write_atomically
-from zstackd_stacking.files.frames import frame_metadata
+from zstackd_stacking.files.frames import common_orientation, frame_metadata
 from zstackd_stacking.files.images import load_image, probe_image
 from zstackd_stacking.files.output import (
     CONFIDENCE_NOTE,
@@ -140,8 +140,10 @@ def _mesh(work: _Work, path: Path) -> None:
 def _aligned(work: _Work, path: Path) -> None:
     from zstackd_stacking.files.products import Scale, write_aligned_stack  # noqa: PLC0415
 
+    orientation = common_orientation([probe_image(frame) for frame in work.frames])
+
     def load(index: int) -> Image:
-        return load_image(work.frames[index]).image
+        return load_image(work.frames[index], orientation).image
 
     scale = Scale(work.settings.pixel_size_um, work.settings.z_step_um)
     write_aligned_stack(

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -105,10 +106,18 @@ def stack_files(
         InputError: no frames, one that cannot be read, or frames that do not match.
     """
     order = frame_order(len(paths), options.method, reference)
-    require_alike(paths, order[0])
+    orientation = require_alike(paths, order[0])
     sink = make_stacker(options)
     ahead = options.memory != "low"
-    feed(sink, paths, order, ahead=ahead, z_step_um=z_step_um, on_frame=on_frame)
+    feed(
+        sink,
+        paths,
+        order,
+        ahead=ahead,
+        z_step_um=z_step_um,
+        orientation=orientation,
+        on_frame=on_frame,
+    )
     result = sink.result()
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
         return replace(result, image=load_image(paths[0]).image)
@@ -131,20 +140,43 @@ def frame_order(
     return stacking_order(count, usual if reference is None else reference)
 
 
-def require_alike(paths: Sequence[Path], reference: int) -> None:
+def require_alike(paths: Sequence[Path], reference: int) -> int | None:
     """Refuse frames that differ in size, bits or channels, by their headers alone.
+
+    Returns the orientation to be applied to all, see `common_orientation`; warns where it is not
+    that of each.
 
     Raises:
         InputError: names the first frame that differs from the reference, and how.
     """
-    wanted = _kind(probe_image(paths[reference]))
-    for path in paths:
-        found = _kind(probe_image(path))
+    headers = [probe_image(path) for path in paths]
+    orientation = common_orientation(headers)
+    if orientation is not None:
+        headers = [replace(header, orientation=orientation) for header in headers]
+        _LOG.warning(
+            "warning: EXIF turns some frames otherwise than others, as cameras that look downward "
+            "do; all are turned like most of them"
+        )
+    wanted = _kind(headers[reference])
+    for path, header in zip(paths, headers, strict=True):
+        found = _kind(header)
         if found != wanted:
             raise InputError(
                 f"{path}: {found}, but {paths[reference]} (the reference) has {wanted}; "
                 "frames of one stack must be alike"
             )
+    return orientation
+
+
+def common_orientation(headers: Sequence[Header]) -> int | None:
+    """The orientation that most frames note where they differ in that; else None: each its own.
+
+    The camera of a stack stands still, but which way is up is a guess of its own where it looks
+    down. Frames that are stored in different sizes were turned by something else.
+    """
+    noted = Counter(header.orientation for header in headers)
+    stored = {(header.width_px, header.height_px) for header in headers}
+    return noted.most_common(1)[0][0] if len(noted) > 1 and len(stored) == 1 else None
 
 
 def _kind(header: Header) -> str:
@@ -160,13 +192,15 @@ def feed(
     *,
     ahead: bool = True,
     z_step_um: float | None = None,
+    orientation: int | None = None,
     on_frame: OnFrame | None = None,
 ) -> None:
     """Give each frame to `sink` in `order`, and again where it asks for it.
 
     With `ahead`, the next frame is read meanwhile; without, no two are held at once.
+    `orientation` is applied to all, by default each one's own.
     """
-    images = _images(paths, order, _read(paths, order, ahead=ahead))
+    images = _images(paths, order, _read(paths, order, orientation, ahead=ahead))
 
     def add(index: int) -> FrameReport:
         z_um = None if z_step_um is None else index * z_step_um + 0.0  # never -0
@@ -181,7 +215,7 @@ def feed(
     told(map(add, order))
     if isinstance(sink, Rereader):
         for indices in sink.rounds():
-            frames = _read(paths, indices, ahead=ahead)
+            frames = _read(paths, indices, orientation, ahead=ahead)
             told(
                 sink.again(loaded.image, index=i) for i, loaded in zip(indices, frames, strict=True)
             )
@@ -205,19 +239,23 @@ def _images(
     return map(image, order, frames)
 
 
-def _read(paths: Sequence[Path], indices: Sequence[int], *, ahead: bool) -> Iterator[Loaded]:
+def _read(
+    paths: Sequence[Path], indices: Sequence[int], orientation: int | None, *, ahead: bool
+) -> Iterator[Loaded]:
     wanted = [paths[index] for index in indices]
-    return read_ahead(wanted) if ahead else map(load_image, wanted)
+    if ahead:
+        return read_ahead(wanted, orientation)
+    return (load_image(path, orientation) for path in wanted)
 
 
-def read_ahead(paths: Sequence[Path]) -> Iterator[Loaded]:
+def read_ahead(paths: Sequence[Path], orientation: int | None = None) -> Iterator[Loaded]:
     """Yield each image in turn while the next one, never more, is read in a thread."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
-        coming = reader.submit(load_image, paths[0])
+        coming = reader.submit(load_image, paths[0], orientation)
         for number in range(1, len(paths) + 1):
             loaded = coming.result()
             if number < len(paths):
-                coming = reader.submit(load_image, paths[number])
+                coming = reader.submit(load_image, paths[number], orientation)
             yield loaded
 
 
