@@ -67,11 +67,18 @@ def _only_page(file: tifffile.TiffFile, name: str) -> tifffile.TiffPage:
     pages = [
         page for page in file.pages if not (isinstance(page, tifffile.TiffPage) and page.is_reduced)
     ]
-    if len(pages) != 1 or not isinstance(pages[0], tifffile.TiffPage):
+    if len(pages) > 1:
         raise InputError(
-            f"{name}: holds {len(pages)} images; a frame is one image per file: split it first"
+            f"{name}: holds {len(pages)} images; a frame is one image per file: split it first, "
+            "in Fiji by File › Save As › Image Sequence"
         )
-    return pages[0]
+    page = pages[0] if pages else None
+    if not isinstance(page, tifffile.TiffPage) or page.photometric == tifffile.PHOTOMETRIC.CFA:
+        raise InputError(
+            f"{name}: holds raw data of a camera or a preview only, as a DNG does; develop it into "
+            "an RGB TIFF first"
+        )
+    return page
 
 
 def _require_whole(page: tifffile.TiffPage, size_bytes: int, name: str) -> None:

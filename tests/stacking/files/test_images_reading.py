@@ -268,3 +268,13 @@ def test_a_damaged_deflate_stream_is_one_line(tmp_path: Path) -> None:
     data[2000:2100] = bytes(100)
     path.write_bytes(data)
     assert "cannot be read as TIFF" in refusal(path)
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_a_raw_file_is_told_as_one(tmp_path: Path, preview: bool) -> None:
+    path = tmp_path / "frame.dng"
+    with tifffile.TiffWriter(path) as file:
+        if preview:
+            file.write(COLOUR, photometric="rgb", subfiletype=1, subifds=1)
+        file.write(DEEP[..., 0], photometric="cfa")
+    assert "develop it into an RGB TIFF first" in refusal(path)
