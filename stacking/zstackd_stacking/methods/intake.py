@@ -35,6 +35,7 @@ _FRACTION_BITS: Final = 4
 _COLOUR: Final = 3
 _LEAST_FLICKER: Final = 0.002
 _MOST_GAIN: Final = 5.0
+_BLACK: Final = 1 / 50
 _NOTHING: Final = np.empty((0, 0), np.uint8)
 
 
@@ -237,7 +238,10 @@ class Intake:
             raise StackError(f"{what}: give z_um for every frame of a stack or for none")
 
     def _gain(self, luminance: Image, matrix: Matrix | None) -> float:
-        """Factor from the frame's brightness to the reference's, over the part they share."""
+        """Factor from the frame's brightness to the reference's, over the part they share.
+
+        A reference that is black beside the frame leaves it to that one to set the brightness.
+        """
         size = max(1, luminance.shape[1] // _GAIN_PX), max(1, luminance.shape[0] // _GAIN_PX)
         half = luminance.shape[1] // 2, luminance.shape[0] // 2  # in two steps it takes a third
         small = cv2.resize(luminance, half, interpolation=cv2.INTER_AREA)
@@ -253,6 +257,9 @@ class Intake:
             )
         own = float(np.sum(small * (shared > _WHOLE)))
         gain = float(np.sum(self._brightness * (shared > _WHOLE))) / own if own > 0 else 1.0
+        if gain < _BLACK:
+            self._brightness = small
+            return 1.0
         if abs(gain - 1) < _LEAST_FLICKER:
             return 1.0
         return float(np.clip(gain, 1 / _MOST_GAIN, _MOST_GAIN))

@@ -211,6 +211,16 @@ def test_a_blank_reference_gives_way_to_the_next_frame(
     assert result.report.frames[3].note == "left out: it shows nothing to align by"
 
 
+@pytest.mark.parametrize("method", ["pyramid", *BY_DEPTH])
+def test_a_black_reference_does_not_darken_what_is_not_aligned(
+    rendered: Render, method: Method
+) -> None:
+    frames = list(rendered(planes=7).frames)
+    usual = stacked(frames, still(method)).image
+    frames[3] = np.zeros_like(frames[3])
+    assert stacked(frames, still(method)).image.mean() == pytest.approx(usual.mean(), rel=0.1)
+
+
 def test_a_stack_that_shows_nothing_at_all_is_used_all_the_same() -> None:
     result = stacked([np.full((40, 60), 9, np.uint8)] * 3, StackOptions())
     assert all(frame.used for frame in result.report.frames)
