@@ -31,6 +31,8 @@ _NAMED = {
 _MAX_SHORT, _MAX_RATIO = 65535, 4000
 _ASCII_TYPE, _SHORT_TYPE, _RATIONAL_TYPE = 2, 3, 5
 
+_DAMAGE = (SyntaxError, OSError, ValueError, KeyError, UserWarning)
+
 ExtraTag = tuple[int, int, int, Any, bool]
 
 
@@ -59,26 +61,35 @@ def _nested(tags: Mapping[int, Any]) -> dict[int, Any]:
 
 def tags_from_exif(exif: bytes) -> list[ExtraTag]:
     """Extra tags for tifffile, from an EXIF block; empty, with a warning, where it is damaged."""
-    block = PillowImage.Exif()
     try:
-        with warnings.catch_warnings(action="error"):  # Pillow warns of damage, and reads on
-            block.load(exif)
-            fields = {**block, **block.get_ifd(_EXIF_DIRECTORY)}
-    except (SyntaxError, OSError, ValueError, KeyError, UserWarning) as error:
+        return _tags(exif)
+    except _DAMAGE as error:
         _LOG.warning(
-            "warning: the EXIF data of the reference frame is damaged and left out: %s", error
+            "warning: the EXIF data of the reference frame is damaged and left out: %s",
+            str(error).strip(),
         )
         return []
-    tags = (_extra_tag(tag, value) for tag, value in sorted(fields.items()))
-    return [tag for tag in tags if tag is not None]
 
 
 def exposure_s(exif: bytes) -> float | None:
     """The exposure time in seconds that an EXIF block notes; None where it notes none."""
-    for tag, _, _, value, _ in tags_from_exif(exif):
+    try:
+        tags = _tags(exif)
+    except _DAMAGE:
+        return None
+    for tag, _, _, value, _ in tags:
         if tag == _EXPOSURE_TIME and value[0] > 0:
             return float(Fraction(*value))
     return None
+
+
+def _tags(exif: bytes) -> list[ExtraTag]:
+    block = PillowImage.Exif()
+    with warnings.catch_warnings(action="error"):  # Pillow warns of damage, and reads on
+        block.load(exif)
+        fields = {**block, **block.get_ifd(_EXIF_DIRECTORY)}
+    tags = (_extra_tag(tag, value) for tag, value in sorted(fields.items()))
+    return [tag for tag in tags if tag is not None]
 
 
 def _extra_tag(tag: int, value: Any) -> ExtraTag | None:

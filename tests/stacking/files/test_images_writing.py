@@ -154,7 +154,17 @@ def test_damaged_exif_is_left_out_and_said(
     path = tmp_path / "result.tif"
     write_image(path, COLOUR, metadata=Metadata(exif=b"II*\0\xff\xff\xff\x7fnonsense"))
     np.testing.assert_array_equal(read_image(path), COLOUR)
-    assert "EXIF" in caplog.text
+    (line,) = caplog.messages
+    assert line.startswith("warning: the EXIF data of the reference frame is damaged")
+    assert line == line.strip()
+
+
+def test_no_exposure_is_known_from_damaged_exif_and_nothing_more_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each frame is asked for its own, however often."""
+    assert exposure_s(b"II*\0\xff\xff\xff\x7fnonsense") is None
+    assert caplog.messages == []
 
 
 def test_the_pixel_size_is_noted_as_resolution(tmp_path: Path) -> None:
