@@ -91,15 +91,17 @@ class Planes:
         *,
         gain: float = 1.0,
         finely: bool,
+        unit: float | None = None,
     ) -> None:
         """`luminance` (H, W) is that of `image`; with `finely`, `colour_rows` may be asked for.
 
-        `matrix`, if any, moves the frame, `gain` multiplies it.
+        `matrix`, if any, moves the frame, `gain` multiplies it. `unit` is one 8-bit level in its
+        levels, by default that of its type.
         """
         self.shape: tuple[int, int] = luminance.shape[:2]
         self.coloured = image.ndim == _COLOUR_NDIM
         self.finely = finely and self.coloured
-        self.unit = level_8bit(image.dtype)
+        self.unit = unit or level_8bit(image.dtype)
         self._luma = _Movable(luminance, matrix, gain)
         self._half = self._whole = self._luma
         if self.coloured:

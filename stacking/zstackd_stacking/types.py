@@ -1,10 +1,14 @@
 """What goes into a stack and what comes out."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+_SAMPLE_EACH: Final = 4
+_BRIGHTEST: Final = 0.999
+_LEAST_BITS, _MOST_BITS = 8, 13
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W) or (H, W, 3) in blue, green, red order; full range of the dtype."""
@@ -100,3 +104,17 @@ class StackResult:
 def level_8bit(dtype: np.dtype[Any]) -> float:
     """One 8-bit level in the levels of an image of this type, 8 or 16 bits."""
     return 257.0 if dtype == np.uint16 else 1.0
+
+
+def level_of(image: Image) -> float:
+    """One 8-bit level in the levels of an image, by what of its type it makes use of.
+
+    Cameras of 12 bits, or 16 on a faint subject, leave the upper bits of 16 empty; three at least,
+    single pixels apart, are counted out.
+    """
+    if image.dtype != np.uint16:
+        return level_8bit(image.dtype)
+    step = _SAMPLE_EACH if min(image.shape[:2]) >= _SAMPLE_EACH**2 else 1
+    brightest = int(np.quantile(image[::step, ::step], _BRIGHTEST))
+    bits = max(brightest.bit_length(), _LEAST_BITS)
+    return (2**bits - 1) / 255 if bits <= _MOST_BITS else level_8bit(image.dtype)

@@ -278,7 +278,9 @@ def test_an_input_is_never_overwritten(stack: Stack, frames: Path) -> None:
     [
         (["--bogus"], "unrecognized arguments: --bogus"),
         (["--method", "magic"], "choose from"),
-        (["--z-step-um", "0"], "--z-step-um 0: must be a length in µm other than 0"),
+        (["--z-step-um", "0"], "--z-step-um 0: must be 0.001 to 100000 µm; negative where"),
+        (["--z-step-um", "-1e300"], "--z-step-um -1e+300: must be"),
+        (["--pixel-size-um", "1e-9"], "--pixel-size-um 1e-09: must be 0.001 to 100000 µm"),
         (["--z-step-um", "nan"], "--z-step-um nan: must be"),
         (["--pixel-size-um", "-3"], "--pixel-size-um -3: must be"),
         (["--pixel-size-um", "small"], "'small' is not a number; write a number of µm, such"),

@@ -136,7 +136,7 @@ def test_warnings_name_their_stack(stack: Stack, stacks: Path) -> None:
     for path in (stacks / "s10").glob("z[12].png"):
         path.unlink()
     done = stack("--batch", stacks, "--no-align", "-q", status=1)
-    _, _, warning, *_ = done.stderr.splitlines()
+    _, warning, *_ = done.stderr.splitlines()
     assert warning == "s10: warning: only one frame: nothing to fuse, it is written as it is"
 
 
@@ -163,3 +163,9 @@ def test_a_batch_that_cannot_be_is_one_line_and_status_2(
     (line,) = done.stderr.splitlines()
     assert said in line
     assert list(stacks.glob("*.png")) == []
+
+
+def test_quiet_does_not_tell_of_folders_that_are_passed_over(stack: Stack, stacks: Path) -> None:
+    (stacks / "empty").mkdir()
+    assert "no images in it, passed over" in stack("--batch", stacks, status=1).stderr
+    assert "passed over" not in stack("--batch", stacks, "-q", status=1).stderr

@@ -1,6 +1,7 @@
 """`zstackd stack` writes all it knows: heights, relief, mesh, aligned frames, report."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -196,3 +197,18 @@ def test_an_output_must_be_named(stack: Stack, frames: Path) -> None:
 
 def test_the_methods_offered_are_the_methods_there_are() -> None:
     assert set(METHODS) == set(get_args(Method))
+
+
+def test_names_that_are_no_text_reach_every_output(
+    stack: Stack, frames: Path, tmp_path: Path
+) -> None:
+    """A name may have bytes that are no UTF-8, and signs that XML does not hold."""
+    for path in frames.iterdir():
+        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/\xff\x01<&" + os.fsencode(path.name)))
+    words = ["--aligned", "a.ome.tif", "--report", "r.json", *SCALES]
+    stack("-i", frames, "-o", os.fsdecode(b"out\xff.ome.tif"), *words)
+    for name in (os.fsdecode(b"out\xff.ome.tif"), "a.ome.tif"):
+        with tifffile.TiffFile(tmp_path / name) as file:
+            assert "z1.jpg" in str(tifffile.xml2dict(file.ome_metadata or ""))
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert told["frames"][0]["name"] == os.fsdecode(b"\xff\x01<&z1.jpg")

@@ -1,6 +1,7 @@
 """`zstackd stack`: image files become one sharp image, and all that can be known of its heights."""
 
 import json
+import logging
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ def stack(words: Sequence[str]) -> int:
         InputError: an option, a frame or an output cannot be used.
     """
     wanted = read_words(words)
+    if wanted.quiet:
+        logging.getLogger("zstackd.stack_command").setLevel(logging.WARNING)
     from zstackd.stack_command.request import job_from, pattern_from  # noqa: PLC0415 - start-up
 
     if wanted.batch is not None:

@@ -35,7 +35,7 @@ def stack_folder(
         return
     output_format(output)
     require_writable(output, inputs=frames)
-    require_alike(frames, 0)
+    orientation = require_alike(frames, 0)
     steps = _steps_folder(output) if keep_steps else None
 
     def on_frame(report: FrameReport) -> None:
@@ -44,7 +44,8 @@ def stack_folder(
         elif steps is not None:
             _keep_step(stacker, steps)
 
-    feed(stacker, frames, frame_order(len(frames), "laplacian"), on_frame=on_frame)
+    order = frame_order(len(frames), "laplacian")
+    feed(stacker, frames, order, orientation=orientation, on_frame=on_frame)
     write_image(output, stacker.result().image, metadata=frame_metadata(frames[0]))
     sys.stdout.write(f"{output}: written from {len(frames)} images\n")
 

@@ -1,6 +1,5 @@
 """From the command line's words to the job that they ask for."""
 
-import math
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +15,8 @@ from zstackd_stacking.files.output import MAX_QUALITY
 from zstackd_stacking.methods.catalogue import measures_heights
 from zstackd_stacking.types import Method
 
+_LEAST_PIXEL_UM, _MOST_PIXEL_UM = 0.001, 100_000
+_LEAST_STEP_UM, _MOST_STEP_UM = 0.001, 100_000
 _LEAST_VERTICES, _MOST_VERTICES = 4, 20_000_000
 
 
@@ -104,16 +105,18 @@ def _high_is_near(end: str | None, method: Method, z_step_um: float | None) -> b
 
 
 def _pixel_size(value_um: float | None) -> float | None:
-    if value_um is not None and not (math.isfinite(value_um) and value_um > 0):
-        raise InputError(f"--pixel-size-um {value_um:g}: must be a length above 0 µm")
+    if value_um is not None and not _LEAST_PIXEL_UM <= value_um <= _MOST_PIXEL_UM:
+        raise InputError(
+            f"--pixel-size-um {value_um:g}: must be {_LEAST_PIXEL_UM:g} to {_MOST_PIXEL_UM:g} µm"
+        )
     return value_um
 
 
 def _z_step(value_um: float | None) -> float | None:
-    if value_um is not None and (value_um == 0 or not math.isfinite(value_um)):
+    if value_um is not None and not _LEAST_STEP_UM <= abs(value_um) <= _MOST_STEP_UM:
         raise InputError(
-            f"--z-step-um {value_um:g}: must be a length in µm other than 0; negative where the "
-            "frames were taken from above downward"
+            f"--z-step-um {value_um:g}: must be {_LEAST_STEP_UM:g} to {_MOST_STEP_UM:g} µm; "
+            "negative where the frames were taken from above downward"
         )
     return value_um
 

@@ -13,10 +13,11 @@ from zstackd.stack_command.outputs import OME_ENDINGS, Role, Settings, Wanted, W
 from zstackd_config.errors import InputError
 from zstackd_stacking import StackResult
 from zstackd_stacking.files.atomic import write_atomically
-from zstackd_stacking.files.frames import frame_metadata
-from zstackd_stacking.files.images import load_image
+from zstackd_stacking.files.frames import common_orientation, frame_metadata
+from zstackd_stacking.files.images import load_image, probe_image
 from zstackd_stacking.files.output import (
     CONFIDENCE_NOTE,
+    Metadata,
     output_format,
     write_depth_tiff,
     write_image,
@@ -58,15 +59,19 @@ class _Work:
             raise InputError(f"the method {self.result.report.method} measures no heights")
         return depth, confidence
 
+    def metadata(self) -> Metadata:
+        """What goes from the reference frame to the results."""
+        return frame_metadata(self.frames[self.result.report.reference_index])
+
     def exposure_s(self, index: int) -> float | None:
         from zstackd_stacking.files.camera_tags import exposure_s  # noqa: PLC0415 - costs start-up
 
-        exif = frame_metadata(self.frames[index]).exif
+        exif = probe_image(self.frames[index]).exif
         return exposure_s(exif) if exif else None
 
 
 def _image(work: _Work, path: Path) -> None:
-    metadata = frame_metadata(work.frames[work.result.report.reference_index])
+    metadata = work.metadata()
     settings = work.settings
     if path.name.lower().endswith(OME_ENDINGS):
         from zstackd_stacking.files.products import Scale, write_fused_ome  # noqa: PLC0415
@@ -135,17 +140,27 @@ def _mesh(work: _Work, path: Path) -> None:
 def _aligned(work: _Work, path: Path) -> None:
     from zstackd_stacking.files.products import Scale, write_aligned_stack  # noqa: PLC0415
 
+    orientation = common_orientation([probe_image(frame) for frame in work.frames])
+
     def load(index: int) -> Image:
-        return load_image(work.frames[index]).image
+        return load_image(work.frames[index], orientation).image
 
     scale = Scale(work.settings.pixel_size_um, work.settings.z_step_um)
-    write_aligned_stack(path, work.result, scale, load=load, exposure_s=work.exposure_s)
+    write_aligned_stack(
+        path,
+        work.result,
+        scale,
+        load=load,
+        exposure_s=work.exposure_s,
+        profile=work.metadata().icc,
+    )
 
 
 def _report(work: _Work, path: Path) -> None:
     if path.suffix.lower() == ".json":
         text = json.dumps(as_json(work.result), ensure_ascii=False, allow_nan=False, indent=1)
-        write_atomically(path, [f"{text}\n".encode()])
+        # Of a name that is no text, JSON has the escapes that Python's own names have.
+        write_atomically(path, [f"{text}\n".encode(errors="backslashreplace")])
         return
     from zstackd_stacking.pictures.plots import focus_plot  # noqa: PLC0415 - costs start-up
 

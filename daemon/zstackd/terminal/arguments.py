@@ -1,6 +1,7 @@
 """A command line whose errors are one line, like all others."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+
 
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that raises InputError instead of printing its usage and exiting."""
@@ -25,6 +28,8 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        # By itself it takes -1e3 for an option.
+        self._negative_number_matcher = _NEGATIVE_NUMBER
 
     def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
         """Print the help; unlike argparse, let an output that takes none be an error."""

@@ -119,10 +119,13 @@ class Registration:
     residual_px: float
 
 
-def reduce_luma(luminance: Image) -> Reduced:
-    """Reduced copies of a frame's luminance (H, W)."""
-    unit = level_8bit(luminance.dtype)
-    image, factor = without_defects(luminance), 1
+def reduce_luma(luminance: Image, unit: float | None = None) -> Reduced:
+    """Reduced copies of a frame's luminance (H, W).
+
+    `unit` is one 8-bit level in its levels, by default that of its type.
+    """
+    unit = unit or level_8bit(luminance.dtype)
+    image, factor = without_defects(luminance, unit), 1
     while max(image.shape) > 2 * FINEST_SIDE_PX:
         image, factor = _halved(image), factor * 2
     origin_px = (factor - 1) / 2

@@ -24,6 +24,7 @@ from zstackd_stacking.geometry import (
 )
 from zstackd_stacking.types import Image
 
+SHOWS_NOTHING: Final = "left out: it shows nothing to align by"
 _BLANK_SHARE: Final = 0.25
 _BLANK_LEVELS: Final = 0.2
 _ANCHOR_CORRELATION: Final = 0.5
@@ -54,6 +55,8 @@ class Placement:
     used: bool
     residual_px: float | None
     note: str = ""
+    blank_before: bool = False
+    """Whether all frames before this one show nothing beside it, the reference too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +121,21 @@ class Track:
         self._reference_index: int | None = None
         self._anchor: align.Reduced | None = None
         self._sides: dict[bool, _Side] = {}
+        self._followed = False
 
-    def place(self, luminance: Image, index: int, z_um: float | None = None) -> Placement:
-        """Place a frame by its luminance (H, W); the first one is the reference."""
-        reduced = align.reduce_luma(luminance)
+    def place(
+        self,
+        luminance: Image,
+        index: int,
+        z_um: float | None = None,
+        *,
+        unit: float | None = None,
+    ) -> Placement:
+        """Place a frame by its luminance (H, W); the first one is the reference.
+
+        `unit` is one 8-bit level in its levels, by default that of its type.
+        """
+        reduced = align.reduce_luma(luminance, unit)
         if self._reference_index is None or self._anchor is None:
             self._anchor = reduced
             nothing = np.zeros(4)
@@ -136,6 +150,9 @@ class Track:
         side = self._sides[above]
         breathed = side.breathed(z_um, self._breathing_per_um, reduced.shape)
         placement, followed = _followed(side, self._anchor, reduced, breathed)
+        self._followed = self._followed or placement.residual_px is not None
+        if not self._followed and _is_blank(self._anchor, beside=reduced):
+            return replace(placement, blank_before=True)
         self._sides[above] = replace(followed, z_um=z_um if placement.used else side.z_um)
         return placement
 
@@ -221,13 +238,18 @@ def _by_anchor(side: _Side, anchor: align.Reduced) -> _Side:
     )
 
 
+def _is_blank(before: align.Reduced, *, beside: align.Reduced) -> bool:
+    """Whether an image shows nothing beside another that does."""
+    return beside.contrast > _BLANK_LEVELS and before.contrast <= _BLANK_SHARE * beside.contrast
+
+
 def _unregistered(side: _Side, reduced: align.Reduced, predicted: Matrix) -> Placement:
     before, now = side.reduced.contrast, reduced.contrast
     matrix = compose(side.matrix, predicted)
     if before <= max(_BLANK_SHARE * now, _BLANK_LEVELS):
         return Placement(matrix, True, None, "placed by prediction: its neighbour shows nothing")
     if now <= max(_BLANK_SHARE * before, _BLANK_LEVELS):
-        return Placement(matrix, False, None, "left out: it shows nothing to align by")
+        return Placement(matrix, False, None, SHOWS_NOTHING)
     if align.alike(side.reduced, reduced, predicted) >= align.MIN_CORRELATION:
         return Placement(matrix, True, None, "placed by prediction: alignment found no better")
     return Placement(matrix, False, None, "left out: it does not match its neighbour")

@@ -29,7 +29,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         hidden.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        # numpy counts what the disk took instead of saying why it took no more.
+        reason = os.strerror(error.errno or errno.ENOSPC)
         raise StorageError(f"{path}: cannot be written: {reason}") from error
     finally:
         with contextlib.suppress(OSError):  # renamed already, or never made

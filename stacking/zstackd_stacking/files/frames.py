@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from zstackd_stacking.types import FrameReport, Image, Method, StackOptions, Sta
 
 _LOG = logging.getLogger(__name__)
 _DEFAULTS: Final = StackOptions()
+_PROFILE_SPACE = slice(16, 20)
+"""Where a profile says which colours it is for (ICC.1:2022, 7.2.8)."""
 _NUMBERS = re.compile(r"(\d+)")
 
 OnFrame = Callable[[FrameReport], None]
@@ -50,18 +53,34 @@ def looks_like_a_frame(path: Path) -> bool:
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Each file once, sorted as people count: `z2.jpg` before `z10.jpg`."""
+    """Each file once, sorted as people count: `z2.jpg` before `z10.jpg`.
+
+    A hyphen is a minus sign where other names have the number without it: `z-5`, `z0`, `z5`.
+    """
     once: dict[tuple[int, int] | Path, Path] = {}
-    for path in sorted(paths, key=_natural_key):
+    given = list(paths)
+    before = {lead for path in given for lead, _ in _leads(path)}
+    for path in sorted(given, key=lambda path: _natural_key(path, before)):
         status = path.stat() if path.exists() else None
         once.setdefault((status.st_dev, status.st_ino) if status else path, path)
     return list(once.values())
 
 
-def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
+def _leads(path: Path) -> list[tuple[tuple[int, str], int]]:
+    """Every number in a path after what leads to it: how many were before, and the text between."""
     parts = _NUMBERS.split(str(path).casefold())
-    key = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part]
-    return key, str(path)
+    return [((place, parts[place]), int(parts[place + 1])) for place in range(0, len(parts) - 1, 2)]
+
+
+def _natural_key(path: Path, before: Set[tuple[int, str]]) -> tuple[list[tuple[str, int]], str]:
+    key = []
+    for (place, text), number in _leads(path):
+        unsigned = text.removesuffix("-")
+        if unsigned != text and (place, unsigned) in before:
+            key.append((unsigned, -number))
+        else:
+            key.append((text, number))
+    return [*key, (_NUMBERS.split(str(path).casefold())[-1], 0)], str(path)
 
 
 def stack_files(
@@ -87,10 +106,18 @@ def stack_files(
         InputError: no frames, one that cannot be read, or frames that do not match.
     """
     order = frame_order(len(paths), options.method, reference)
-    require_alike(paths, order[0])
+    orientation = require_alike(paths, order[0])
     sink = make_stacker(options)
     ahead = options.memory != "low"
-    feed(sink, paths, order, ahead=ahead, z_step_um=z_step_um, on_frame=on_frame)
+    feed(
+        sink,
+        paths,
+        order,
+        ahead=ahead,
+        z_step_um=z_step_um,
+        orientation=orientation,
+        on_frame=on_frame,
+    )
     result = sink.result()
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
         return replace(result, image=load_image(paths[0]).image)
@@ -113,20 +140,43 @@ def frame_order(
     return stacking_order(count, usual if reference is None else reference)
 
 
-def require_alike(paths: Sequence[Path], reference: int) -> None:
+def require_alike(paths: Sequence[Path], reference: int) -> int | None:
     """Refuse frames that differ in size, bits or channels, by their headers alone.
+
+    Returns the orientation to be applied to all, see `common_orientation`; warns where it is not
+    that of each.
 
     Raises:
         InputError: names the first frame that differs from the reference, and how.
     """
-    wanted = _kind(probe_image(paths[reference]))
-    for path in paths:
-        found = _kind(probe_image(path))
+    headers = [probe_image(path) for path in paths]
+    orientation = common_orientation(headers)
+    if orientation is not None:
+        headers = [replace(header, orientation=orientation) for header in headers]
+        _LOG.warning(
+            "warning: EXIF turns some frames otherwise than others, as cameras that look downward "
+            "do; all are turned like most of them"
+        )
+    wanted = _kind(headers[reference])
+    for path, header in zip(paths, headers, strict=True):
+        found = _kind(header)
         if found != wanted:
             raise InputError(
                 f"{path}: {found}, but {paths[reference]} (the reference) has {wanted}; "
                 "frames of one stack must be alike"
             )
+    return orientation
+
+
+def common_orientation(headers: Sequence[Header]) -> int | None:
+    """The orientation that most frames note where they differ in that; else None: each its own.
+
+    The camera of a stack stands still, but which way is up is a guess of its own where it looks
+    down. Frames that are stored in different sizes were turned by something else.
+    """
+    noted = Counter(header.orientation for header in headers)
+    stored = {(header.width_px, header.height_px) for header in headers}
+    return noted.most_common(1)[0][0] if len(noted) > 1 and len(stored) == 1 else None
 
 
 def _kind(header: Header) -> str:
@@ -142,13 +192,15 @@ def feed(
     *,
     ahead: bool = True,
     z_step_um: float | None = None,
+    orientation: int | None = None,
     on_frame: OnFrame | None = None,
 ) -> None:
     """Give each frame to `sink` in `order`, and again where it asks for it.
 
     With `ahead`, the next frame is read meanwhile; without, no two are held at once.
+    `orientation` is applied to all, by default each one's own.
     """
-    images = _images(paths, order, _read(paths, order, ahead=ahead))
+    images = _images(paths, order, _read(paths, order, orientation, ahead=ahead))
 
     def add(index: int) -> FrameReport:
         z_um = None if z_step_um is None else index * z_step_um + 0.0  # never -0
@@ -163,7 +215,7 @@ def feed(
     told(map(add, order))
     if isinstance(sink, Rereader):
         for indices in sink.rounds():
-            frames = _read(paths, indices, ahead=ahead)
+            frames = _read(paths, indices, orientation, ahead=ahead)
             told(
                 sink.again(loaded.image, index=i) for i, loaded in zip(indices, frames, strict=True)
             )
@@ -187,23 +239,39 @@ def _images(
     return map(image, order, frames)
 
 
-def _read(paths: Sequence[Path], indices: Sequence[int], *, ahead: bool) -> Iterator[Loaded]:
+def _read(
+    paths: Sequence[Path], indices: Sequence[int], orientation: int | None, *, ahead: bool
+) -> Iterator[Loaded]:
     wanted = [paths[index] for index in indices]
-    return read_ahead(wanted) if ahead else map(load_image, wanted)
+    if ahead:
+        return read_ahead(wanted, orientation)
+    return (load_image(path, orientation) for path in wanted)
 
 
-def read_ahead(paths: Sequence[Path]) -> Iterator[Loaded]:
+def read_ahead(paths: Sequence[Path], orientation: int | None = None) -> Iterator[Loaded]:
     """Yield each image in turn while the next one, never more, is read in a thread."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
-        coming = reader.submit(load_image, paths[0])
+        coming = reader.submit(load_image, paths[0], orientation)
         for number in range(1, len(paths) + 1):
             loaded = coming.result()
             if number < len(paths):
-                coming = reader.submit(load_image, paths[number])
+                coming = reader.submit(load_image, paths[number], orientation)
             yield loaded
 
 
 def frame_metadata(path: Path) -> Metadata:
-    """EXIF block and colour profile of a frame, to be passed on to the result."""
+    """EXIF block and colour profile of a frame, to be passed on to the result.
+
+    A profile for other colours than those that the frame is read as (CMYK) is left out, with a
+    warning in the log.
+    """
     header = probe_image(path)
-    return Metadata(header.exif, header.icc)
+    space = (header.icc or b"")[_PROFILE_SPACE].decode("ascii", errors="replace")
+    if header.icc is None or space == ("GRAY" if header.channels == 1 else "RGB "):
+        return Metadata(header.exif, header.icc)
+    _LOG.warning(
+        "%s: warning: its colour profile is for %s, not for what it is read as, and is left out: "
+        "colours are approximate",
+        path, space.strip() if space.isprintable() else "unknown colours",
+    )  # fmt: skip
+    return Metadata(header.exif)

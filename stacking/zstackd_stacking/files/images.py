@@ -5,7 +5,7 @@ import logging
 import mmap
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,9 +58,14 @@ def read_image(path: Path) -> Image:
     return loaded.image
 
 
-def load_image(path: Path) -> Loaded:
-    """As `read_image`, with the file's header; says nothing about transparency."""
+def load_image(path: Path, orientation: int | None = None) -> Loaded:
+    """As `read_image`, with the file's header; says nothing about transparency.
+
+    `orientation` (EXIF's, 1 to 8) is applied instead of the file's own.
+    """
     header = _whole_header(path)
+    if orientation is not None:
+        header = replace(header, orientation=orientation)
     if header.kind == "tiff":
         from zstackd_stacking.files.tiff import read_tiff  # noqa: PLC0415 - tifffile costs start-up
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from zstackd_config.errors import InputError, StackError
 from zstackd_stacking.files.atomic import write_atomically
-from zstackd_stacking.types import FloatMap, Image, as_floats
+from zstackd_stacking.types import FloatMap, Image, as_floats, level_of
 
 DEFAULT_VERTICES: Final = 500_000
 LEAST_VERTICES: Final = 4
@@ -120,6 +120,6 @@ def _colours(image: Image, columns: int, rows: int) -> NDArray[np.uint8]:
     """Red, green, blue and opacity of each vertex (N, 4)."""
     small = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
     if small.dtype == np.uint16:
-        small = cv2.convertScaleAbs(small, alpha=255 / 65535)
+        small = cv2.convertScaleAbs(small, alpha=1 / level_of(image))
     code = cv2.COLOR_GRAY2RGBA if small.ndim == 2 else cv2.COLOR_BGR2RGBA  # noqa: PLR2004
     return np.asarray(cv2.cvtColor(small, code), np.uint8).reshape(-1, 4)

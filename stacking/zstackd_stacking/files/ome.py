@@ -69,14 +69,17 @@ def write_ome_stack(
     *,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
+    profile: bytes | None = None,
 ) -> None:
     """Write images of one `shape` and `dtype`, as many as `info` has planes, as one z-stack.
+
+    `profile` is their ICC profile.
 
     Raises:
         StorageError: the file cannot be written.
     """
     shape = shape if len(info.planes) == 1 else (len(info.planes), *shape)
-    _write(path, planes, info, shape=shape, dtype=dtype)
+    _write(path, planes, info, shape=shape, dtype=dtype, metadata=Metadata(icc=profile))
 
 
 def _write(
@@ -117,7 +120,7 @@ def _in_rgb(planes: Iterable[Image]) -> Iterator[Image]:
 def _model(info: OmeInfo) -> dict[str, Any]:
     """What tifffile turns into OME-XML."""
     model: dict[str, Any] = {
-        "Name": info.name,
+        "Name": _text(info.name),
         "Creator": "zstackd",
         "UUID": str(uuid.uuid5(_NAMESPACE, info.identity)),
     }
@@ -138,5 +141,11 @@ def _model(info: OmeInfo) -> dict[str, Any]:
     if known:
         model["Plane"] = known
     if info.notes:
-        model["MapAnnotation"] = {"Namespace": "zstackd", **info.notes}
+        notes = {key: _text(note) for key, note in info.notes.items()}
+        model["MapAnnotation"] = {"Namespace": "zstackd", **notes}
     return model
+
+
+def _text(words: str) -> str:
+    """Words as XML holds them: file names may have control characters and bytes of no text."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in words)

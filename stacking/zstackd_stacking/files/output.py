@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from zstackd_config.errors import InputError
 from zstackd_stacking.files.atomic import write_atomically
-from zstackd_stacking.files.exif import upright
-from zstackd_stacking.types import FloatMap, Image
+from zstackd_stacking.files.exif import of_result
+from zstackd_stacking.types import FloatMap, Image, level_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ def write_image(
 
     Args:
         path: ends in .jpg, .png or .tif.
-        image: (H, W) or (H, W, 3) BGR, uint8 or uint16. JPEG holds 8 bits: 16 are reduced, with
-            a warning in the log.
+        image: (H, W) or (H, W, 3) BGR, uint8 or uint16. JPEG holds 8 bits: 16, or those of them
+            that are in use, are reduced, with a warning in the log.
         pixel_size_um: size of a pixel on the specimen, noted as the file's resolution.
         quality: of JPEG, 1 to 100.
         metadata: of the reference frame.
@@ -168,7 +168,7 @@ def _encode_png(image: Image, pixel_size_um: float | None, metadata: Metadata) -
         per_metre = min(round(_UM_PER_M / pixel_size_um), 2**31 - 1)
         chunks.append(_chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)))
     if metadata.exif:
-        chunks.append(_chunk(b"eXIf", upright(metadata.exif)))
+        chunks.append(_chunk(b"eXIf", of_result(metadata.exif, pixel_size_um)))
     return [encoded[:_PNG_HEADER_END], *chunks, encoded[_PNG_HEADER_END:]]
 
 
@@ -185,7 +185,8 @@ def _encode_jpeg(
     first = bytearray(encoded[:first_end])
     if pixel_size_um:
         first[_JFIF_DENSITY] = _jfif_density(pixel_size_um)
-    segments = [] if metadata.exif is None else [_exif_segment(upright(metadata.exif))]
+    exif = metadata.exif
+    segments = [] if exif is None else [_exif_segment(of_result(exif, pixel_size_um))]
     segments += _icc_segments(metadata.icc or b"")
     return [bytes(first), *segments, encoded[first_end:]]
 
@@ -238,5 +239,7 @@ def _eight_bits(image: Image, path: Path) -> Image:
     _LOG.warning(
         "%s: warning: JPEG holds 8 bits per channel; use .tif or .png to keep all 16", path
     )
-    reduced: NDArray[np.uint8] = cv2.convertScaleAbs(image, alpha=255 / 65535).astype(np.uint8)
+    reduced: NDArray[np.uint8] = cv2.convertScaleAbs(image, alpha=1 / level_of(image)).astype(
+        np.uint8
+    )
     return reduced

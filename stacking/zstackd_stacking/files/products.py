@@ -70,12 +70,13 @@ def write_aligned_stack(
     *,
     load: Callable[[int], Image],
     exposure_s: Exposure,
+    profile: bytes | None = None,
 ) -> None:
     """Write every frame used, moved to where the result has it, as one OME-TIFF z-stack by rename.
 
     Frames come from `load` by their index, one at a time; brightness is left as it was taken, and
     pixels from outside a frame are black. Of the classic method's homographies only the affine
-    part is applied.
+    part is applied. `profile` is the frames' ICC profile.
 
     Raises:
         StorageError: the file cannot be written.
@@ -90,7 +91,12 @@ def write_aligned_stack(
         notes={"frames": " ".join(frame.name for frame in used)},
     )
     write_ome_stack(
-        path, _aligned(used, load), info, shape=result.image.shape, dtype=result.image.dtype
+        path,
+        _aligned(used, load),
+        info,
+        shape=result.image.shape,
+        dtype=result.image.dtype,
+        profile=profile,
     )
 
 

@@ -5,6 +5,7 @@ only for compressed files of the plainest layout.
 """
 
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from zstackd_stacking.types import Image, as_image
 
 _ORIENTATION, _COLOUR_PROFILE = 274, 34675
 _RGB = 3
+_EIGHT_BITS = 255
 _DAMAGE = (
     tifffile.TiffFileError,
     ValueError,
@@ -31,6 +33,7 @@ _DAMAGE = (
     ArithmeticError,
     MemoryError,
     struct.error,
+    zlib.error,
 )
 
 
@@ -64,11 +67,18 @@ def _only_page(file: tifffile.TiffFile, name: str) -> tifffile.TiffPage:
     pages = [
         page for page in file.pages if not (isinstance(page, tifffile.TiffPage) and page.is_reduced)
     ]
-    if len(pages) != 1 or not isinstance(pages[0], tifffile.TiffPage):
+    if len(pages) > 1:
         raise InputError(
-            f"{name}: holds {len(pages)} images; a frame is one image per file: split it first"
+            f"{name}: holds {len(pages)} images; a frame is one image per file: split it first, "
+            "in Fiji by File › Save As › Image Sequence"
         )
-    return pages[0]
+    page = pages[0] if pages else None
+    if not isinstance(page, tifffile.TiffPage) or page.photometric == tifffile.PHOTOMETRIC.CFA:
+        raise InputError(
+            f"{name}: holds raw data of a camera or a preview only, as a DNG does; develop it into "
+            "an RGB TIFF first"
+        )
+    return page
 
 
 def _require_whole(page: tifffile.TiffPage, size_bytes: int, name: str) -> None:
@@ -112,7 +122,9 @@ def _arrange(page: tifffile.TiffPage, pixels: NDArray[np.uint8 | np.uint16], nam
     meaning = page.photometric
     if meaning == tifffile.PHOTOMETRIC.PALETTE:
         table = np.asarray(page.colormap, dtype=np.uint16)
-        return as_image((table[::-1, pixels] >> 8).transpose(1, 2, 0).astype(np.uint8))
+        if table.max() > _EIGHT_BITS:  # otherwise written with 8 bits of the 16, as libtiff has it
+            table >>= 8
+        return as_image(table[::-1, pixels].transpose(1, 2, 0).astype(np.uint8))
     if meaning == tifffile.PHOTOMETRIC.RGB and pixels.ndim == _RGB:
         return as_image(pixels[..., _RGB - 1 :: -1])
     if meaning in {tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE}:

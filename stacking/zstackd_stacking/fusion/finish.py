@@ -18,7 +18,7 @@ from zstackd_stacking.fusion.restored import Band, Parts, channels
 from zstackd_stacking.fusion.unveil import correction
 from zstackd_stacking.planes import strips, widened
 from zstackd_stacking.pyramid import enlarged
-from zstackd_stacking.types import FloatMap, Image, as_floats, as_image, level_8bit
+from zstackd_stacking.types import FloatMap, Image, as_floats, as_image
 from zstackd_stacking.workers import called, mapped
 
 _NEAR_ROWS: Final = 4
@@ -26,9 +26,13 @@ _DAMPED: Final = 1.0
 _FEW_TAPS: Final = as_floats(np.array([1.0, 2.0, 1.0]) / 4)
 
 
-def finished(sums: Sums, own: OwnPlanes, noise: NoiseLevel, dtype: np.dtype[Any]) -> Image:
-    """The fused image, (H, W) or (H, W, 3), rounded and clamped to `dtype`."""
-    unit = level_8bit(dtype)
+def finished(
+    sums: Sums, own: OwnPlanes, noise: NoiseLevel, dtype: np.dtype[Any], unit: float
+) -> Image:
+    """The fused image, (H, W) or (H, W, 3), rounded and clamped to `dtype`.
+
+    `unit` is one 8-bit level in its levels.
+    """
     half = _rows_of(_half_image(sums, own, noise, unit)) if sums.squares else _half_rows(sums)
     finest = Band(sums, 0, half, unit).measured(noise)
     image = np.empty((*sums.shape, 3) if sums.colours else sums.shape, dtype)

@@ -18,7 +18,7 @@ from zstackd_stacking.geometry import Matrix, rescale
 from zstackd_stacking.limits import at_least
 from zstackd_stacking.planes import strips, widened
 from zstackd_stacking.pyramid import BAND_NOISE, band, halved, reduced
-from zstackd_stacking.types import FloatMap, Image, as_floats, level_8bit
+from zstackd_stacking.types import FloatMap, Image, as_floats
 
 COARSER_SHARE: Final = 0.35
 NOISE_MARGIN: Final = 0.65
@@ -77,8 +77,11 @@ class Evidence:
         return Evidence(_warped(self.log_focus, matrix, 0), amplitudes, self.noise)
 
 
-def measured(luminance: Image) -> Detail:
-    """The fine detail of a luminance (H, W), which is at least 32 px high and wide."""
+def measured(luminance: Image, unit: float) -> Detail:
+    """The fine detail of a luminance (H, W), which is at least 32 px high and wide.
+
+    `unit` is one 8-bit level in its levels.
+    """
     height, width = luminance.shape
     half = (height + 1) // 2, (width + 1) // 2
     square, coarse = np.empty(half, np.float32), np.empty(half, np.float32)
@@ -96,7 +99,6 @@ def measured(luminance: Image) -> Detail:
     second = band(coarse, reduced(coarse))
     finest = as_floats(np.concatenate(samples)), sampled(second)
     cv2.multiply(second, second, dst=second)
-    unit = level_8bit(luminance.dtype)
     return Detail((square, second), finest, unit)
 
 

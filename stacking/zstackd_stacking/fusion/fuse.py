@@ -63,12 +63,13 @@ class PyramidFusion:
         self._finely: bool | None = None
 
     def planes(
-        self, image: Image, luminance: Image, matrix: Matrix | None, *, gain: float
+        self, image: Image, luminance: Image, matrix: Matrix | None, *, gain: float, unit: float
     ) -> Planes:
         """A frame as it is added, see `Planes`; the first one tells whether colour is fine."""
         if self._finely is None:
-            self._finely = finely_coloured(Planes(image, luminance, matrix, finely=True))
-        return Planes(image, luminance, matrix, gain=gain, finely=self._finely)
+            first = Planes(image, luminance, matrix, finely=True, unit=unit)
+            self._finely = finely_coloured(first)
+        return Planes(image, luminance, matrix, gain=gain, finely=self._finely, unit=unit)
 
     def add(
         self, planes: Planes, found: Evidence, coverage: FloatMap | None, *, index: int

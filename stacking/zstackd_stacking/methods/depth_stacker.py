@@ -50,6 +50,8 @@ class DepthStacker:
         Raises StackError where size, dtype, index or height do not fit the frames so far.
         """
         placed = self._intake.take(image, index=index, z_um=z_um, name=name)
+        if placed.begins:
+            self._focus, self._depth, self._best = FocusMaps(), SharpestPlanes(), BestSoFar()
         if not placed.placement.used:
             return self._intake.note(placed, 0.0)
         focus, sharpness = self._focus.of(placed)

@@ -9,7 +9,7 @@ from zstackd_stacking.fusion.focus import NOISE_MARGIN, evidence, measured
 from zstackd_stacking.fusion.noise import NoiseLevel
 from zstackd_stacking.geometry import rescale
 from zstackd_stacking.methods.intake import Placed
-from zstackd_stacking.types import FloatMap, as_floats, level_8bit
+from zstackd_stacking.types import FloatMap, as_floats
 
 _REDUCED: Final = 4
 _REACH_PX: Final = 1.5
@@ -35,7 +35,7 @@ class FocusMaps:
         Where a frame has no pixels it neither adds nor takes away: its evidence is the least that
         the frames so far have there. The first frame has pixels everywhere.
         """
-        detail = measured(placed.luminance)
+        detail = measured(placed.luminance, placed.unit)
         self._noise.observe(detail.samples, detail.unit)
         own = evidence(detail, self._noise.energy())
         found = _with_surroundings(own.log_focus)
@@ -90,5 +90,4 @@ def _half_luminance(placed: Placed) -> FloatMap:
     small = cv2.resize(grey, half, interpolation=cv2.INTER_AREA)
     if placed.matrix is not None:
         small = cv2.warpAffine(small, rescale(placed.matrix, 0.5), half, flags=cv2.INTER_LINEAR)
-    unit = level_8bit(grey.dtype)
-    return as_floats(small) * np.float32(placed.gain / unit)
+    return as_floats(small) * np.float32(placed.gain / placed.unit)

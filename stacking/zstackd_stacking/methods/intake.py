@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from zstackd_config.errors import StackError
-from zstackd_stacking.alignment.track import Placement, Track
+from zstackd_stacking.alignment.track import SHOWS_NOTHING, Placement, Track
 from zstackd_stacking.geometry import Matrix, corner_motion_px, identity, rescale
 from zstackd_stacking.planes import luma, warped
 from zstackd_stacking.types import (
@@ -23,6 +23,7 @@ from zstackd_stacking.types import (
     StackReport,
     as_floats,
     as_image,
+    level_of,
 )
 
 LEAST_SIDE_PX: Final = 32
@@ -34,6 +35,7 @@ _FRACTION_BITS: Final = 4
 _COLOUR: Final = 3
 _LEAST_FLICKER: Final = 0.002
 _MOST_GAIN: Final = 5.0
+_BLACK: Final = 1 / 50
 _NOTHING: Final = np.empty((0, 0), np.uint8)
 
 
@@ -41,6 +43,8 @@ _NOTHING: Final = np.empty((0, 0), np.uint8)
 class Placed:
     """A frame as it came, at least 32 px high and wide, and what brings it to the reference.
 
+    `unit` is one 8-bit level in its levels. With one that `begins`, the stack begins: it is the
+    reference, and those before it, if any, show nothing and are left out.
     `matrix` moves it onto the reference's grid; None where it lies there. `coverage` (half size,
     0 to 1) tells where the moved frame has pixels; None is everywhere. `gain` brings it to the
     reference's brightness. A frame not used is not to be moved.
@@ -55,6 +59,8 @@ class Placed:
     matrix: Matrix | None
     coverage: FloatMap | None
     gain: float
+    unit: float
+    begins: bool = False
 
     def moved_image(self) -> Image:
         """The image (H, W) or (H, W, 3) on the reference's grid."""
@@ -75,16 +81,23 @@ class Placed:
 
 
 class Intake:
-    """Takes the frames of one stack; the first sets geometry, brightness, size and dtype."""
+    """Takes the frames of one stack; the first that shows anything sets geometry and brightness.
+
+    Size and dtype are those of the first of all. `reference_index` is the index of the one, `unit`
+    one 8-bit level in its levels.
+    """
 
     def __init__(self, options: StackOptions) -> None:
         self._align = options.align
-        self._track = Track(breathing_per_um=options.breathing_per_um)
+        self._breathing_per_um = options.breathing_per_um
+        self._track = Track()
         self._reports: dict[int, FrameReport] = {}
         self._gains: dict[int, float] = {}
         self._brightness: FloatMap | None = None
         self.shape: tuple[int, ...] = ()
         self.dtype: np.dtype[Any] = np.dtype(np.uint8)
+        self.reference_index = 0
+        self.unit = 1.0
 
     def take(self, image: Image, *, index: int, z_um: float | None, name: str) -> Placed:
         """Check, place and move one frame.
@@ -94,16 +107,33 @@ class Intake:
         self._check(image, index, z_um, name)
         image = _padded(image)
         luminance = luma(image)
-        placement = Placement(identity(), used=True, residual_px=None)
-        if self._align:
-            placement = self._track.place(luminance, index, z_um)
+        begins = not self._reports
+        if begins:
+            self._begin(luminance, index)
+        placement = self._place(luminance, index, z_um)
+        if placement.blank_before:
+            begins = True
+            self._begin(luminance, index)
+            placement = self._place(luminance, index, z_um)
         matrix, coverage, gain = None, None, 1.0
         if placement.used:
             matrix = _real_motion(placement.matrix, luminance.shape)
             gain = self._gain(luminance, matrix)
             coverage = _coverage(matrix, luminance.shape)
         self._gains[index] = gain
-        return Placed(index, name, z_um, image, luminance, placement, matrix, coverage, gain)
+        return Placed(
+            index=index,
+            name=name,
+            z_um=z_um,
+            image=image,
+            luminance=luminance,
+            placement=placement,
+            matrix=matrix,
+            coverage=coverage,
+            gain=gain,
+            unit=self.unit,
+            begins=begins,
+        )
 
     def again(self, image: Image, *, index: int) -> Placed:
         """A frame that was taken and used before, placed as it was then.
@@ -128,6 +158,7 @@ class Intake:
             matrix=matrix,
             coverage=_coverage(matrix, luminance.shape),
             gain=self._gains[index],
+            unit=self.unit,
         )
 
     def note(self, placed: Placed, sharpness: float) -> FrameReport:
@@ -153,11 +184,6 @@ class Intake:
         """What became of the frame of an index."""
         return self._reports[index]
 
-    @property
-    def reference_index(self) -> int:
-        """The index of the first frame."""
-        return next(iter(self._reports))
-
     def report(self, method: Method) -> StackReport:
         """What became of every frame so far."""
         self.require_frames()
@@ -173,6 +199,21 @@ class Intake:
         """Raise StackError where no frame was taken."""
         if not self._reports:
             raise StackError("no frames were added: a stack needs at least 1 frame")
+
+    def _begin(self, luminance: Image, index: int) -> None:
+        """Make a frame the reference; those before it are left out."""
+        self._track = Track(breathing_per_um=self._breathing_per_um)
+        self._brightness = None
+        self.reference_index, self.unit = index, level_of(luminance)
+        for left_out, report in self._reports.items():
+            self._reports[left_out] = replace(
+                report, sharpness=0.0, residual_px=None, used=False, note=SHOWS_NOTHING
+            )
+
+    def _place(self, luminance: Image, index: int, z_um: float | None) -> Placement:
+        if not self._align:
+            return Placement(identity(), used=True, residual_px=None)
+        return self._track.place(luminance, index, z_um, unit=self.unit)
 
     def _check(self, image: Image, index: int, z_um: float | None, name: str) -> None:
         what = f"frame {index}" + (f" ({name})" if name else "")
@@ -197,7 +238,10 @@ class Intake:
             raise StackError(f"{what}: give z_um for every frame of a stack or for none")
 
     def _gain(self, luminance: Image, matrix: Matrix | None) -> float:
-        """Factor from the frame's brightness to the reference's, over the part they share."""
+        """Factor from the frame's brightness to the reference's, over the part they share.
+
+        A reference that is black beside the frame leaves it to that one to set the brightness.
+        """
         size = max(1, luminance.shape[1] // _GAIN_PX), max(1, luminance.shape[0] // _GAIN_PX)
         half = luminance.shape[1] // 2, luminance.shape[0] // 2  # in two steps it takes a third
         small = cv2.resize(luminance, half, interpolation=cv2.INTER_AREA)
@@ -213,6 +257,9 @@ class Intake:
             )
         own = float(np.sum(small * (shared > _WHOLE)))
         gain = float(np.sum(self._brightness * (shared > _WHOLE))) / own if own > 0 else 1.0
+        if gain < _BLACK:
+            self._brightness = small
+            return 1.0
         if abs(gain - 1) < _LEAST_FLICKER:
             return 1.0
         return float(np.clip(gain, 1 / _MOST_GAIN, _MOST_GAIN))

@@ -33,7 +33,7 @@ class ProjectionStacker:
     def __init__(self, options: StackOptions) -> None:
         self._method = options.method
         self._intake = Intake(options)
-        self._projection: _Projection = Maximum() if options.method == "maximum" else Average()
+        self._projection: _Projection = Average()
 
     def add(
         self, image: Image, *, index: int, z_um: float | None = None, name: str = ""
@@ -43,6 +43,8 @@ class ProjectionStacker:
         Raises StackError where size, dtype, index or height do not fit the frames so far.
         """
         placed = self._intake.take(image, index=index, z_um=z_um, name=name)
+        if placed.begins:
+            self._projection = Maximum() if self._method == "maximum" else Average()
         if not placed.placement.used:
             return self._intake.note(placed, 0.0)
         self._projection.add(placed.moved_image(), _inside(placed))

@@ -52,6 +52,9 @@ class Stacker:
         with one_thread_each():
             placed = self._intake.take(image, index=index, z_um=z_um, name=name)
             del image
+            if placed.begins:
+                self._behind.wait()
+                self._fusion, self._depth, self._noise = PyramidFusion(), DepthMap(), NoiseLevel()
             if not placed.placement.used:
                 return self._intake.note(placed, 0.0)
             planes = self._planes(placed)
@@ -88,7 +91,13 @@ class Stacker:
         """The fused image, the height map and what became of each frame, so far."""
         report = self._intake.report(self._options.method)
         self._behind.wait()
-        image = finished(self._fusion.sums, self._fusion.own, self._noise, self._intake.dtype)
+        image = finished(
+            self._fusion.sums,
+            self._fusion.own,
+            self._noise,
+            self._intake.dtype,
+            self._intake.unit,
+        )
         height, width = self._intake.shape[:2]
         image = image[:height, :width]
         if not self._options.depth:
@@ -97,11 +106,13 @@ class Stacker:
         return StackResult(image, depth_um, confidence, report)
 
     def _planes(self, placed: Placed) -> Planes:
-        return self._fusion.planes(placed.image, placed.luminance, placed.matrix, gain=placed.gain)
+        return self._fusion.planes(
+            placed.image, placed.luminance, placed.matrix, gain=placed.gain, unit=placed.unit
+        )
 
     def _evidence(self, placed: Placed) -> Evidence:
         """What a frame shows of focus, where it lies."""
-        detail = measured(placed.luminance)
+        detail = measured(placed.luminance, placed.unit)
         self._noise.observe(detail.samples, detail.unit)
         return evidence(detail, self._noise.energy(), amplitudes=not self._thrifty)
 

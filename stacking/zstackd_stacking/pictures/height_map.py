@@ -73,7 +73,8 @@ def relief_picture(
     """
     low, high = _range(depth_um, confidence)
     factor = _scale(depth_um)
-    heights = as_floats(cv2.patchNaNs(_resized(depth_um, factor).copy(), low))
+    heights = _resized(depth_um, factor, smoothly=True).copy()
+    cv2.patchNaNs(heights, low)
     np.clip(heights, low, high, out=heights)
     ramp = _pale_ramp()
     picture = _lit(levels(heights, low=low, high=high), ramp, shading(heights))
@@ -117,9 +118,11 @@ def _scale(depth: FloatMap) -> float:
     return float(max(1, math.ceil(_LEAST_SIDE_PX / longest)))
 
 
-def _resized(part: FloatMap, factor: float) -> FloatMap:
+def _resized(part: FloatMap, factor: float, *, smoothly: bool = False) -> FloatMap:
+    """A map at another size; enlarged ones show their pixels, or `smoothly` what lies between."""
     if factor == 1:
         return part
     size = max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor))
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST
+    larger = cv2.INTER_LINEAR if smoothly else cv2.INTER_NEAREST
+    method = cv2.INTER_AREA if factor < 1 else larger
     return np.asarray(cv2.resize(part, size, interpolation=method), np.float32)

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from zstackd_stacking import stacking_order
+from zstackd_stacking.alignment.defects import without_defects
 from zstackd_stacking.alignment.track import Track
 from zstackd_stacking.geometry import Matrix, compose, corner_motion_px, identity, invert
 
@@ -138,3 +139,11 @@ def test_a_bright_field_with_a_straight_edge_is_no_defect(subject: Floats) -> No
     lit = subject.copy()
     lit[:, : WIDTH // 3 + ROOM] = 300
     assert max(errors_px(seen(lit, 1.0, nothing), 1.0)) < 0.75
+
+
+@pytest.mark.parametrize("step", [40, 50, 60])
+def test_twelve_bits_of_sixteen_are_no_stuck_lines(subject: Floats, step: int) -> None:
+    """They vary by few of the type's levels, many columns by less than a bad JPEG would."""
+    frames: list[Grey] = [frame.astype(np.uint16) * step for frame in seen(subject, 1.0, nothing)]
+    assert np.array_equal(without_defects(frames[0], 257.0), frames[0])
+    assert max(errors_px(frames, 1.0)) < 0.75

@@ -4,10 +4,12 @@ import threading
 from pathlib import Path
 from typing import get_args
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as PillowImage
 
 from zstackd_config.errors import InputError
 from zstackd_stacking import FrameReport, StackOptions
@@ -22,7 +24,7 @@ from zstackd_stacking.files.frames import (
 from zstackd_stacking.files.images import Loaded, load_image
 from zstackd_stacking.files.output import write_image
 from zstackd_stacking.order import Reference
-from zstackd_stacking.types import Image, Method
+from zstackd_stacking.types import Image, Memory, Method
 
 RNG = np.random.default_rng(9)
 
@@ -62,6 +64,21 @@ def test_numbers_of_any_length_sort_as_numbers(numbers: list[int], random: objec
     assert natural_order(paths) == [
         Path(f"/nowhere/frame {number} of many.jpg") for number in sorted(numbers)
     ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["z-10.tif", "z-5.tif", "z0.tif", "z5.tif", "z10.tif"],
+        ["-2.tif", "-1.tif", "0.tif", "1.tif"],
+        ["run-7 z-1 um.tif", "run-7 z1 um.tif", "run-12 z-1 um.tif"],
+        ["img-1.jpg", "img-2.jpg", "img-10.jpg"],
+        ["z1-1.jpg", "z1-2.jpg", "z1.jpg", "z2.jpg"],
+    ],
+)
+def test_a_hyphen_is_a_sign_where_numbers_stand_without_it_too(names: list[str]) -> None:
+    paths = [Path("/stack-3") / name for name in names]
+    assert natural_order(reversed(paths)) == paths
 
 
 def test_a_file_named_twice_is_one_frame(frames: list[Path], tmp_path: Path) -> None:
@@ -117,9 +134,9 @@ def test_images_come_in_order_and_at_most_one_ahead(
 ) -> None:
     begun: list[Path] = []
 
-    def counted(path: Path) -> Loaded:
+    def counted(path: Path, orientation: int | None) -> Loaded:
         begun.append(path)
-        return load_image(path)
+        return load_image(path, orientation)
 
     monkeypatch.setattr("zstackd_stacking.files.frames.load_image", counted)
     for number, loaded in enumerate(read_ahead(frames), start=1):
@@ -163,3 +180,33 @@ def test_no_frames_are_refused() -> None:
 def test_a_reference_that_is_no_frame_is_refused(frames: list[Path]) -> None:
     with pytest.raises(InputError, match="frames 0 to 4"):
         stack_files(frames, reference=5)
+
+
+@pytest.mark.parametrize("odd", [3, 6])
+@pytest.mark.parametrize("memory", ["normal", "low"])
+def test_frames_that_exif_turns_differently_are_turned_alike(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, odd: int, memory: Memory
+) -> None:
+    """A camera that looks down guesses which way is up, frame by frame."""
+    paths = [tmp_path / f"z{number}.png" for number in range(4)]
+    picture = PillowImage.fromarray(cv2.GaussianBlur(noise(), (0, 0), 2))
+    for path, orientation in zip(paths, (8, odd, 8, 8), strict=True):
+        exif = PillowImage.Exif()
+        exif[0x0112] = orientation
+        picture.save(path, exif=exif)
+    result = stack_files(paths, StackOptions(memory=memory))
+    assert result.image.shape == (64, 48, 3)
+    assert all(frame.used for frame in result.report.frames)
+    assert np.abs(result.image.astype(int) - load_image(paths[0]).image).mean() < 2
+    assert "EXIF turns some frames otherwise" in caplog.text
+
+
+def test_frames_that_are_stored_differently_are_each_turned_as_they_say(tmp_path: Path) -> None:
+    paths = [tmp_path / f"z{number}.jpg" for number in range(3)]
+    picture = PillowImage.fromarray(noise())
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    for path in paths[:2]:
+        picture.save(path, quality=95)
+    picture.transpose(PillowImage.Transpose.ROTATE_90).save(paths[2], exif=exif, quality=95)
+    assert require_alike(paths, 0) is None

@@ -252,3 +252,29 @@ def test_a_name_that_is_no_text_is_read_as_any_other(tmp_path: Path, suffix: str
     strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe." + suffix.encode()))
     strange.write_bytes(plain.read_bytes())
     assert np.array_equal(read_image(strange), read_image(plain))
+
+
+def test_a_palette_written_with_8_bits_of_its_16_is_not_black(tmp_path: Path) -> None:
+    """As old programs write it, and libtiff reads it."""
+    ramp = np.repeat(np.arange(256, dtype=np.uint16)[np.newaxis], 3, axis=0)
+    grey = COLOUR[..., 0]
+    path = tiff(tmp_path / "f.tif", grey, photometric="palette", colormap=ramp)
+    np.testing.assert_array_equal(read_image(path), np.repeat(grey[..., np.newaxis], 3, axis=2))
+
+
+def test_a_damaged_deflate_stream_is_one_line(tmp_path: Path) -> None:
+    path = tiff(tmp_path / "f.tif", DEEP, compression="zlib", **RGB)
+    data = bytearray(path.read_bytes())
+    data[2000:2100] = bytes(100)
+    path.write_bytes(data)
+    assert "cannot be read as TIFF" in refusal(path)
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_a_raw_file_is_told_as_one(tmp_path: Path, preview: bool) -> None:
+    path = tmp_path / "frame.dng"
+    with tifffile.TiffWriter(path) as file:
+        if preview:
+            file.write(COLOUR, photometric="rgb", subfiletype=1, subifds=1)
+        file.write(DEEP[..., 0], photometric="cfa")
+    assert "develop it into an RGB TIFF first" in refusal(path)

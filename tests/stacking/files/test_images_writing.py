@@ -2,6 +2,7 @@
 
 import errno
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 import tifffile
 from PIL import Image as PillowImage
 from PIL import ImageCms
+from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from zstackd_config.errors import InputError, StorageError
-from zstackd_stacking.files.atomic import require_writable, write_atomically
+from zstackd_stacking.files.atomic import replacing, require_writable, write_atomically
+from zstackd_stacking.files.camera_tags import exposure_s, tags_from_exif
+from zstackd_stacking.files.exif import of_result
 from zstackd_stacking.files.frames import frame_metadata
 from zstackd_stacking.files.images import read_image
 from zstackd_stacking.files.output import Metadata, write_depth_tiff, write_image
@@ -77,13 +81,90 @@ def test_a_tiff_s_metadata_reach_a_jpeg(tmp_path: Path, frame: Path) -> None:
         assert result.info["icc_profile"] == ICC
 
 
+def block_with_thumbnail(order: str) -> bytes:
+    """72 pixels per inch, sideways, a maker's note, and a second directory for a thumbnail."""
+    entries = ((0x0112, 3, 6), (0x011A, 5, 90), (0x011B, 5, 98), (0x0128, 3, 2), (0x927C, 7, 7))
+    start = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, 8)
+    directory = struct.pack(f"{order}H", len(entries))
+    for tag, kind, value in entries:
+        packed = struct.pack(f"{order}H2x" if kind == 3 else f"{order}I", value)
+        directory += struct.pack(f"{order}HHI", tag, kind, 1) + packed
+    block = start + directory + struct.pack(f"{order}I", 106)
+    block = block.ljust(90, b"\0") + struct.pack(f"{order}4I", 72, 1, 72, 1)
+    thumbnail = struct.pack(f"{order}HHHII", 1, 0x0201, 4, 1, 124)
+    return block + thumbnail + bytes(4) + b"\xff\xd8thumbnail"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_the_frame_s_thumbnail_and_resolution_are_not_the_result_s(
+    tmp_path: Path, extension: str, order: str
+) -> None:
+    """File managers show a thumbnail instead of the image, and EXIF goes before other scales."""
+    path = tmp_path / f"result{extension}"
+    exif = block_with_thumbnail(order)
+    write_image(path, COLOUR, pixel_size_um=0.65, metadata=Metadata(exif=exif))
+    passed = frame_metadata(path).exif
+    assert passed is not None
+    assert len(passed) == len(exif)
+    found = PillowImage.Exif()
+    found.load(passed)
+    assert (found[0x0112], found[0x0128]) == (1, 3)
+    assert float(found[0x011A]) == float(found[0x011B]) == pytest.approx(10_000 / 0.65)
+    assert found.get_ifd(0x927C) is not None
+    assert struct.unpack_from(f"{order}I", passed, 8 + 2 + 5 * 12) == (0,)
+
+
+def test_without_a_pixel_size_the_frame_s_resolution_stays() -> None:
+    found = PillowImage.Exif()
+    found.load(of_result(block_with_thumbnail("<")))
+    assert (found[0x0112], found[0x0128], float(found[0x011A])) == (1, 2, 72)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_profile_for_other_colours_is_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, channels: int
+) -> None:
+    path = tmp_path / "frame.jpg"
+    cmyk = ICC[:16] + b"CMYK" + ICC[20:]
+    picture = PillowImage.fromarray(COLOUR)
+    if channels == 1:
+        picture.convert("L").save(path, icc_profile=ICC)
+    else:
+        picture.convert("CMYK").save(path, icc_profile=cmyk)
+    assert frame_metadata(path).icc is None
+    assert f"{path}: warning: its colour profile is for" in caplog.text
+
+
+def test_exposures_in_a_tiff_s_own_exif_directory_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "frame.tif"
+    inner = {0x829A: IFDRational(1, 50), 0x8827: 200, 0x9003: "2026:11:23 10:11:12"}
+    tags = ImageFileDirectory_v2()
+    tags[0x8769] = inner
+    PillowImage.fromarray(COLOUR).save(path, tiffinfo=tags)
+    exif = frame_metadata(path).exif
+    assert exif is not None
+    assert exposure_s(exif) == pytest.approx(0.02)
+    assert {tag for tag, *_ in tags_from_exif(exif)} == set(inner)
+
+
 def test_damaged_exif_is_left_out_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "result.tif"
     write_image(path, COLOUR, metadata=Metadata(exif=b"II*\0\xff\xff\xff\x7fnonsense"))
     np.testing.assert_array_equal(read_image(path), COLOUR)
-    assert "EXIF" in caplog.text
+    (line,) = caplog.messages
+    assert line.startswith("warning: the EXIF data of the reference frame is damaged")
+    assert line == line.strip()
+
+
+def test_no_exposure_is_known_from_damaged_exif_and_nothing_more_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each frame is asked for its own, however often."""
+    assert exposure_s(b"II*\0\xff\xff\xff\x7fnonsense") is None
+    assert caplog.messages == []
 
 
 def test_the_pixel_size_is_noted_as_resolution(tmp_path: Path) -> None:
@@ -120,6 +201,16 @@ def test_16_bits_become_8_in_a_jpeg_and_it_is_said(
     assert "8 bits" in caplog.text
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_of_faint_16_bits_those_in_use_become_a_jpeg_s_8(tmp_path: Path, bits: int) -> None:
+    """The upper ones of a 12-bit camera are empty: the picture would be all but black."""
+    path = tmp_path / "result.jpg"
+    image = np.full((64, 64), round(0.7 * 2**bits), np.uint16)
+    image[3, 3] = 65535
+    write_image(path, image)
+    assert read_image(path)[16:].mean() == pytest.approx(0.7 * 256, abs=1)
+
+
 def test_an_unknown_extension_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'\.bmp'"):
         write_image(tmp_path / "result.bmp", COLOUR)
@@ -147,6 +238,15 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file_and_no_rubbish(tmp_path
         write_atomically(path, FullDisk())
     assert [entry.name for entry in tmp_path.iterdir()] == ["result.png"]
     assert path.read_bytes() == b"old"
+
+
+def test_a_disk_that_takes_a_part_only_is_full(tmp_path: Path) -> None:
+    """Of arrays, numpy says how much was written, and neither why nor what it is about."""
+    with (
+        pytest.raises(StorageError, match=r"a\.tif: cannot be written: No space left"),
+        replacing(tmp_path / "a.tif"),
+    ):
+        raise OSError("360000 requested and 20256 written")
 
 
 def test_the_old_file_is_replaced_by_rename_and_a_link_followed(tmp_path: Path) -> None:

@@ -100,3 +100,11 @@ def test_what_cannot_be_a_mesh_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="40 × 1 px has no surface"):
         write_mesh(tmp_path / "a.ply", ramp(1), image()[:1], pixel_size_um=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_colours_of_12_bits_in_16_are_not_black(tmp_path: Path) -> None:
+    path = tmp_path / "surface.ply"
+    write_mesh(path, ramp(), as_image(image(np.uint16) // 16), pixel_size_um=PIXEL_UM)
+    visual = read(path).visual
+    assert isinstance(visual, ColorVisuals)
+    assert tuple(visual.vertex_colors[0, :3]) == (255, 0, 0)

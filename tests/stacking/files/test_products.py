@@ -39,10 +39,13 @@ def test_aligned_frames_are_moved_and_those_left_out_are_missing(
     tmp_path: Path, result: StackResult
 ) -> None:
     path = tmp_path / "a.ome.tif"
-    write_aligned_stack(path, result, SCALE, load=load, exposure_s=lambda index: index + 0.5)
+    write_aligned_stack(
+        path, result, SCALE, load=load, exposure_s=lambda index: index + 0.5, profile=b"profile"
+    )
     with tifffile.TiffFile(path) as file:
         planes = file.asarray()[..., ::-1]
         about = file.ome_metadata or ""
+        assert file.pages.first.iccprofile == b"profile"
     assert planes.shape == (3, 60, 80, 3)
     np.testing.assert_array_equal(planes[0], FRAMES[0])
     np.testing.assert_array_equal(planes[2], FRAMES[3])

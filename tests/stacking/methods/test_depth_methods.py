@@ -138,7 +138,7 @@ def flat(level: int, index: int) -> Placed:
     """A frame without any detail."""
     image = np.full((40, 60), level, np.uint8)
     still_there = Placement(identity(), used=True, residual_px=None)
-    return Placed(index, "", None, image, image, still_there, None, None, 1.0)
+    return Placed(index, "", None, image, image, still_there, None, None, 1.0, 1.0)
 
 
 def composed(places: NDArray[np.float32], levels: list[int]) -> NDArray[Any]:

@@ -192,3 +192,52 @@ def test_a_frame_left_out_is_not_seen_again(rendered: Render, method: Method) ->
     used = [sink.add(frame, index=index).used for index, frame in enumerate(frames)]
     assert used == [True, True, True, False]
     assert sorted(next(iter(sink.rounds()))) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("method", ["pyramid", *METHODS])
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_blank_reference_gives_way_to_the_next_frame(
+    rendered: Render, method: Method, level: int
+) -> None:
+    """It would set the brightness of all, and hold no frame in its place."""
+    frames = list(rendered(planes=7, motion=0.3).frames)
+    blank = np.full_like(frames[3], level)
+    result = stacked([*frames[:3], blank, *frames[4:]], StackOptions(method=method))
+    order = (4, 5, 6, 3, 2, 1, 0)
+    usual = stacked([*frames[:3], blank, *frames[4:]], StackOptions(method=method), order=order)
+    assert mean_error(result.image, usual.image) < 0.2
+    assert result.report.reference_index == 4
+    assert [frame.index for frame in result.report.frames if not frame.used] == [3]
+    assert result.report.frames[3].note == "left out: it shows nothing to align by"
+
+
+@pytest.mark.parametrize("method", ["pyramid", *BY_DEPTH])
+def test_a_black_reference_does_not_darken_what_is_not_aligned(
+    rendered: Render, method: Method
+) -> None:
+    frames = list(rendered(planes=7).frames)
+    usual = stacked(frames, still(method)).image
+    frames[3] = np.zeros_like(frames[3])
+    assert stacked(frames, still(method)).image.mean() == pytest.approx(usual.mean(), rel=0.1)
+
+
+def test_a_stack_that_shows_nothing_at_all_is_used_all_the_same() -> None:
+    result = stacked([np.full((40, 60), 9, np.uint8)] * 3, StackOptions())
+    assert all(frame.used for frame in result.report.frames)
+    assert (result.image == 9).all()
+
+
+@pytest.mark.parametrize("method", ["pyramid", "depthmap"])
+@pytest.mark.parametrize("step", [1, 16])
+def test_faint_frames_of_16_bits_are_stacked_like_bright_ones(
+    rendered: Render, method: Method, step: int
+) -> None:
+    """Cameras of 12 bits leave the upper 4 of 16 empty, 16 bits on a faint subject even more."""
+    frames = rendered(planes=7, slope_px=1.2, colour=False, dtype=np.uint16).frames
+    faint = [np.rint(frame * (step / 257)).astype(np.uint16) for frame in frames]
+    usual, result = (stacked(each, StackOptions(method=method)) for each in (frames, faint))
+    assert all(frame.used for frame in result.report.frames)
+    assert mean_error(result.image / step, usual.image / 257) < 0.5
+    assert usual.depth_um is not None
+    assert result.depth_um is not None
+    assert np.abs(result.depth_um - usual.depth_um).mean() < 0.05

@@ -236,3 +236,10 @@ def test_a_relief_picture_has_shadows_and_colours_above_its_legend() -> None:
 def test_a_relief_of_nothing_is_drawn_too() -> None:
     nothing = np.full((50, 60), np.nan, np.float32)
     assert relief_picture(nothing, None, pixel_size_um=None).size > 0
+
+
+def test_an_enlarged_relief_of_a_slope_has_no_steps_of_its_pixels() -> None:
+    """A slope is evenly lit, however few pixels the map has."""
+    slope = np.add.outer(np.arange(16), 2 * np.arange(16)).astype(np.float32)
+    picture = relief_picture(slope, None, pixel_size_um=None)[40:280, 40:280].astype(np.int64)
+    assert np.abs(np.diff(picture, axis=1)).max() < 6
