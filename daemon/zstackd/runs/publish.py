@@ -16,6 +16,8 @@ from zstackd_config.run import Output
 from zstackd_stacking import StackResult
 from zstackd_stacking.workers import mapped
 
+_AT_ONCE = 2
+"""Files in work: with more of them a result of many pixels could take more memory than stacking."""
 _MOST_NAMES = 1000
 
 
@@ -56,14 +58,14 @@ class Publisher:
     ) -> tuple[PublishedFile, ...]:
         """Write every file but the manifest into the hidden folder and return what they are.
 
-        All cores share them. `exposures_s` are the exposure times in seconds of the frames, by
+        Two cores share them. `exposures_s` are the exposure times in seconds of the frames, by
         their index.
         """
         self.require_place()
         self.discard()
         self._make_hidden()
         files = result_files(result, settings, pixel_size_um=pixel_size_um, exposures_s=exposures_s)
-        return tuple(mapped(self._written, files))
+        return tuple(mapped(self._written, files, most=_AT_ONCE))
 
     def _written(self, file: ResultFile) -> PublishedFile:
         path = self.hidden / file.name
