@@ -80,7 +80,7 @@ class Catalogue:
 
     def _forget_old(self) -> None:
         with self._lock:
-            ended = [run for run in self._runs.values() if run.ended]
+            ended = [run for run in self._runs.values() if run.ended and not run.hook_due]
             if len(ended) <= MOST_ENDED:
                 return
             ended.sort(key=lambda run: (run.ended_at or "", run.run_id))

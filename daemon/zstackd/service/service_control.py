@@ -16,6 +16,7 @@ from zstackd.service.events import QUEUE, Subscription
 from zstackd.service.house import House
 from zstackd.service.reception import Reception
 from zstackd.service.series import SeriesKeeper, SeriesSummary
+from zstackd.store.durable import is_file
 from zstackd.store.journal import read_journal
 from zstackd.store.run_state import RunState, RunSummary
 from zstackd.store.spool import RunFolder, is_run_id
@@ -70,7 +71,7 @@ class ServiceControl:
         """Return the path of a published run's manifest; raises NoSuchRun, WrongState."""
         result = self.run(run_id).result
         manifest = None if result is None else result / "manifest.json"
-        if manifest is None or not manifest.is_file():
+        if manifest is None or not is_file(manifest):
             raise WrongState(f"run {run_id} has no result in the output folder")
         return manifest
 
@@ -148,7 +149,7 @@ class ServiceControl:
         """Return the preview of a published run while it is in the output folder; else None."""
         result = self.run(run_id).result
         path = None if result is None else result / "preview.jpg"
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and is_file(path) else None
 
     def beats_s(self) -> dict[str, float]:
         """Return the seconds since each essential thread last showed that it lives."""
