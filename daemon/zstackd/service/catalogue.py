@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, Final
 
 from zstackd.service.events import Events
-from zstackd.store.journal import read_milestones
+from zstackd.store.journal import DAMAGE, read_milestones
 from zstackd.store.run_state import RunState, RunSummary
 from zstackd.store.spool import RunFolder, Spool
 
@@ -26,7 +27,10 @@ class Catalogue:
         """Read what stands in the spool; `check` is called before each run, and may raise."""
         for folder in spool.folders():
             check()
-            summary = summary_of(folder)
+            try:
+                summary = summary_of(folder)
+            except OSError:
+                continue  # said by whoever looked for open runs
             with self._lock:
                 self._runs[folder.run_id] = summary
         self._forget_old()
@@ -96,5 +100,6 @@ def summary_of(folder: RunFolder) -> RunSummary:
 def _folded(folder: RunFolder, entries: list[dict[str, Any]]) -> RunSummary:
     summary = RunSummary(folder.run_id)
     for entry in entries:
-        summary = summary.after(entry)
+        with suppress(*DAMAGE):  # such an entry changes nothing
+            summary = summary.after(entry)
     return summary

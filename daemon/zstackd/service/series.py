@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from zstackd.service.backlog import Backlog, Job
 from zstackd.service.catalogue import Catalogue
 from zstackd.service.schedule import Schedule, schedule_of
-from zstackd.store.journal import read_journal
+from zstackd.store.journal import DAMAGE, read_journal
 from zstackd.store.spool import RunFolder, Spool
 from zstackd_config.errors import StorageError, ZstackdError
 from zstackd_config.load import load_run
@@ -84,8 +84,12 @@ class SeriesKeeper:
         for folder in self._spool.series_folders():
             try:
                 series = _read(folder)
-            except ZstackdError as error:
+            except (ZstackdError, OSError) as error:
                 _log.error("series %s cannot go on: %s", folder.run_id, error)
+                continue
+            except DAMAGE:
+                said = "series %s cannot go on: its journal is damaged; submit %s again"
+                _log.error(said, folder.run_id, folder.request)
                 continue
             if series is not None:
                 self.add(series)

@@ -43,6 +43,9 @@ Event = Literal[
 
 ENDS: frozenset[Event] = frozenset({"published", "failed", "interrupted", "cancelled", "skipped"})
 
+DAMAGE: Final = (LookupError, TypeError, ValueError)
+"""What reading the facts of an entry raises that was spoilt on the disk."""
+
 Hear = Callable[[dict[str, Any]], None]
 """Called with each entry once it is on the disk, in the thread that wrote it."""
 
