@@ -102,8 +102,11 @@ class Performer:
             run_from_frames(task, judge=self._judge(job, task.past.attempts + 1))
             _log.info("%s: finished from its frames", job.run_id)
             return
+        changes = [] if task.past.planned is None else task.past.planned.changes(task.rig)
+        if changes and (job.retake or not task.past.frames):
+            task, changes, bad = replace(task, past=task.past.begun_anew()), [], []
         if task.past.frames:
-            why = self._why_not_resumed(job, bad)
+            why = _of_another_rig(task.past, changes) or self._why_not_resumed(job, bad)
             task = replace(task, past=_without(task.past, bad))
             if why is not None:
                 self._by_policy(job, task, why)
@@ -221,6 +224,17 @@ def job_again(job: Job, past: Past) -> Job:
     if job.halt.cancelled:
         again.halt.cancel(f"{job.run_id} was cancelled")
     return again
+
+
+def _of_another_rig(past: Past, changes: list[str]) -> str | None:
+    """Return why frames of a rig that was changed are not gone on with."""
+    if not changes:
+        return None
+    said = "; ".join(changes[:3]) + ("; …" if len(changes) > 3 else "")  # noqa: PLR2004
+    return (
+        f"the rig was changed after {len(past.frames)} planes ({said}): resume the run to take "
+        "them all again, or after `zstackd reload` of the former rig.yaml to go on, or cancel it"
+    )
 
 
 def _damaged(task: Task) -> list[StoredFrame]:
