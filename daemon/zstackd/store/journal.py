@@ -38,6 +38,7 @@ Event = Literal[
     "skipped",
     "late",
     "point",
+    "clock_set",
     "series_ended",
 ]
 
