@@ -191,6 +191,8 @@ class Performer:
     def _put_back(self, job: Job, why: str) -> None:
         """Let the job wait: for room, which is looked for again soon, or for an operator."""
         summary = self._house.catalogue.get(job.run_id)
+        if job.held_for is not None and _lack(job.held_for) == _lack(why):
+            why = job.held_for  # said already; what is free changes all the time
         if job.held_for != why:
             _log.warning("%s: waits: %s", job.run_id, why)
         if summary is None or (summary.state, summary.reason) != (RunState.WAITING, why):
@@ -211,6 +213,11 @@ class Performer:
         except StorageError as error:
             # There may be no room even for this line; the run waits all the same.
             _log.warning("%s: %s", job.run_id, error)
+
+
+def _lack(why: str) -> str:
+    """Return what is missing, without the figures of how much is needed and free."""
+    return why.partition(" needs ")[0]
 
 
 def job_again(job: Job, past: Past) -> Job:
