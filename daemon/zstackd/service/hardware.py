@@ -30,6 +30,10 @@ class RigBusy(InputError):
     """Something else uses the rig."""
 
 
+class NotReady(HardwareError):
+    """The devices are not open."""
+
+
 class Hardware:
     """Owns the open devices; safe from any thread.
 
@@ -84,7 +88,7 @@ class Hardware:
     def lent(self) -> Iterator[Devices]:
         """Lend the open devices to the caller alone.
 
-        Raises RigBusy where they are lent, HardwareError where they are not there. An error
+        Raises RigBusy where they are lent, NotReady where they are not there. An error
         inside closes them: they may have been stopped.
         """
         if not self._lease.acquire(blocking=False):
@@ -93,7 +97,7 @@ class Hardware:
             self._open_cancelled_camera()
             devices = self._devices
             if devices is None:
-                raise HardwareError(f"the rig is not ready: {self._trouble}")
+                raise NotReady(f"the rig is not ready: {self._trouble}")
             try:
                 yield devices
             except BETWEEN_PLANES:

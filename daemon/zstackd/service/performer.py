@@ -13,8 +13,9 @@ from zstackd.runs.progress import Stage
 from zstackd.runs.runner import Judge, run_from_frames, run_with_rig, usual_end
 from zstackd.runs.task import Task
 from zstackd.service.backlog import Job
+from zstackd.service.hardware import NotReady, RigBusy
 from zstackd.service.house import House
-from zstackd.store.durable import probe_writable, storage_at
+from zstackd.store.durable import is_folder, probe_writable, storage_at
 from zstackd.store.journal import Event, read_journal
 from zstackd.store.room import NoMemory, require_room
 from zstackd.store.run_state import RunState
@@ -45,13 +46,15 @@ class Performer:
 
     def perform(self, job: Job) -> None:
         """Do this job; afterwards it is ended, or waits in the backlog again."""
+        if self._is_deleted(job):
+            return
         try:
             self._run(job)
         except Cancelled as error:
             _log.warning("%s: cancelled: %s", job.run_id, error)
         except Interrupted as error:
             _log.warning("%s: interrupted: %s", job.run_id, error)
-        except NeedsOperator as error:
+        except (NeedsOperator, RigBusy, NotReady) as error:
             self._put_back(job, str(error))
         except StorageError as error:
             if isinstance(error, NoMemory):
@@ -62,11 +65,38 @@ class Performer:
             _log.error("%s: the camera hangs: %s", job.run_id, error)
         except ZstackdError as error:
             _log.error("%s: failed: %s", job.run_id, error)
-        except Exception:  # noqa: BLE001 - one run must not end the service
+            self._close(job, str(error))
+        except Exception as error:  # noqa: BLE001 - one run must not end the service
             _log.exception("%s: failed by an internal error", job.run_id)
+            self._close(job, f"internal error: {type(error).__name__}: {error}")
         finally:
             give_back()
             self._house.backlog.done()
+
+    def _is_deleted(self, job: Job) -> bool:
+        """Return whether somebody deleted the run's folder from the spool; it is forgotten then."""
+        house = self._house
+        if is_folder(job.folder.path) or not is_folder(house.spool.runs):
+            return False
+        _log.error("%s: forgotten: its folder in the spool was deleted", job.run_id)
+        house.catalogue.forget(job.run_id)
+        house.backlog.done()
+        return True
+
+    def _close(self, job: Job, reason: str) -> None:
+        """Close the journal of a run that failed before it was begun, or by an error of ours.
+
+        After an error elsewhere in the service it stays open: the next start goes on with it.
+        """
+        house, summary = self._house, self._house.catalogue.get(job.run_id)
+        if house.stop.event.is_set() or summary is None or summary.ended:
+            return
+        try:
+            with house.spool.journal(job.folder) as journal:
+                hook = house.rig.service.on_failed is not None
+                journal.append("failed", reason=reason, hook=hook)
+        except StorageError as error:
+            _log.warning("%s: %s", job.run_id, error)
 
     def _run(self, job: Job) -> None:
         house = self._house

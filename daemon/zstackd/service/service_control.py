@@ -20,7 +20,7 @@ from zstackd.store.durable import is_file
 from zstackd.store.journal import read_journal
 from zstackd.store.run_state import RunState, RunSummary
 from zstackd.store.spool import RunFolder, is_run_id
-from zstackd_config.errors import InputError
+from zstackd_config.errors import InputError, StorageError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.errors import LimitError, UnreferencedError
@@ -242,8 +242,12 @@ class ServiceControl:
     def _cancel_run(self, run_id: str, reason: str) -> RunSummary:
         job = self._house.backlog.remove(run_id)
         if job is not None:
-            with self._house.spool.journal(job.folder) as journal:
-                journal.append("cancelled", reason=reason)
+            try:
+                with self._house.spool.journal(job.folder) as journal:
+                    journal.append("cancelled", reason=reason)
+            except StorageError:
+                self._house.backlog.put(job)  # it is not cancelled
+                raise
             return self.run(run_id)
         job = self._house.backlog.find(run_id)
         summary = self.run(run_id)
