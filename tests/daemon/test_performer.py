@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +34,7 @@ def failing(error: Exception) -> Callable[[Job], None]:
 def perform_next(lodging: Lodging, performer: Performer) -> None:
     """Perform the only run in the queue, however long it should wait."""
     (job,) = lodging.house.backlog.waiting()
-    job.ready_at = 0.0
+    job.again_s = 0.0
     taken = lodging.house.backlog.take(0, able=lambda _: True)
     assert taken is job
     performer.perform(job)
@@ -56,6 +57,9 @@ def test_a_run_that_waits_for_room_says_so_once(
         performer = Performer(house)
         monkeypatch.setattr(performer, "_run", failing(StorageError(reason)))
         perform_next(lodging, performer)
+    (job,) = house.backlog.waiting()
+    assert job.ready_at == 0  # tried again by a clock that nobody sets
+    assert job.again_s > time.monotonic()
     said = [reasons[0], reasons[3], reasons[4]]
     assert [entry["reason"] for entry in read_journal(run.journal)[1:]] == said
     assert [record.getMessage() for record in caplog.records] == [

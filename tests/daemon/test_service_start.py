@@ -157,3 +157,11 @@ def test_a_damaged_series_keeps_no_other(
     assert [series.series_id for series in keeper.summaries()] == [good.run_id]
     said = f"series {bad.run_id} cannot go on: its journal is damaged; submit {bad.request} again"
     assert said in caplog.text
+
+
+@pytest.mark.parametrize("spoil", ["bytes", "folder"])
+def test_a_pause_that_the_disk_spoilt_is_a_pause(lodging: Lodging, spoil: str) -> None:
+    paused = lodging.house.spool.state / "paused"
+    paused.mkdir() if spoil == "folder" else paused.write_bytes(b"\xff\xfe")
+    started(lodging.house)
+    assert lodging.house.gate.reason

@@ -232,7 +232,7 @@ class Performer:
                 job_again(job, past_of(read_journal(job.folder.journal))),
                 held_for=why,
                 tries=job.tries + 1,
-                ready_at=time.time() + RETRY_S[min(job.tries, len(RETRY_S) - 1)],
+                again_s=time.monotonic() + RETRY_S[min(job.tries, len(RETRY_S) - 1)],
             )
         )
 

@@ -103,7 +103,7 @@ class ServiceControl:
             return
         job = self._open_job(run_id, "resume")
         if job.gate.reason is not None:
-            job.retake = True
+            job.retake, job.again_s = True, 0.0
             self._say_of_waiting(job, "resumed")
             job.gate.open()
             self._house.backlog.wake()
