@@ -160,6 +160,7 @@ def test_an_inbox_that_is_removed_is_made_anew(
             path.unlink()
             return "id"
 
+    caplog.set_level("WARNING")
     stop, inbox = Halt(), tmp_path / "state" / "inbox"
     inbox.mkdir(parents=True)
     doorkeeper = Doorkeeper(inbox, Taking(), stop, Pulses().of("inbox"))  # type: ignore[arg-type]

@@ -43,6 +43,7 @@ def perform_next(lodging: Lodging, performer: Performer) -> None:
 def test_a_run_that_waits_for_room_says_so_once(
     lodging: Lodging, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING")
     house, run = lodging.house, lodging.accept()
     house.backlog.put(Job(run))
     reasons = [

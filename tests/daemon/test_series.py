@@ -242,6 +242,7 @@ LAPSE = {"time_plan": {"interval": 600, "loops": 9}, "when_late": "skip"}
 def test_a_clock_that_is_set_neither_hurries_nor_stops_a_series(
     bench: Bench, caplog: pytest.LogCaptureFixture, set_s: float
 ) -> None:
+    caplog.set_level("WARNING")
     series = bench.begin(**LAPSE)
     assert bench.due(0) == ["0000"]
     bench.do()
