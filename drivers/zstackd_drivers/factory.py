@@ -80,6 +80,12 @@ def open_devices(rig: Rig) -> Iterator[Devices]:
         yield Devices(axis, camera, clock, truth)
 
 
+def settings_of_devices(rig: Rig) -> tuple[object, ...]:
+    """Return what the devices are opened with; all else may change while they stay open."""
+    is_simulated = rig.focus.port == SIMULATED_PORT or rig.camera.driver == "simulated"
+    return (rig.camera, rig.focus, *((rig.optics, rig.simulation) if is_simulated else ()))
+
+
 @contextmanager
 def open_axis(rig: Rig) -> Iterator[FocusAxis]:
     """Open the focus axis of `rig` alone; nothing moves."""

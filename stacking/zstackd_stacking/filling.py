@@ -11,10 +11,15 @@ _LEAST_SIDE: Final = 2
 
 
 def fill(values: FloatMap, sure: FloatMap) -> FloatMap:
-    """Replace what is unsure by a smooth continuation of what is sure (push-pull)."""
+    """Replace what is unsure by a smooth continuation of what is sure (push-pull).
+
+    Where nothing is sure, it becomes the mean of all: 0 may lie far from every plane.
+    """
+    total = float(np.sum(sure))
+    if total <= 0:
+        return np.full_like(values, np.mean(values))
     if min(values.shape) <= _LEAST_SIDE:
-        total = float(np.sum(sure))
-        mean = float(np.sum(values * sure)) / total if total > 0 else float(np.mean(values))
+        mean = float(np.sum(values * sure)) / total
         return np.asarray(sure * values + (1 - sure) * mean, np.float32)
     weight = cv2.pyrDown(sure)
     coarse = cv2.pyrDown(values * sure) / np.maximum(weight, 1e-6)

@@ -193,6 +193,8 @@ def test_focus_moves_only_within_its_limits(client: httpx.Client, published: str
         "z_um: 'up' is not a number; write a number of µm, such as 1.5": {"z_um": "up"},
         "z_um: 2e+07 µm is out of bounds; it must be at most 1e+07 µm": {"z_um": 2e7},
         "z_um: missing; add it": {},
+        "z_um: true is not a number": {"z_um": True},
+        "z_um: '12' is not a number; write a number of µm, such as 1.5": {"z_um": "12"},
         "fast: unknown key; remove it": {"z_um": 1, "fast": True},
     }
     for body in (b"not json", b'["z_um"]', b""):

@@ -1,6 +1,7 @@
 """The queue: priority, arrival, time, what a job needs; nothing is handed out twice."""
 
 import threading
+import time
 from pathlib import Path
 
 from zstackd.service.backlog import Backlog, Job
@@ -75,6 +76,21 @@ def test_a_job_put_back_goes_before_its_equals() -> None:
     backlog.put_back(first)
     assert backlog.in_work() is None
     assert [each.run_id for each in backlog.waiting()] == ["a", "b"]
+
+
+def test_a_clock_that_is_set_back_keeps_no_run_from_being_tried_again() -> None:
+    wall = Wall()
+    backlog = Backlog(wall)
+    again, soon = job("again"), job("soon")
+    again.again_s, soon.again_s = time.monotonic() + 3600, time.monotonic() + 0.05
+    for each in (again, soon):
+        backlog.put(each)
+    wall.now_s = 1.0
+    assert taken(backlog) is None
+    found = backlog.take(30.0, able=anything)
+    assert found is not None
+    assert found.run_id == "soon"
+    assert taken(backlog) is None
 
 
 def test_what_cannot_be_done_now_is_passed_over() -> None:

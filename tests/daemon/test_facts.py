@@ -3,6 +3,7 @@
 import pytest
 
 from zstackd.commands.facts import facts_text
+from zstackd.commands.logs import entry_text
 from zstackd.commands.wording import span
 
 
@@ -32,6 +33,14 @@ def test_what_happened_is_told_without_true() -> None:
 def test_a_hook_is_told_by_its_name() -> None:
     facts = {"hook": "after", "status": 0, "seconds": 1.5}
     assert facts_text(facts) == "hook after, status 0, 1.5 s"
+
+
+def test_a_runs_log_has_all_that_a_hook_printed_at_its_end() -> None:
+    output = "\n".join(f"file {number} sent" for number in range(80)) + "\nfailed: 403"
+    entry = {"at": "2026-11-28T08:00:00+00:00", "event": "hook", "status": 3, "output": output}
+    text = entry_text(entry)
+    assert text.endswith("file 79 sent failed: 403")
+    assert "\n" not in text
 
 
 def test_long_texts_end_with_dots() -> None:

@@ -6,7 +6,7 @@ import os
 import pty
 import threading
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.rigs import simulated_rig
@@ -20,6 +20,7 @@ from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.errors import CameraError, CameraHung, CameraTimeout, LimitError, MotionError
+from zstackd_drivers.factory import settings_of_devices
 from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 
 if TYPE_CHECKING:
@@ -75,6 +76,40 @@ def test_what_no_device_is_to_blame_for_keeps_the_position(
     with hardware.lent() as devices:
         assert devices.axis.snapshot().reference is Reference.REFERENCED
     assert hardware.faults == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"name": "other", "service": {"reserve_mb": 70}, "frames": {"format": "png"}}, True),
+        ({"camera": {"size_px": [320, 240]}}, False),
+        ({"focus": {"limits_um": [0, 100]}}, False),
+        ({"simulation": {"noise": 2}}, False),
+        ({"optics": {"pixel_size_um": 2}}, False),
+    ],
+)
+def test_new_settings_keep_the_position_where_no_device_is_concerned(
+    hardware: Hardware, changes: dict[str, Any], kept: bool
+) -> None:
+    with hardware.lent() as devices:
+        devices.axis.confirm(50)
+    hardware.replace(Rig.model_validate(simulated_rig(**changes)))
+    assert hardware.keep()
+    assert hardware.rig == Rig.model_validate(simulated_rig(**changes))
+    axis = hardware.axis()
+    assert axis is not None
+    assert (axis.reference is Reference.REFERENCED) == kept
+
+
+def test_new_optics_are_none_of_a_real_rigs_devices() -> None:
+    def opened_with(**changes: Any) -> tuple[object, ...]:
+        focus = {"port": "/dev/ttyUSB0"}
+        camera = {"driver": "uvc", "device": "/dev/video0"}
+        return settings_of_devices(
+            Rig.model_validate(simulated_rig(focus=focus, camera=camera, **changes))
+        )
+
+    assert opened_with() == opened_with(optics={"pixel_size_um": 2}, simulation={"noise": 2})
 
 
 def test_a_device_that_failed_is_opened_again(hardware: Hardware) -> None:

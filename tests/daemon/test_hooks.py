@@ -4,13 +4,19 @@ import logging
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.daemon.conftest import lodgings
 
 from zstackd.runs.halt import Halt
-from zstackd.service.hooks import OUTPUT_BYTES, HookEnd, log_end, run_hook
+from zstackd.runs.pulse import Pulses
+from zstackd.service.hooks import OUTPUT_BYTES, HookEnd, Hooks, log_end, run_hook
+from zstackd.store.journal import read_journal
 from zstackd_config.service import Hook
+
+HOOK = "import sys; open(sys.argv[1], 'a').write('once\\n')"
 
 
 def hook(code: str, timeout_s: float = 20) -> Hook:
@@ -102,3 +108,21 @@ def test_a_hook_leaves_no_file_open() -> None:
     for _ in range(3):
         run_hook(hook("print('x')"), {}, Halt())
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_hook_whose_end_found_no_room_is_not_run_again(tmp_path: Path) -> None:
+    ran, command = tmp_path / "ran", (sys.executable, "-c", HOOK)
+    hook = {"command": [*command, str(tmp_path / "ran")]}
+    with contextmanager(lodgings)(tmp_path, on_published=hook) as lodging:
+        hooks = Hooks(lodging.house, Pulses().of("hooks"))
+        run = lodging.publish(hook=True)
+        spooled = lodging.house.spool.runs / run.run_id
+        spooled.rename(spooled.with_name("away"))
+        for _ in range(3):
+            hooks.turn()
+        spooled.with_name("away").rename(spooled)
+        hooks.turn()
+        hooks.turn()
+        ends = [e for e in read_journal(spooled / "journal.jsonl") if e["event"] == "hook"]
+    assert ran.read_text() == "once\n"
+    assert [end["status"] for end in ends] == [0]

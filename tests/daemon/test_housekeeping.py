@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.conftest import Lodging, lodgings, write_result
+from tests.users import ordinary_user
 
 from zstackd.service import catalogue, outbox, retention
 from zstackd.service.outbox import ACKNOWLEDGED, Outbox
@@ -68,6 +69,54 @@ def test_results_of_an_output_folder_that_is_away_are_not_taken(lodging: Lodging
     away.rename(output)
     Outbox(lodging.house).look()
     assert "consumed" not in events_of(lodging, run)
+
+
+@pytest.mark.parametrize("closed", ["result", "output"])
+def test_a_folder_that_is_closed_to_the_service_keeps_it_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    monkeypatch.setattr(catalogue, "MOST_ENDED", 1)
+    tmp_path.chmod(0o755)
+    with contextmanager(lodgings)(tmp_path, results={"max_size_gb": 1e-9}) as lodging:
+        older, run = lodging.publish(), lodging.publish()
+        folder = {"result": result_of(run), "output": lodging.house.output}[closed]
+        folder.chmod(0)
+        outbox_, sweeper = Outbox(lodging.house), Sweeper(lodging.house)
+        with ordinary_user():
+            outbox_.look()
+            sweeper.sweep()
+        folder.chmod(0o755)
+        assert "consumed" not in events_of(lodging, run)
+        outbox_.look()
+        sweeper.sweep()
+        assert [result_of(each).exists() for each in (older, run)] == [False, False]
+
+
+def test_what_lasts_is_warned_of_once(strict: Lodging, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    run, sweeper, keeper = strict.publish(), Sweeper(strict.house), Outbox(strict.house)
+    shutil.rmtree(strict.house.spool.runs / run.run_id)
+    (result_of(run) / ACKNOWLEDGED).touch()
+    for _ in range(3):
+        keeper.look()
+    assert len(caplog.records) == 1
+    for _ in range(3):
+        sweeper.sweep()
+        keeper.look()
+    assert len(caplog.records) == 1
+    assert strict.house.catalogue.get(run.run_id) is None
+
+
+def test_a_result_that_its_hook_has_not_seen_stays(tmp_path: Path) -> None:
+    nothing = {"max_size_gb": 1e-9}
+    with contextmanager(lodgings)(tmp_path, frames=nothing, results=nothing) as lodging:
+        run = lodging.publish(hook=True)
+        assert left_of(lodging, run) == {"frames", "results"}
+        with lodging.house.spool.journal(
+            RunFolder(lodging.house.spool.runs / run.run_id)
+        ) as journal:
+            journal.append("hook", hook="on_published", status=0)
+        assert left_of(lodging, run) == set()
 
 
 def kept(run_id: str, days: float, size: int, *, deletable: bool = True) -> Kept:

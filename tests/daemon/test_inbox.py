@@ -16,14 +16,20 @@ from zstackd.runs.pulse import Pulses
 from zstackd.service import doorkeeper as doorkeeper_module
 from zstackd.service import inbox as inbox_module
 from zstackd.service.doorkeeper import Doorkeeper
-from zstackd.service.inbox import Inbox
+from zstackd.service.inbox import Inbox, as_text
 from zstackd_config.errors import InputError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-STRANGE = [b"\xff\xfe.yaml", b"n" * 250 + b".yaml", "ö".encode() * 125 + b".yaml", b"a\nb.yaml"]
+STRANGE = [
+    b"\xff\xfe.yaml",
+    b"n" * 250 + b".yaml",
+    "ö".encode() * 125 + b".yaml",
+    b"a\nb.yaml",
+    b"a\xe2\x80\xa8b.yaml",
+]
 
 
 @pytest.fixture
@@ -42,6 +48,10 @@ def test_a_bad_file_of_any_name_is_answered(inbox: Inbox, tmp_path: Path, name: 
     assert answer.read_text().strip().endswith(": is bad")
     assert aside.read_bytes() == b"bad"
     assert not path.exists()
+
+
+def test_names_are_printed_on_one_line() -> None:
+    assert as_text("a\nb\u2028c\x1b[31m\udcff é 😀") == r"a\nb\u2028c\x1b[31m\udcff é 😀"
 
 
 def test_long_names_that_differ_at_the_end_alone_are_answered_apart(
@@ -140,6 +150,47 @@ def test_a_file_that_meets_an_error_of_ours_keeps_neither_the_others_nor_the_ser
     assert any(record.exc_info for record in caplog.records)
 
 
+def test_an_inbox_that_is_removed_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(doorkeeper_module, "SCAN_S", 0.1)
+
+    class Taking:
+        def take_file(self, path: Path) -> str:
+            path.unlink()
+            return "id"
+
+    caplog.set_level("WARNING")
+    stop, inbox = Halt(), tmp_path / "state" / "inbox"
+    inbox.mkdir(parents=True)
+    doorkeeper = Doorkeeper(inbox, Taking(), stop, Pulses().of("inbox"))  # type: ignore[arg-type]
+    thread = threading.Thread(target=doorkeeper.run)
+    thread.start()
+
+    def until(look: Callable[[], object]) -> None:
+        deadline_s = time.monotonic() + 30
+        while not look():
+            assert time.monotonic() < deadline_s
+            assert thread.is_alive()
+            time.sleep(0.01)
+
+    try:
+        inbox.rmdir()
+        until(inbox.exists)
+        inbox.parent.rename(tmp_path / "away")
+        until(lambda: caplog.records)
+        time.sleep(0.3)
+        (tmp_path / "away").rename(inbox.parent)
+        (inbox / "a.yaml").write_text("name: x")
+        until(lambda: not (inbox / "a.yaml").exists())
+    finally:
+        stop.fail(InputError("over"))
+        thread.join()
+    assert len(caplog.records) <= 2  # once for each time that it was away
+    said = f"inbox: no run files are taken: {inbox}: cannot be written: No such file or directory; "
+    assert all(record.getMessage().startswith(said) for record in caplog.records)
+
+
 def complete_within(inbox: Inbox, seconds: float) -> list[str]:
     """Return the files that are complete as soon as any is."""
     deadline_s = time.monotonic() + seconds
@@ -162,6 +213,40 @@ def test_a_file_that_is_opened_again_to_be_gone_on_with_is_waited_for(
         assert complete_within(inbox, 0.2) == []
     assert complete_within(inbox, 30) == ["a.yaml"]
     assert path.read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize("begun", ["", "name: x\nz_plan: {absolute: [0]}\n"])
+def test_a_file_whose_writer_pauses_is_waited_for(
+    inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: str
+) -> None:
+    monkeypatch.setattr(inbox_module, "STABLE_S", 0.2)
+    path = tmp_path / "a.yaml"
+    with path.open("w") as stream:
+        stream.write(begun)
+        stream.flush()
+        path.read_text()  # others may look at it meanwhile
+        assert complete_within(inbox, 1.0) == []
+        stream.write("priority: 1\n")
+    assert complete_within(inbox, 30) == ["a.yaml"]
+
+
+def test_a_file_that_stays_open_is_complete_in_the_end(
+    inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_module, "OPEN_S", 0.5)
+    with (tmp_path / "a.yaml").open("w"):
+        assert complete_within(inbox, 30) == ["a.yaml"]
+
+
+def test_a_link_has_no_writer_to_wait_for(
+    inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_module, "OPEN_S", 3600.0)
+    hidden = tmp_path / ".a"
+    hidden.write_text("name: x\n")
+    (tmp_path / "a.yaml").hardlink_to(hidden)
+    (tmp_path / "b.yaml").symlink_to(hidden)
+    assert set(complete_within(inbox, 30)) <= {"a.yaml", "b.yaml"}
 
 
 def test_a_file_that_is_renamed_in_counts_at_once(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zstackd.store.journal import Journal, read_journal
+from zstackd.store.journal import Journal, read_ends, read_journal, read_milestones
 from zstackd_config.errors import StorageError
 
 
@@ -28,6 +28,15 @@ def test_a_torn_line_is_left_out_and_does_not_spoil_the_next(tmp_path: Path, tor
     with Journal(path) as journal:
         journal.append("interrupted")
     assert [entry["event"] for entry in read_journal(path)] == ["accepted", "interrupted"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_line_ends_within_a_word_end_no_line(tmp_path: Path, end: str) -> None:
+    path, source = tmp_path / "journal.jsonl", f"two{end}lines.yaml"
+    with Journal(path) as journal:
+        journal.append("accepted", source=source)
+    for read in (read_journal, read_milestones, read_ends):
+        assert [entry["source"] for entry in read(path)] == [source]
 
 
 def test_a_missing_journal_has_no_entries(tmp_path: Path) -> None:

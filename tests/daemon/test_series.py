@@ -11,6 +11,7 @@ import yaml
 
 from zstackd.service.backlog import Backlog, Job
 from zstackd.service.catalogue import Catalogue
+from zstackd.service.clock_steps import ClockSteps
 from zstackd.service.events import Events
 from zstackd.service.recovery import recover
 from zstackd.service.schedule import schedule_of
@@ -40,7 +41,21 @@ class Bench:
     def __post_init__(self) -> None:
         self.catalogue = Catalogue(self.events)
         self.spool._hear = self.catalogue.hear
-        self.keeper = SeriesKeeper(self.spool, self.backlog, self.catalogue, lambda: self.now)
+        self.set_s = 0.0
+        self.keeper = self.keeper_now()
+
+    def keeper_now(self) -> SeriesKeeper:
+        """Return a keeper as a start makes it."""
+        steps = ClockSteps(self.wall_s, lambda: self.wall_s() - self.set_s)
+        return SeriesKeeper(self.spool, self.backlog, self.catalogue, lambda: self.now, steps)
+
+    def wall_s(self) -> float:
+        return self.now.timestamp()
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock forward; no time passes."""
+        self.set_s += seconds
+        self.now += timedelta(seconds=seconds)
 
     def begin(self, **changes: object) -> RunFolder:
         folder = self.spool.accept_series(
@@ -218,3 +233,52 @@ def test_a_disk_without_room_is_said_once_and_waited_for(
     runs.unlink()
     aside.rename(runs)
     assert bench.due(0) == ["0000"]
+
+
+LAPSE = {"time_plan": {"interval": 600, "loops": 9}, "when_late": "skip"}
+
+
+@pytest.mark.parametrize("set_s", [86_400.0, -86_400.0])
+def test_a_clock_that_is_set_neither_hurries_nor_stops_a_series(
+    bench: Bench, caplog: pytest.LogCaptureFixture, set_s: float
+) -> None:
+    caplog.set_level("WARNING")
+    series = bench.begin(**LAPSE)
+    assert bench.due(0) == ["0000"]
+    bench.do()
+    bench.set_clock(set_s)
+    assert bench.due(set_s + 599) == []
+    assert bench.due(set_s + 600) == ["0001"]
+    bench.do()
+    bench.keeper = bench.keeper_now()  # a restart
+    bench.keeper.load()
+    assert bench.due(set_s + 1199) == []
+    assert bench.due(set_s + 1200) == ["0002"]
+    assert bench.keeper.find(series.run_id).skipped == 0  # type: ignore[union-attr]
+    way = "forward" if set_s > 0 else "back"
+    said = f"the clock was set {way} by 86400 s; 1 series keep the distances of their points"
+    assert [record.getMessage() for record in caplog.records] == [said]
+
+
+def test_a_series_that_has_not_begun_begins_at_its_time(bench: Bench) -> None:
+    series = bench.spool.accept_series(
+        document(**LAPSE), name="s", source="test",
+        begins=(BEGIN + timedelta(seconds=7200)).isoformat(),
+    )  # fmt: skip
+    bench.keeper.begin(series)
+    assert bench.due(0) == []
+    bench.set_clock(3600)
+    assert bench.due(7199) == []
+    assert bench.due(7200) == ["0000"]
+
+
+def test_a_clock_that_drifts_was_not_set() -> None:
+    wall_s, elapsed_s = [1000.0], [0.0]
+    steps = ClockSteps(lambda: wall_s[0], lambda: elapsed_s[0])
+    for _ in range(100):
+        wall_s[0] += 3603.0
+        elapsed_s[0] += 3600.0
+        assert steps.step_s() == 0
+    wall_s[0] -= 60.0
+    assert steps.step_s() == -60
+    assert steps.step_s() == 0

@@ -9,7 +9,7 @@ import pytest
 
 from zstackd.runs.capture import Arrival, Mover
 from zstackd.runs.channel import Channel
-from zstackd.runs.halt import Halt
+from zstackd.runs.halt import Cancelled, Halt
 from zstackd.runs.worker import Worker
 from zstackd.system.signals import StopSignals
 from zstackd_config.errors import HardwareError, Interrupted, StorageError
@@ -79,6 +79,18 @@ def test_an_error_in_a_worker_halts_the_run() -> None:
     assert halt.event.wait(5)
     with pytest.raises(StorageError, match="disk full"):
         worker.result()
+
+
+def test_a_cancellation_that_a_worker_meets_stops_no_motor() -> None:
+    halt, told = Halt(), []
+    halt.listen(lambda: told.append("motor"))
+    halt.cancel("cancelled by me")
+    worker = Worker("stacking", halt.check_between, halt)
+    worker.start()
+    with pytest.raises(Cancelled, match="cancelled by me"):
+        worker.result()
+    assert told == []
+    assert halt.cause is None
 
 
 def test_signals_are_heard_while_the_main_thread_waits() -> None:

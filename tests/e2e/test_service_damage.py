@@ -50,6 +50,54 @@ def test_an_operator_may_have_them_taken_again(damaged: Site, consumer: Watcher)
     assert site.published()[1]["partial_because"] is None
 
 
+@pytest.fixture
+def half(site: Site) -> Site:
+    """Return a site whose service was killed in the midst of its only run."""
+    with site.serving(rig_of(site), ready=True) as process:
+        site.drop(site.run(), "run.yaml")
+        site.wait_for_event("frame", count=3)
+        process.kill()
+    return site
+
+
+def resumed(site: Site) -> None:
+    done = site.zstackd("resume", site.journal()[0]["run"], "--socket", site.state / "control.sock")
+    assert done.returncode == 0, done.stderr
+    site.wait_for_event("published")
+
+
+def test_frames_of_a_rig_that_was_changed_are_stacked_with_no_others(
+    half: Site, consumer: Watcher
+) -> None:
+    del consumer
+    changed = half.rig(camera=SMALL, focus={"origin_um": 50}, frames={"keep": "always"})
+    with half.serving(changed, ready=True):
+        half.wait_for_log("planes (focus.origin_um was 0.0, is 50.0): resume the run to take")
+        assert half.results() == []
+        resumed(half)
+    journal = half.journal()
+    anew = [entry["event"] for entry in journal].index("waiting")
+    taken = [entry["index"] for entry in journal[anew:] if entry["event"] == "frame"]
+    assert taken == list(range(PLANES))
+    frames = half.published()[1]["frames"]
+    assert [frame["sha256"] for frame in frames] == [
+        entry["sha256"] for entry in journal[anew:] if entry["event"] == "frame"
+    ]
+
+
+def test_a_rig_that_is_changed_back_goes_on(half: Site, consumer: Watcher) -> None:
+    del consumer
+    with half.serving(half.rig(camera={"size_px": [320, 240]}), ready=True):
+        half.wait_for_log("planes (camera.size_px was [160, 120], is [320, 240]): resume the run")
+        rig_of(half)
+        assert half.zstackd("reload", "--rig", half.folder / "rig.yaml").returncode == 0
+        half.wait_for_log("new settings of bench are in force")
+        resumed(half)
+    taken = [entry["index"] for entry in half.journal() if entry["event"] == "frame"]
+    assert sorted(taken) == list(range(PLANES))
+    assert half.published()[1]["partial_because"] is None
+
+
 @pytest.mark.soak
 def test_by_policy_the_rest_is_stacked_and_marked(damaged: Site, consumer: Watcher) -> None:
     del consumer

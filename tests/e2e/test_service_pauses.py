@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,32 @@ def test_a_pause_outlives_a_crash(site: Site, consumer: Watcher, whole: bool) ->
         assert count(site, "plane", run=0) == planes
         assert site.zstackd("resume", *which, *socket).returncode == 0
         site.wait_for_event("published", count=2)
+
+
+def test_cancelling_a_run_that_is_stacked_already_costs_neither_position_nor_the_next(
+    site: Site, consumer: Watcher
+) -> None:
+    del consumer
+    rig = site.rig(camera=SMALL, focus={"reference": "confirm", "speed_um_per_s": 100})
+    socket = ("--socket", site.state / "control.sock")
+    long = {"bottom": 0, "top": 200, "step": 1}
+    with site.serving(rig, ready=True):
+        assert site.zstackd("focus", "confirm", "0", *socket).returncode == 0
+        for number in range(3):
+            run = site.run(name="long", z_plan=long, stacking={"reference": "first"})
+            site.drop(run, f"{number}.yaml")
+            site.wait_for_event("started", count=number + 1)
+            site.until(partial(has_frames, site, number), "frames")
+            run_id = site.journals()[number][0]["run"]
+            assert site.zstackd("cancel", run_id, *socket).returncode == 0
+            site.wait_for_event("cancelled", count=number + 1)
+        site.drop(site.run(z_plan=PLAN), "next.yaml")
+        site.wait_for_event("published")
+    assert site.ends() == ["cancelled"] * 3 + ["published"]
+
+
+def has_frames(site: Site, run: int) -> bool:
+    return count(site, "frame", run) >= 10
 
 
 def count(site: Site, event: str, run: int = 0) -> int:

@@ -276,7 +276,7 @@ class Position(BaseModel):
     """A height that an operator vouches for."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    position_um: Annotated[float, Field(ge=-1e7, le=1e7)] = Field(
+    position_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
         description="Where the axis stands, in micrometres."
     )
 
@@ -285,6 +285,6 @@ class Target(BaseModel):
     """A height to move to."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    z_um: Annotated[float, Field(ge=-1e7, le=1e7)] = Field(
+    z_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
         description="Where to move, in micrometres; within the rig's limits."
     )

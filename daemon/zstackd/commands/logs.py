@@ -1,7 +1,7 @@
 """`zstackd logs`: what happened to a run, or what the service said lately."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -14,6 +14,9 @@ from zstackd.commands.options import (
     print_json,
     service,
 )
+
+_MOST: Final = 2000
+"""Characters of one entry: what a hook printed at its end, or a reason, is told whole."""
 
 
 def logs(
@@ -32,7 +35,7 @@ def logs(
             lines = [_message(entry) for entry in entries]
         else:
             entries = client.get(f"/v1/runs/{run}/journal")["entries"]
-            lines = [_entry(entry) for entry in entries]
+            lines = [entry_text(entry) for entry in entries]
     if as_json:
         print_json(entries)
     else:
@@ -44,9 +47,10 @@ def _message(message: dict[str, Any]) -> str:
     return f"{_clock(message['at'])}  {level}{message['text']}"
 
 
-def _entry(entry: dict[str, Any]) -> str:
+def entry_text(entry: dict[str, Any]) -> str:
+    """Return an entry of a run's journal in one line."""
     event = entry["event"].replace("_", " ")
-    return f"{_clock(entry['at'])}  {event:<15}  {facts_text(facts_of(entry))}".rstrip()
+    return f"{_clock(entry['at'])}  {event:<15}  {facts_text(facts_of(entry), _MOST)}".rstrip()
 
 
 def _clock(at: str) -> str:

@@ -13,7 +13,7 @@ from zstackd.runs.finish import Finish
 from zstackd.runs.first_focus import reference_height_um
 from zstackd.runs.frame_store import CapturedFrame, FrameStore
 from zstackd.runs.fusing import Fusing
-from zstackd.runs.past import Planned
+from zstackd.runs.past import Planned, frame_settings
 from zstackd.runs.plan import plan_run
 from zstackd.runs.safety import BETWEEN_PLANES, motor_stops_with
 from zstackd.runs.settling import rest_of
@@ -82,7 +82,7 @@ class Attempt:
             reserve_bytes=task.reserve_bytes,
         )
         require_memory(plan.peak_memory_bytes)
-        planned = Planned(plan, camera, devices.axis.identity())
+        planned = Planned(plan, camera, devices.axis.identity(), frame_settings(task.rig))
         task.journal.append("planned", **planned.as_facts())
         return planned
 

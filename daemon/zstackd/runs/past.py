@@ -2,26 +2,44 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from zstackd.runs.frame_store import RawFile, StoredFrame
 from zstackd.runs.plan import Plan
 from zstackd.store.durable import sha256_of
+from zstackd_config.rig import Rig
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import CameraInfo, ExposureValues
 
 _log = logging.getLogger(__name__)
 
 
+_SAME_AXIS: Final = ("driver", "um_per_unit", "origin_um", "approach")
+
+
+def frame_settings(rig: Rig) -> dict[str, Any]:
+    """Return the settings that all frames of one stack must have in common, by their keys."""
+    sections = {
+        "camera": rig.camera.model_dump(mode="json"),
+        "optics": rig.optics.model_dump(mode="json"),
+        "focus": rig.focus.model_dump(mode="json", include=set(_SAME_AXIS)),
+    }
+    return {f"{name}.{key}": section[key] for name, section in sections.items() for key in section}
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan as it was begun, and the rig it was begun on."""
+    """The plan as it was begun, and the rig it was begun on.
+
+    `settings` are its `frame_settings`; None in journals of a time that kept none.
+    """
 
     plan: Plan
     camera: CameraInfo
     focus: str
+    settings: Mapping[str, Any] | None = None
 
     def as_facts(self) -> dict[str, Any]:
         """Return the plan as the journal keeps it; `planned_from` reads it back."""
@@ -40,7 +58,18 @@ class Planned:
                 "bits": self.camera.bits,
             },
             "focus": self.focus,
+            "settings": self.settings,
         }
+
+    def changes(self, rig: Rig) -> list[str]:
+        """Return how a rig differs from that of the plan, as far as frames show it."""
+        now = frame_settings(rig)
+        before = now if self.settings is None else self.settings
+        return [
+            f"{key} was {before.get(key)}, is {now.get(key)}"
+            for key in {**before, **now}
+            if before.get(key) != now.get(key)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +93,10 @@ class Past:
     def needs_frames(self) -> bool:
         """Whether the frames are needed still: no result was announced that is made of them."""
         return self.publishing is None
+
+    def begun_anew(self) -> "Past":
+        """Return the past of a run that takes all its planes again, by a new plan."""
+        return replace(self, planned=None, exposure=None, frames=(), captured=False)
 
     def missing(self) -> list[int]:
         """Return the planes that no frame is known of; a replayed folder begins anew."""
@@ -89,22 +122,24 @@ class Past:
 
 
 def past_of(entries: Sequence[Mapping[str, Any]]) -> Past:
-    """Return what the entries of a journal prove."""
+    """Return what the entries of a journal prove; what came before its last plan is undone."""
     frames: dict[int, StoredFrame] = {}
-    for entry in entries:
+    of_plan = _since_last("planned", entries)
+    for entry in of_plan:
         if entry["event"] == "frame":
             stored = _stored(entry)
             frames[stored.index] = stored
     accepted = _last(entries, "accepted") or {}
     planned = _last(entries, "planned")
-    exposure = _last(entries, "exposure_locked")
+    exposure = _last(of_plan, "exposure_locked")
     return Past(
         attempts=sum(entry["event"] == "started" for entry in entries),
         planned=None if planned is None else _planned(planned),
         exposure=None if exposure is None else _exposure(exposure),
         frames=tuple(frames[index] for index in sorted(frames)),
-        captured=_last(entries, "captured") is not None,
-        publishing=_last(_since_last_start(entries), "publishing"),
+        captured=_last(of_plan, "captured") is not None,
+        # What earlier attempts announced they may have undone.
+        publishing=_last(_since_last("started", entries), "publishing"),
         series=accepted.get("series"),
         point=accepted.get("point"),
     )
@@ -134,10 +169,10 @@ def _last(entries: Sequence[Mapping[str, Any]], event: str) -> Mapping[str, Any]
     return next((entry for entry in reversed(entries) if entry["event"] == event), None)
 
 
-def _since_last_start(entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Return the entries of the last attempt; what earlier ones announced it may have undone."""
-    starts = [number for number, entry in enumerate(entries) if entry["event"] == "started"]
-    return entries[starts[-1] :] if starts else entries
+def _since_last(event: str, entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return the entries from the last such event on; all where there is none."""
+    numbers = [number for number, entry in enumerate(entries) if entry["event"] == event]
+    return entries[numbers[-1] :] if numbers else entries
 
 
 def _planned(entry: Mapping[str, Any]) -> Planned:
@@ -154,6 +189,7 @@ def _planned(entry: Mapping[str, Any]) -> Planned:
         ),
         camera=CameraInfo(**{**camera, "size_px": tuple(camera["size_px"])}),
         focus=entry["focus"],
+        settings=entry.get("settings"),
     )
 
 

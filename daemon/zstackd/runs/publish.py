@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zstackd.runs.manifest import Manifest, PublishedFile
 from zstackd.runs.result_files import ResultFile, result_files
-from zstackd.store.durable import flush_folder, sha256_of, storage_error, write_text
+from zstackd.store.durable import flush_folder, is_folder, sha256_of, storage_error, write_text
 from zstackd.store.output_mount import NAME as MOUNT_NAME
 from zstackd_config.errors import StorageError
 from zstackd_config.run import Output
@@ -45,7 +45,7 @@ class Publisher:
                 f"{self.output}: the output folder is not there: nothing is mounted at "
                 f"{self.mount}; mount it, or delete {MOUNT_NAME} in the state folder and restart"
             )
-        if not os.path.isdir(self.output):  # noqa: PTH112 - False where a dead server answers, too
+        if not is_folder(self.output):
             raise StorageError(f"{self.output}: the output folder is not there; mount or make it")
 
     def prepare(

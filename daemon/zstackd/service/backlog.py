@@ -15,7 +15,8 @@ class Job:
     """One run on its way: in the queue, or in work.
 
     Times are in seconds of `time.time`. Before `ready_at` the run is not begun; `due_at` is when
-    its series wants it, and after `skip_after` it is skipped. `halt` and `gate` stop
+    its series wants it, and after `skip_after` it is skipped. Before `again_s`, which is of
+    `time.monotonic`, it is not tried again. `halt` and `gate` stop
     and pause it wherever it is. `begun` tells that frames were captured before, `needs_rig` that
     some are still to be. `held_for` says what it waits for, other than time and its turn;
     `tries` counts how often in vain. `retake` is an operator's word that damaged frames may be
@@ -25,6 +26,7 @@ class Job:
     folder: RunFolder
     priority: int = 0
     ready_at: float = 0.0
+    again_s: float = 0.0
     due_at: float | None = None
     skip_after: float | None = None
     begun: bool = False
@@ -136,14 +138,14 @@ class Backlog:
         ready = (
             job
             for job in sorted(self._waiting, key=_rank)
-            if job.ready_at <= now_s and job.gate.reason is None
+            if job.ready_at <= now_s and job.again_s <= time.monotonic() and job.gate.reason is None
         )
         return next((job for job in ready if able(job)), None)
 
     def _until_ready_s(self) -> float:
-        now_s = self._wall_s()
-        later = [job.ready_at - now_s for job in self._waiting if job.ready_at > now_s]
-        return min(later, default=1e9)
+        now_s, again_s = self._wall_s(), time.monotonic()
+        left = [max(job.ready_at - now_s, job.again_s - again_s) for job in self._waiting]
+        return min((left_s for left_s in left if left_s > 0), default=1e9)
 
 
 def _rank(job: Job) -> int:

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 
 from zstackd.service.events import Events
-from zstackd.store.journal import read_milestones
+from zstackd.store.journal import DAMAGE, read_milestones
 from zstackd.store.run_state import MOST_ENDED, RunState, RunSummary
 from zstackd.store.spool import RunFolder, Spool
 
@@ -23,7 +24,10 @@ class Catalogue:
         """Read what stands in the spool; `check` is called before each run, and may raise."""
         for folder in spool.folders():
             check()
-            summary = summary_of(folder)
+            try:
+                summary = summary_of(folder)
+            except OSError:
+                continue  # said by whoever looked for open runs
             with self._lock:
                 self._runs[folder.run_id] = summary
         self._forget_old()
@@ -77,7 +81,7 @@ class Catalogue:
 
     def _forget_old(self) -> None:
         with self._lock:
-            ended = [run for run in self._runs.values() if run.ended]
+            ended = [run for run in self._runs.values() if run.ended and not run.hook_due]
             if len(ended) <= MOST_ENDED:
                 return
             ended.sort(key=lambda run: (run.ended_at or "", run.run_id))
@@ -93,5 +97,6 @@ def summary_of(folder: RunFolder) -> RunSummary:
 def _folded(folder: RunFolder, entries: list[dict[str, Any]]) -> RunSummary:
     summary = RunSummary(folder.run_id)
     for entry in entries:
-        summary = summary.after(entry)
+        with suppress(*DAMAGE):  # such an entry changes nothing
+            summary = summary.after(entry)
     return summary

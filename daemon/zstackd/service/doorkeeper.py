@@ -8,6 +8,7 @@ from zstackd.runs.halt import Halt
 from zstackd.runs.pulse import Pulse
 from zstackd.service.inbox import Inbox, as_text, require_regular
 from zstackd.service.reception import Reception
+from zstackd.store.durable import storage_at
 from zstackd_config.errors import StorageError, ZstackdError
 
 SCAN_S = 5.0
@@ -26,15 +27,31 @@ class Doorkeeper:
         self._wake = threading.Event()
 
     def run(self) -> None:
-        """Take what comes until stopped."""
+        """Take what comes until stopped; a folder that is away is waited for, one removed made."""
         self._stop.listen(self._wake.set)
-        with Inbox(self._folder, self._wake) as inbox:
-            while not self._stop.event.is_set():
-                self._wake.clear()
+        said = None
+        while not self._stop.event.is_set():
+            try:
+                with storage_at(self._folder):
+                    self._folder.mkdir(exist_ok=True)
+                    with Inbox(self._folder, self._wake) as inbox:
+                        said = None
+                        self._watch(inbox)
+            except StorageError as error:
+                if str(error) != said:
+                    _log.error("inbox: no run files are taken: %s", error)
+                said = str(error)
                 self._pulse.beat()
-                self._accept(inbox)
-                if not self._stop.event.is_set():
-                    self._wake.wait(SOON_S if inbox.is_waiting() else SCAN_S)
+                self._stop.event.wait(SCAN_S)
+
+    def _watch(self, inbox: Inbox) -> None:
+        """Take what comes until stopped; raises OSError where the folder cannot be read."""
+        while not self._stop.event.is_set():
+            self._wake.clear()
+            self._pulse.beat()
+            self._accept(inbox)
+            if not self._stop.event.is_set():
+                self._wake.wait(SOON_S if inbox.is_waiting() else SCAN_S)
 
     def _accept(self, inbox: Inbox) -> None:
         for path in inbox.complete():

@@ -17,7 +17,7 @@ from zstackd_config.run import LockedAutoExposure
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.camera import CameraInfo
 from zstackd_drivers.errors import CameraError, CameraHung, CameraTimeout
-from zstackd_drivers.factory import Devices, open_devices
+from zstackd_drivers.factory import Devices, open_devices, settings_of_devices
 
 HUNG_S: Final = 120.0
 """How long a process that found the camera hung, as the one before it did, stays to say so."""
@@ -28,6 +28,10 @@ T = TypeVar("T")
 
 class RigBusy(InputError):
     """Something else uses the rig."""
+
+
+class NotReady(HardwareError):
+    """The devices are not open."""
 
 
 class Hardware:
@@ -89,7 +93,7 @@ class Hardware:
     def lent(self) -> Iterator[Devices]:
         """Lend the open devices to the caller alone.
 
-        Raises RigBusy where they are lent, HardwareError where they are not there. An error
+        Raises RigBusy where they are lent, NotReady where they are not there. An error
         inside closes them: they may have been stopped.
         """
         if not self._lease.acquire(blocking=False):
@@ -98,7 +102,7 @@ class Hardware:
             self._open_cancelled_camera()
             devices = self._devices
             if devices is None:
-                raise HardwareError(f"the rig is not ready: {self._trouble}")
+                raise NotReady(f"the rig is not ready: {self._trouble}")
             try:
                 yield devices
             except BETWEEN_PLANES:
@@ -154,11 +158,13 @@ class Hardware:
             self._close("closed")
 
     def _take_settings(self) -> None:
-        if self._next_rig is self._rig:
+        before, self._rig = self._rig, self._next_rig
+        if self._rig is before:
             return
-        self._close("opening the rig with its new settings")
-        self._rig = self._next_rig
-        self._retries.reset()
+        # An axis that is opened anew has lost its position.
+        if settings_of_devices(self._rig) != settings_of_devices(before):
+            self._close("opening the rig with its new settings")
+            self._retries.reset()
         _log.info("new settings of %s are in force", self._rig.name)
 
     def _note(self, error: BaseException) -> None:

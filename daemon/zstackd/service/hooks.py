@@ -104,6 +104,7 @@ class Hooks:
     def __init__(self, house: House, pulse: Pulse) -> None:
         self._house = house
         self._pulse = pulse
+        self._unwritten: dict[str, HookEnd] = {}
 
     def run(self) -> None:
         """Do so until the service stops; what is not done then is done after the next start."""
@@ -111,10 +112,14 @@ class Hooks:
         with self._house.events.subscribe(size=1) as woken:
             while not stop.event.is_set():
                 self._pulse.beat()
-                for run in self._due():
-                    self._do(run)
+                self.turn()
                 if not stop.event.is_set():
                     woken.get(LOOK_S)
+
+    def turn(self) -> None:
+        """Run the hook of every run that waits for it."""
+        for run in self._due():
+            self._do(run)
 
     def _due(self) -> list[RunSummary]:
         return [run for run in reversed(self._house.catalogue.listed()) if run.hook_due]
@@ -126,7 +131,9 @@ class Hooks:
         hook = service.on_published if published else service.on_failed
         if self._house.stop.event.is_set():
             return
-        if hook is None:
+        if run.run_id in self._unwritten:
+            end = self._unwritten[run.run_id]
+        elif hook is None:
             end = HookEnd(None, 0.0, "", "not configured any more")
             _log.info("%s: %s: %s", run.run_id, name, end.note)
         else:
@@ -135,6 +142,10 @@ class Hooks:
             if self._house.stop.event.is_set():
                 return
             log_end(run.run_id, name, end)
+        self._write(run, name, end)
+
+    def _write(self, run: RunSummary, name: str, end: HookEnd) -> None:
+        """Note the end in the run's journal; where that fails, later: it is not run again."""
         try:
             with self._house.spool.journal(
                 RunFolder(self._house.spool.runs / run.run_id)
@@ -148,7 +159,11 @@ class Hooks:
                     note=end.note,
                 )
         except StorageError as error:
-            _log.warning("%s: %s", run.run_id, error)
+            if run.run_id not in self._unwritten:
+                _log.warning("%s: %s", run.run_id, error)
+            self._unwritten[run.run_id] = end
+        else:
+            self._unwritten.pop(run.run_id, None)
 
 
 def log_end(run_id: str, name: str, end: HookEnd) -> None:

@@ -70,9 +70,12 @@ class House:
     def stay_paused(self) -> None:
         """Pause the service where it was paused when it ended."""
         try:
-            self.gate.shut(self._paused.read_text(encoding="utf-8").strip() or "paused")
+            reason = self._paused.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return
+        except OSError as error:
+            reason = f"paused; {self._paused} cannot be read: {error.strerror}"
+        self.gate.shut(reason or "paused")
 
     def distrust_camera(self, why: str) -> None:
         """Have the next process take a frame before it gives the camera to a run."""

@@ -16,7 +16,9 @@ from typing import Self
 
 from watchdog.events import (
     FileClosedEvent,
+    FileCreatedEvent,
     FileMovedEvent,
+    FileOpenedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
 )
@@ -30,6 +32,9 @@ STABLE_S = 1.0
 
 CLOSED_S = 0.25
 """So long a file that was closed must stay as it is: whoever appends to it opens it again."""
+
+OPEN_S = 60.0
+"""So long a file must stay as it is whose writer still has it open: it may have more to write."""
 
 LEFT_S = 10.0
 """So long a file is left alone that could not be taken, for want of room as a rule."""
@@ -73,6 +78,8 @@ class Inbox(FileSystemEventHandler):
         self._lock = threading.Lock()
         self._closed: set[str] = set()
         self._moved: set[str] = set()
+        self._created: set[str] = set()
+        self._open: set[str] = set()
         self._looks: dict[Path, _Look] = {}
         self._left: dict[Path, _Look] = {}
         self._strangers: dict[str, float] = {}
@@ -96,19 +103,30 @@ class Inbox(FileSystemEventHandler):
         self._observer.join()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Note what was closed after writing, or moved in; wake the service for all else too."""
-        if event.event_type in {"opened", "closed_no_write"}:
+        """Note what is being written, was closed after it, or moved in; wake for all else too."""
+        name = _name(event.src_path)
+        if isinstance(event, FileOpenedEvent):
+            with self._lock:
+                # Links are created, too, but not opened; later on others may open it to read it.
+                self._open |= {name} & self._created
+                self._created.discard(name)
+            return
+        if event.event_type == "closed_no_write":
             return
         with self._lock:
-            if isinstance(event, FileClosedEvent):
-                self._closed.add(_name(event.src_path))
+            if isinstance(event, FileCreatedEvent):
+                self._created.add(name)
+            elif isinstance(event, FileClosedEvent):
+                self._closed.add(name)
+                self._created.discard(name)
+                self._open.discard(name)
             elif isinstance(event, FileMovedEvent):
                 self._moved.add(_name(event.dest_path))
         self._wake.set()
 
     def complete(self) -> list[Path]:
         """Return the run files that are complete, in order of arrival."""
-        before = self._looks
+        before, noted = self._looks, self._noted()
         self._looks = {path: _earlier(before.get(path), look) for path, look in self._candidates()}
         found = [
             (look.changed_ns, path)
@@ -118,7 +136,8 @@ class Inbox(FileSystemEventHandler):
         ]
         self._left = {path: left for path, left in self._left.items() if path in self._looks}
         # Whoever writes anew to what was found now is waited for again.
-        self._forget_but({path.name for path in self._looks} - {path.name for _, path in found})
+        gone = noted - {path.name for path in self._looks}
+        self._forget(gone | {path.name for _, path in found})
         return [path for _, path in sorted(found)]
 
     def _needs_s(self, path: Path) -> float:
@@ -126,12 +145,18 @@ class Inbox(FileSystemEventHandler):
         with self._lock:
             if path.name in self._moved:
                 return 0.0
+            if path.name in self._open:
+                return OPEN_S
             return CLOSED_S if path.name in self._closed else STABLE_S
 
-    def _forget_but(self, names: set[str]) -> None:
+    def _noted(self) -> set[str]:
         with self._lock:
-            self._closed &= names
-            self._moved &= names
+            return self._closed | self._moved | self._created | self._open
+
+    def _forget(self, names: set[str]) -> None:
+        with self._lock:
+            for noted in (self._closed, self._moved, self._created, self._open):
+                noted.difference_update(names)
 
     def is_waiting(self) -> bool:
         """Return whether a file was seen that may be complete soon."""
@@ -177,8 +202,8 @@ class Inbox(FileSystemEventHandler):
 
     def refuse(self, path: Path, why: str) -> None:
         """Move a bad file aside as `<name>.rejected` and say why in `<name>.error.txt`."""
-        why = as_text(why)
-        _log.warning("inbox: refused %s: %s", as_text(path.name), why.splitlines()[0])
+        why = "\n".join(as_text(line) for line in why.split("\n"))
+        _log.warning("inbox: refused %s: %s", as_text(path.name), why.split("\n")[0])
         name = _answerable(path.name)
         try:
             write_text(path.with_name(f"{name}.error.txt"), f"{why}\n")
@@ -198,8 +223,10 @@ def _name(path: bytes | str) -> str:
 
 
 def as_text(name: str) -> str:
-    """Return a name with what is no Unicode in it written out."""
-    return name.encode(errors="backslashreplace").decode()
+    """Return a name with what cannot be printed in it written out, line ends too."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name
+    )
 
 
 def _answerable(name: str) -> str:

@@ -1,10 +1,12 @@
 """The output folder as consumers leave it: results taken away or acknowledged are noted."""
 
 import logging
+from pathlib import Path
 from typing import Final
 
 from zstackd.runs.outcome import manifest_in
 from zstackd.service.house import House
+from zstackd.service.said import Said
 from zstackd.store.run_state import RunSummary
 from zstackd.store.spool import RunFolder
 from zstackd_config.errors import StorageError
@@ -22,12 +24,14 @@ class Outbox:
     def __init__(self, house: House) -> None:
         self._house = house
         self._turn = 0
+        self._said = Said(_log)
 
     def look(self) -> None:
         """Note in its journal each result that a consumer has taken or acknowledged.
 
         Takes no longer for thousands of results than for some: the older ones wait their turn.
         """
+        self._said.turn()
         place = self._place()
         if place is None:
             return
@@ -60,7 +64,7 @@ class Outbox:
             ) as journal:
                 journal.append("consumed", how=how)
         except StorageError as error:
-            _log.warning("%s: %s", run.run_id, error)
+            self._said.warn(f"{run.run_id}: {error}")
             return
         _log.info("%s: its result was %s", run.run_id, how)
 
@@ -70,11 +74,23 @@ def how_consumed(run: RunSummary, place: str) -> str | None:
     result = run.result
     if result is None or not run.ended:
         return None
-    if (result / ACKNOWLEDGED).exists():
-        return ACKNOWLEDGED
-    # Only the same folder can show that a result is gone: another one may be mounted there now.
-    gone = run.place == place and not result.exists()
+    try:
+        if is_there(result / ACKNOWLEDGED):
+            return ACKNOWLEDGED
+        # Only the same folder can show that a result is gone: another one may be mounted there now.
+        gone = run.place == place and not is_there(result)
+    except OSError:
+        return None  # closed to us, or its server does not answer
     return "taken" if gone else None
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a file or folder exists; raises OSError where nobody can know."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def is_ours_alone(run: RunSummary) -> bool:

@@ -13,8 +13,9 @@ from zstackd.runs.progress import Stage
 from zstackd.runs.runner import Judge, run_from_frames, run_with_rig, usual_end
 from zstackd.runs.task import Task
 from zstackd.service.backlog import Job
+from zstackd.service.hardware import NotReady, RigBusy
 from zstackd.service.house import House
-from zstackd.store.durable import probe_writable, storage_at
+from zstackd.store.durable import is_folder, probe_writable, storage_at
 from zstackd.store.journal import Event, read_journal
 from zstackd.store.room import NoMemory, require_room
 from zstackd.store.run_state import RunState
@@ -45,13 +46,15 @@ class Performer:
 
     def perform(self, job: Job) -> None:
         """Do this job; afterwards it is ended, or waits in the backlog again."""
+        if self._is_deleted(job):
+            return
         try:
             self._run(job)
         except Cancelled as error:
             _log.warning("%s: cancelled: %s", job.run_id, error)
         except Interrupted as error:
             _log.warning("%s: interrupted: %s", job.run_id, error)
-        except NeedsOperator as error:
+        except (NeedsOperator, RigBusy, NotReady) as error:
             self._put_back(job, str(error))
         except StorageError as error:
             if isinstance(error, NoMemory):
@@ -62,11 +65,38 @@ class Performer:
             _log.error("%s: the camera hangs: %s", job.run_id, error)
         except ZstackdError as error:
             _log.error("%s: failed: %s", job.run_id, error)
-        except Exception:  # noqa: BLE001 - one run must not end the service
+            self._close(job, str(error))
+        except Exception as error:  # noqa: BLE001 - one run must not end the service
             _log.exception("%s: failed by an internal error", job.run_id)
+            self._close(job, f"internal error: {type(error).__name__}: {error}")
         finally:
             give_back()
             self._house.backlog.done()
+
+    def _is_deleted(self, job: Job) -> bool:
+        """Return whether somebody deleted the run's folder from the spool; it is forgotten then."""
+        house = self._house
+        if is_folder(job.folder.path) or not is_folder(house.spool.runs):
+            return False
+        _log.error("%s: forgotten: its folder in the spool was deleted", job.run_id)
+        house.catalogue.forget(job.run_id)
+        house.backlog.done()
+        return True
+
+    def _close(self, job: Job, reason: str) -> None:
+        """Close the journal of a run that failed before it was begun, or by an error of ours.
+
+        After an error elsewhere in the service it stays open: the next start goes on with it.
+        """
+        house, summary = self._house, self._house.catalogue.get(job.run_id)
+        if house.stop.event.is_set() or summary is None or summary.ended:
+            return
+        try:
+            with house.spool.journal(job.folder) as journal:
+                hook = house.rig.service.on_failed is not None
+                journal.append("failed", reason=reason, hook=hook)
+        except StorageError as error:
+            _log.warning("%s: %s", job.run_id, error)
 
     def _run(self, job: Job) -> None:
         house = self._house
@@ -102,8 +132,11 @@ class Performer:
             run_from_frames(task, judge=self._judge(job, task.past.attempts + 1))
             _log.info("%s: finished from its frames", job.run_id)
             return
+        changes = [] if task.past.planned is None else task.past.planned.changes(task.rig)
+        if changes and (job.retake or not task.past.frames):
+            task, changes, bad = replace(task, past=task.past.begun_anew()), [], []
         if task.past.frames:
-            why = self._why_not_resumed(job, bad)
+            why = _of_another_rig(task.past, changes) or self._why_not_resumed(job, bad)
             task = replace(task, past=_without(task.past, bad))
             if why is not None:
                 self._by_policy(job, task, why)
@@ -188,6 +221,8 @@ class Performer:
     def _put_back(self, job: Job, why: str) -> None:
         """Let the job wait: for room, which is looked for again soon, or for an operator."""
         summary = self._house.catalogue.get(job.run_id)
+        if job.held_for is not None and _lack(job.held_for) == _lack(why):
+            why = job.held_for  # said already; what is free changes all the time
         if job.held_for != why:
             _log.warning("%s: waits: %s", job.run_id, why)
         if summary is None or (summary.state, summary.reason) != (RunState.WAITING, why):
@@ -197,7 +232,7 @@ class Performer:
                 job_again(job, past_of(read_journal(job.folder.journal))),
                 held_for=why,
                 tries=job.tries + 1,
-                ready_at=time.time() + RETRY_S[min(job.tries, len(RETRY_S) - 1)],
+                again_s=time.monotonic() + RETRY_S[min(job.tries, len(RETRY_S) - 1)],
             )
         )
 
@@ -208,6 +243,11 @@ class Performer:
         except StorageError as error:
             # There may be no room even for this line; the run waits all the same.
             _log.warning("%s: %s", job.run_id, error)
+
+
+def _lack(why: str) -> str:
+    """Return what is missing, without the figures of how much is needed and free."""
+    return why.partition(" needs ")[0]
 
 
 def job_again(job: Job, past: Past) -> Job:
@@ -221,6 +261,17 @@ def job_again(job: Job, past: Past) -> Job:
     if job.halt.cancelled:
         again.halt.cancel(f"{job.run_id} was cancelled")
     return again
+
+
+def _of_another_rig(past: Past, changes: list[str]) -> str | None:
+    """Return why frames of a rig that was changed are not gone on with."""
+    if not changes:
+        return None
+    said = "; ".join(changes[:3]) + ("; …" if len(changes) > 3 else "")  # noqa: PLR2004
+    return (
+        f"the rig was changed after {len(past.frames)} planes ({said}): resume the run to take "
+        "them all again, or after `zstackd reload` of the former rig.yaml to go on, or cancel it"
+    )
 
 
 def _damaged(task: Task) -> list[StoredFrame]:

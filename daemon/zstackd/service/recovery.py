@@ -11,6 +11,7 @@ from zstackd.runs.past import Past, past_of
 from zstackd.runs.publish import Publisher
 from zstackd.runs.runner import close_as_out
 from zstackd.store.arrival import finish_moves
+from zstackd.store.journal import DAMAGE
 from zstackd.store.spool import OpenRun, RunFolder, Spool
 from zstackd_config.errors import StorageError
 
@@ -30,7 +31,7 @@ def recover(spool: Spool, output: Path, check: Callable[[], None] = lambda: None
     runs = spool.open_runs(check)
     for run in runs:
         if run.is_foreground:
-            _close(spool, run)
+            _close_as_it_is(spool, run)
     waiting = [run for run in runs if not run.is_foreground]
     try:
         _remove_left_behind(spool, output, {run.folder.run_id for run in waiting})
@@ -57,6 +58,27 @@ def _remove_left_behind(spool: Spool, output: Path, waiting: set[str]) -> None:
         if run_id and run_id not in waiting and (spool.runs / run_id).is_dir():
             _log.warning("%s: removed; it was never finished", path)
             Publisher(output, run_id).discard()
+
+
+def fail_damaged(spool: Spool, run: OpenRun, *, hook: bool = False) -> None:
+    """Close a run whose journal cannot tell any more what was done."""
+    reason = (
+        "its journal is damaged: nobody can tell what was done; its frames are kept, and "
+        f"{run.folder.request} can be submitted again"
+    )
+    with spool.journal(run.folder) as journal:
+        journal.append("failed", reason=reason, hook=hook)
+    _log.error("%s: failed: %s", run.folder.run_id, reason)
+
+
+def _close_as_it_is(spool: Spool, run: OpenRun) -> None:
+    try:
+        _close(spool, run)
+    except DAMAGE:
+        fail_damaged(spool, run)
+    except StorageError as error:
+        # As a rule another user's; the service has other runs to do.
+        _log.error("%s: left alone: %s", run.folder.run_id, error)
 
 
 def _close(spool: Spool, run: OpenRun) -> None:

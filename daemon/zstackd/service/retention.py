@@ -13,6 +13,8 @@ from zstackd.runs.publish import Publisher
 from zstackd.service.house import House
 from zstackd.service.older_runs import OlderRuns
 from zstackd.service.outbox import is_ours_alone
+from zstackd.service.said import Said
+from zstackd.store.durable import is_folder
 from zstackd.store.room import free_bytes
 from zstackd.store.run_state import RunSummary
 from zstackd.store.spool import RunFolder
@@ -69,24 +71,46 @@ class Sweeper:
         self._house = house
         self._older = OlderRuns(house)
         self._sizes: dict[Path, int] = {}
+        self._said = Said(_log)
 
     def sweep(self) -> None:
         """Delete what the rules say; what cannot be read or deleted is left for the next time."""
+        self._said.turn()
+        self._forget_deleted()
         house, rules = self._house, self._house.rig.service
         if rules.frames == rules.results == Retention():
             return
         runs = [run for run in house.catalogue.listed() if run.ended and run.ended_at]
         runs += self._older.with_something_left()
+        # A hook may be what takes frames and result away: it comes first, also after a long rest.
+        runs = [run for run in runs if not run.hook_due]
         frames = [(run, self._frames(run)) for run in runs if run.frames_kept]
         self._apply(frames, rules.frames, house.spool.runs, self._drop_frames)
-        results = [(run, run.result) for run in runs if run.result and run.result.is_dir()]
+        results = [(run, run.result) for run in runs if run.result and is_folder(run.result)]
         self._apply(results, rules.results, house.output, self._delete_result)
+
+    def _forget_deleted(self) -> None:
+        """Forget ended runs whose folders somebody deleted from the spool to make room."""
+        if not is_folder(self._house.spool.runs):
+            return
+        for run in self._house.catalogue.listed():
+            if run.ended and not is_folder(self._house.spool.runs / run.run_id):
+                self._house.catalogue.forget(run.run_id)
+                _log.info("%s: forgotten: its folder in the spool was deleted", run.run_id)
+
+    @contextmanager
+    def _only_said(self, run: RunSummary) -> Iterator[None]:
+        """One folder that nobody can read or delete must not keep the others."""
+        try:
+            yield
+        except (OSError, StorageError) as error:
+            self._said.warn(f"retention: {run.run_id}: {error}")
 
     def finish(self) -> None:
         """Delete the frames that a crash left after the journal had said that they go."""
         for run in self._house.catalogue.listed():
             if run.ended and not run.frames_kept and self._frames(run).exists():
-                with _only_said(run):
+                with self._only_said(run):
                     drop_frames(self._frames(run))
 
     def _apply(
@@ -100,15 +124,15 @@ class Sweeper:
             return
         kept = []
         for run, folder in found:
-            with _only_said(run):
+            with self._only_said(run):
                 kept.append(self._kept(run, folder))
         try:
             for each, why in to_delete(kept, rule, datetime.now(UTC), lambda: free_bytes(place)):
-                with _only_said(each.run):
+                with self._only_said(each.run):
                     delete(each, why)
                 self._sizes.pop(each.folder, None)
         except OSError as error:
-            _log.warning("retention: %s: %s", place, error.strerror)
+            self._said.warn(f"retention: {place}: {error.strerror}")
 
     def _kept(self, run: RunSummary, folder: Path) -> Kept:
         if folder not in self._sizes:
@@ -143,15 +167,6 @@ class Sweeper:
             journal.append("result_deleted", reason=why)
         publisher.discard()
         _log.info("%s: result deleted: %s", each.run.run_id, why)
-
-
-@contextmanager
-def _only_said(run: RunSummary) -> Iterator[None]:
-    """One folder that nobody can read or delete must not keep the others."""
-    try:
-        yield
-    except (OSError, StorageError) as error:
-        _log.warning("retention: %s: %s", run.run_id, error)
 
 
 def _size(folder: Path) -> int:

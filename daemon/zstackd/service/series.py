@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from zstackd.service.backlog import Backlog, Job
 from zstackd.service.catalogue import Catalogue
+from zstackd.service.clock_steps import ClockSteps
 from zstackd.service.schedule import Schedule, schedule_of
-from zstackd.store.journal import read_journal
+from zstackd.store.journal import DAMAGE, read_journal
 from zstackd.store.spool import RunFolder, Spool
 from zstackd_config.errors import StorageError, ZstackdError
 from zstackd_config.load import load_run
@@ -48,6 +49,16 @@ class _Series:
     def series_id(self) -> str:
         return self.folder.run_id
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether points were done, and others have their times still."""
+        return self.schedule.timed and 0 < self.upcoming < self.schedule.count
+
+    def moved(self, seconds: float) -> "_Series":
+        """Return the series with its points so much later."""
+        begins = self.schedule.begins + timedelta(seconds=seconds)
+        return replace(self, schedule=replace(self.schedule, begins=begins))
+
     def summary(self) -> SeriesSummary:
         due = self.schedule.due(self.upcoming) if self.upcoming < self.schedule.count else None
         return SeriesSummary(
@@ -70,11 +81,13 @@ class SeriesKeeper:
         backlog: Backlog,
         catalogue: Catalogue,
         now: Callable[[], datetime] = _utc_now,
+        steps: ClockSteps | None = None,
     ) -> None:
         self._spool = spool
         self._backlog = backlog
         self._catalogue = catalogue
         self._now = now
+        self._steps = steps or ClockSteps()
         self._lock = threading.Lock()
         self._active: dict[str, _Series] = {}
         self._trouble: dict[str, str] = {}
@@ -84,8 +97,12 @@ class SeriesKeeper:
         for folder in self._spool.series_folders():
             try:
                 series = _read(folder)
-            except ZstackdError as error:
+            except (ZstackdError, OSError) as error:
                 _log.error("series %s cannot go on: %s", folder.run_id, error)
+                continue
+            except DAMAGE:
+                said = "series %s cannot go on: its journal is damaged; submit %s again"
+                _log.error(said, folder.run_id, folder.request)
                 continue
             if series is not None:
                 self.add(series)
@@ -122,7 +139,10 @@ class SeriesKeeper:
 
     def turn(self) -> None:
         """Queue every point whose time has come; a series has one run in the queue at most."""
+        step_s = self._steps.step_s()
         with self._lock:
+            if step_s:
+                self._keep_distances(step_s)
             for series in list(self._active.values()):
                 try:
                     self._advance(series)
@@ -143,6 +163,27 @@ class SeriesKeeper:
         if self._trouble.get(series_id) != trouble:
             self._trouble[series_id] = trouble
             _log.error("series %s: %s; trying again", series_id, trouble)
+
+    def _keep_distances(self, step_s: float) -> None:
+        """Move the points to come with a clock that was set; what has not begun waits for its time.
+
+        They would all be late at once, or wait for as long as the clock was set back.
+        """
+        count = 0
+        for series in list(self._active.values()):
+            if series.is_under_way:
+                count += 1
+                self._active[series.series_id] = series.moved(step_s)
+                try:
+                    with self._spool.series_journal(series.folder) as journal:
+                        journal.append("clock_set", seconds=round(step_s, 3))
+                except StorageError as error:
+                    self._say_trouble(series.series_id, str(error))
+        _log.log(
+            logging.WARNING if count else logging.INFO,
+            "the clock was set %s by %.0f s; %d series keep the distances of their points",
+            "forward" if step_s > 0 else "back", abs(step_s), count,
+        )  # fmt: skip
 
     def _advance(self, series: _Series) -> None:
         if self._is_open(series.current):
@@ -230,6 +271,7 @@ def _read(folder: RunFolder) -> _Series | None:
     if any(entry["event"] == "series_ended" for entry in entries):
         return None
     begins = datetime.fromisoformat(entries[0]["begins"])
+    begins += timedelta(seconds=sum(e["seconds"] for e in entries if e["event"] == "clock_set"))
     run = load_run(folder.request)
     points = [entry for entry in entries if entry["event"] == "point"]
     return _Series(

@@ -17,10 +17,11 @@ from zstackd.service.house import House
 from zstackd.service.keeper import Keeper
 from zstackd.service.performer import Performer
 from zstackd.service.reception import Reception
-from zstackd.service.recovery import recover
+from zstackd.service.recovery import fail_damaged, recover
 from zstackd.service.series import SeriesKeeper, job_of
 from zstackd.service.service_control import ServiceControl
 from zstackd.store.durable import make_folder
+from zstackd.store.journal import DAMAGE
 from zstackd.store.spool import OpenRun
 from zstackd.system.thrift import give_back, keep_loaded
 from zstackd_config.errors import Interrupted, StorageError, ZstackdError
@@ -102,8 +103,20 @@ class Service:
             self._distrusts_camera = True
             house.hardware.distrust_camera()
         for run in waiting:
-            house.backlog.put(_job_from(run))
+            self._put(run)
         self.series.load()
+
+    def _put(self, run: OpenRun) -> None:
+        """Queue a run that an earlier start left open; one that cannot be read keeps no other."""
+        house = self._house
+        try:
+            house.backlog.put(_job_from(run))
+        except DAMAGE:
+            try:
+                hook = house.rig.service.on_failed is not None
+                fail_damaged(house.spool, run, hook=hook)
+            except StorageError as error:
+                _log.error("%s: left alone: %s", run.folder.run_id, error)
 
     def _work(self) -> None:
         house, pulse = self._house, self._house.pulses.of("runs")
@@ -157,11 +170,14 @@ class Service:
 def _job_from(run: OpenRun) -> Job:
     """Return the job of a run that an earlier start left open."""
     accepted = run.history[0]
+    if accepted["event"] != "accepted":
+        raise LookupError(f"{run.folder.journal}: begins with {accepted['event']}")
     past = past_of(run.history)
     due = accepted.get("due")
     if due is not None:
+        due_at = datetime.fromisoformat(due)
         try:
-            job = job_of(run.folder, load_run(run.folder.request), datetime.fromisoformat(due))
+            job = job_of(run.folder, load_run(run.folder.request), due_at)
         except ZstackdError:
             job = Job(run.folder)  # a damaged request fails, in its turn, with its own reason
     else:

@@ -16,10 +16,11 @@ from zstackd.service.events import QUEUE, Subscription
 from zstackd.service.house import House
 from zstackd.service.reception import Reception
 from zstackd.service.series import SeriesKeeper, SeriesSummary
+from zstackd.store.durable import is_file
 from zstackd.store.journal import read_journal
 from zstackd.store.run_state import RunState, RunSummary
 from zstackd.store.spool import RunFolder, is_run_id
-from zstackd_config.errors import InputError
+from zstackd_config.errors import InputError, StorageError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.errors import LimitError, UnreferencedError
@@ -71,7 +72,7 @@ class ServiceControl:
         """Return the path of a published run's manifest; raises NoSuchRun, WrongState."""
         result = self.run(run_id).result
         manifest = None if result is None else result / "manifest.json"
-        if manifest is None or not manifest.is_file():
+        if manifest is None or not is_file(manifest):
             raise WrongState(f"run {run_id} has no result in the output folder")
         return manifest
 
@@ -103,7 +104,7 @@ class ServiceControl:
             return
         job = self._open_job(run_id, "resume")
         if job.gate.reason is not None:
-            job.retake = True
+            job.retake, job.again_s = True, 0.0
             self._say_of_waiting(job, "resumed")
             job.gate.open()
             self._house.backlog.wake()
@@ -149,7 +150,7 @@ class ServiceControl:
         """Return the preview of a published run while it is in the output folder; else None."""
         result = self.run(run_id).result
         path = None if result is None else result / "preview.jpg"
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and is_file(path) else None
 
     def beats_s(self) -> dict[str, float]:
         """Return the seconds since each essential thread last showed that it lives."""
@@ -247,8 +248,12 @@ class ServiceControl:
     def _cancel_run(self, run_id: str, reason: str) -> RunSummary:
         job = self._house.backlog.remove(run_id)
         if job is not None:
-            with self._house.spool.journal(job.folder) as journal:
-                journal.append("cancelled", reason=reason)
+            try:
+                with self._house.spool.journal(job.folder) as journal:
+                    journal.append("cancelled", reason=reason)
+            except StorageError:
+                self._house.backlog.put(job)  # it is not cancelled
+                raise
             return self.run(run_id)
         job = self._house.backlog.find(run_id)
         summary = self.run(run_id)

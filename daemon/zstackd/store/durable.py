@@ -67,6 +67,16 @@ def remove_file(path: Path) -> None:
         raise storage_error(error, path) from error
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is there; False also where it is closed to us, or its server dead."""
+    return os.path.isdir(path)  # noqa: PTH112 - pathlib's raises there
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; False also where `is_folder` would say so."""
+    return os.path.isfile(path)  # noqa: PTH113 - pathlib's raises there
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and its parents, so that they survive; raises StorageError where not."""
     try:

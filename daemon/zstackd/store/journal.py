@@ -38,10 +38,14 @@ Event = Literal[
     "skipped",
     "late",
     "point",
+    "clock_set",
     "series_ended",
 ]
 
 ENDS: frozenset[Event] = frozenset({"published", "failed", "interrupted", "cancelled", "skipped"})
+
+DAMAGE: Final = (LookupError, TypeError, ValueError)
+"""What reading the facts of an entry raises that was spoilt on the disk."""
 
 Hear = Callable[[dict[str, Any]], None]
 """Called with each entry once it is on the disk, in the thread that wrote it."""
@@ -138,10 +142,11 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     A line torn by a power cut is left out: what it announced was not begun.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        # Of bytes: text has line ends that stand in a name as they are.
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [entry for line in text.splitlines() if (entry := _entry(line)) is not None]
+    return [entry for line in lines if (entry := _entry(line)) is not None]
 
 
 def read_milestones(path: Path) -> list[dict[str, Any]]:
@@ -159,7 +164,7 @@ def read_milestones(path: Path) -> list[dict[str, Any]]:
         if b'"event": "frame"' in start and line.endswith(b"}"):
             entries.append({"event": "frame"})
         elif b'"event": "plane"' not in start:
-            entry = _entry(line.decode("utf-8", errors="replace"))
+            entry = _entry(line)
             entries += [] if entry is None else [entry]
     return entries
 
@@ -182,13 +187,12 @@ def read_ends(path: Path) -> list[dict[str, Any]]:
         lines = (head + tail).splitlines()
     else:
         lines = [head.split(b"\n", 1)[0], *tail.splitlines()[1:]]
-    texts = (line.decode("utf-8", errors="replace") for line in lines)
-    return [entry for text in texts if (entry := _entry(text)) is not None]
+    return [entry for line in lines if (entry := _entry(line)) is not None]
 
 
-def _entry(line: str) -> dict[str, Any] | None:
+def _entry(line: bytes) -> dict[str, Any] | None:
     try:
-        entry = json.loads(line)
+        entry = json.loads(line.decode("utf-8", errors="replace"))
     except ValueError:
         return None
     return entry if isinstance(entry, dict) and "event" in entry else None

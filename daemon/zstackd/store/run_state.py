@@ -112,7 +112,7 @@ def _started(run: RunSummary, entry: Mapping[str, Any]) -> Changes:
 
 
 def _planned(_: RunSummary, entry: Mapping[str, Any]) -> Changes:
-    return {"planes_total": len(entry.get("planes_um", ()))}
+    return {"planes_total": len(entry.get("planes_um", ())), "planes_done": 0}
 
 
 def _frame(run: RunSummary, _: Mapping[str, Any]) -> Changes:

@@ -191,8 +191,12 @@ class Spool:
         runs = []
         for folder in self.folders():
             check()
-            if not _looks_closed(folder):
-                runs.append(OpenRun(folder, tuple(read_journal(folder.journal))))
+            try:
+                if not _looks_closed(folder):
+                    runs.append(OpenRun(folder, tuple(read_journal(folder.journal))))
+            except OSError as error:
+                said = "%s: left alone: its journal cannot be read: %s"
+                _log.error(said, folder.run_id, error.strerror)
         return sorted((run for run in runs if not run.closed), key=_arrival)
 
 

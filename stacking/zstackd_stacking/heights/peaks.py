@@ -22,6 +22,7 @@ _UNSET: Final = np.float32(-np.inf)
 _POWER: Final = np.float32(6.0)
 _MOST: Final = np.float32(10.0)
 """The power of greater log evidence would not fit into 32 bits."""
+_LEAST_DISTANCE: Final = 1e-9
 _LEAST_STEEPNESS: Final = 1e-6
 
 
@@ -164,7 +165,9 @@ def _top(
 
     The points are (before, left), (0, 0) and (after, right).
     """
-    steep_left, steep_right = -left / np.abs(before), -right / np.abs(after)
+    # Planes may be asked for twice, at no distance.
+    steep_left = -left / np.maximum(np.abs(before), _LEAST_DISTANCE)
+    steep_right = -right / np.maximum(np.abs(after), _LEAST_DISTANCE)
     steep = np.maximum(np.maximum(steep_left, steep_right), _LEAST_STEEPNESS)
     rightward = np.sign(after) * np.clip(right / steep + np.abs(after), 0, np.abs(after)) / 2
     leftward = np.sign(before) * np.clip(left / steep + np.abs(before), 0, np.abs(before)) / 2

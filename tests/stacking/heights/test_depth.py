@@ -171,6 +171,15 @@ def test_few_planes_give_heights_among_them(count: int) -> None:
     assert np.isfinite(sure).all()
 
 
+@pytest.mark.parametrize("heights", [[50.0], [50.0, 51.0], [50.0, 50.0, 50.0], [-3000.0, -2990.0]])
+def test_where_nothing_is_sure_heights_lie_among_the_planes(heights: list[float]) -> None:
+    bare = evidence(np.zeros(SHAPE, np.float32), len(heights), fall=0)
+    height, sure = mapped(bare, heights)
+    assert height.min() >= min(heights) - 1e-2
+    assert height.max() <= max(heights) + 1e-2
+    assert not sure.any()
+
+
 def test_more_planes_take_no_more_memory() -> None:
     def held(planes: int) -> int:
         depth = DepthMap()

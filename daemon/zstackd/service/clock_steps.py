@@ -1,0 +1,34 @@
+"""Notices when the clock is set, as on a computer without one of its own once it has a network."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+LEAST_S: Final = 10.0
+"""What is less is drift, or a clock that is brought back slowly during a long run."""
+
+
+def _elapsed_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)  # goes on while the computer sleeps
+
+
+class ClockSteps:
+    """Compares the clock with one that nobody sets."""
+
+    def __init__(
+        self,
+        wall_s: Callable[[], float] = time.time,
+        elapsed_s: Callable[[], float] = _elapsed_s,
+    ) -> None:
+        self._wall_s = wall_s
+        self._elapsed_s = elapsed_s
+        self._ahead_s = wall_s() - elapsed_s()
+
+    def step_s(self) -> float:
+        """Return by how many seconds the clock was set forward since the last call; 0: it was not.
+
+        Negative where it was set back.
+        """
+        ahead_s = self._wall_s() - self._elapsed_s()
+        step_s, self._ahead_s = ahead_s - self._ahead_s, ahead_s
+        return step_s if abs(step_s) >= LEAST_S else 0.0
