@@ -174,15 +174,19 @@ def test_an_inbox_that_is_removed_is_made_anew(
             assert thread.is_alive()
             time.sleep(0.01)
 
+    def takes_files() -> None:
+        (inbox / "a.yaml").write_text("name: x")
+        until(lambda: not (inbox / "a.yaml").exists())
+
     try:
+        takes_files()
         inbox.rmdir()
         until(inbox.exists)
         inbox.parent.rename(tmp_path / "away")
         until(lambda: caplog.records)
         time.sleep(0.3)
         (tmp_path / "away").rename(inbox.parent)
-        (inbox / "a.yaml").write_text("name: x")
-        until(lambda: not (inbox / "a.yaml").exists())
+        takes_files()
     finally:
         stop.fail(InputError("over"))
         thread.join()
