@@ -45,7 +45,8 @@ os.rename(".written", sys.argv[1])
 def request(name: str, **changes: Any) -> bytes:
     plan = {"bottom": 0, "top": 10 * (PLANES - 1), "step": 10}
     run = {"name": name, "z_plan": plan, "stacking": {"align": False}, **changes}
-    return yaml.safe_dump(run, sort_keys=False).encode()
+    # In braces: a file that its writer did not flush, torn by the cut, is no run file any more.
+    return yaml.safe_dump(run, sort_keys=False, default_flow_style=True, width=999).strip().encode()
 
 
 REQUESTS = {
