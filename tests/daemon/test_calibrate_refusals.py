@@ -10,6 +10,9 @@ import yaml
 from tests.rigs import simulated_rig
 
 from zstackd.cli import main
+from zstackd.commands import calibrate
+from zstackd.runs.autofocus import FoundFocus
+from zstackd_config.errors import InputError
 
 RANGE = ("--low-um", "0", "--high-um", "150")
 HEIGHT = ("--height-um", "50")
@@ -106,6 +109,20 @@ def test_a_region_that_cannot_be_measured(bench: Bench, lower: str, upper: str, 
 )
 def test_a_backlash_out_of_reach(bench: Bench, words: tuple[str, ...], said: str) -> None:
     assert bench.refusal("backlash", *words).startswith(said)
+
+
+def test_settle_goes_nowhere_but_between_the_heights_given(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(*_: Any, near_um: float, far_um: float, **__: Any) -> None:
+        raise InputError(f"from {far_um:g} to {near_um:g} µm")
+
+    found = FoundFocus(100.0, 0.9, (), ())
+    monkeypatch.setattr(calibrate, "find_focus", lambda *_, **__: found)
+    monkeypatch.setattr(calibrate, "measure_settling", measure)
+    for low, high, far in (("95", "115", "115"), ("90", "105", "90"), ("0", "300", "3.61111")):
+        said = bench("settle", "--low-um", low, "--high-um", high, status=2)
+        assert said.endswith(f"from {far} to 100 µm"), said
 
 
 @pytest.mark.parametrize(
