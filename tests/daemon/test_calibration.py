@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import NDArray
 from tests.rigs import simulated_rig
 
-from zstackd.calibration import findings
+from zstackd.calibration import backlash, findings
 from zstackd.calibration.backlash import measure_backlash
 from zstackd.calibration.exposure import FoundExposure, find_exposure
 from zstackd.calibration.fragment import write_finding
@@ -94,6 +94,30 @@ def test_both_sweeps_for_the_backlash_have_a_run_up(tmp_path: Path) -> None:
         with suppress(HardwareError):  # of planes so far apart nothing can be measured
             measure_backlash(watched, heights_um=planes_um, lead_um=50, settle_ms=20)
     assert noted.sent_um == [-70.0, *planes_um, 270.0, *planes_um[::-1]]
+
+
+class Drifting:
+    """A focus that sinks by 30 µm from one sweep to the next, as of a rig that warms up."""
+
+    def __init__(self) -> None:
+        self._ways = iter((100.0, 130.0))
+
+    def __call__(self, _: Devices, heights_um: list[float], **__: float) -> NDArray[np.float64]:
+        bell = np.exp(-(((np.array(heights_um) - next(self._ways)) / 15) ** 2))
+        return np.tile(1 + bell[:, None], (1, 12))
+
+
+def test_a_drift_is_not_taken_for_no_backlash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlash, "_sweep", Drifting())
+    monkeypatch.setattr(backlash, "_noise", lambda *_, **__: np.full(12, 1e-4))
+    heights_um = [float(z) for z in range(0, 201, 5)]
+    with (
+        opened(rig(tmp_path)) as devices,
+        pytest.raises(HardwareError, match="µm higher than the way up, which no backlash does"),
+    ):
+        measure_backlash(devices, heights_um=heights_um, lead_um=50, settle_ms=0)
 
 
 @pytest.mark.parametrize("noise", [1.0, 4.0])
