@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from pydantic import ValidationError
 
 from zstackd.calibration import findings
 from zstackd.calibration.backlash import measure_backlash
@@ -249,7 +250,11 @@ def _far(near_um: float, range_um: tuple[float, float], *, away_um: float) -> fl
 
 
 def _leave(finding: Finding, rig: Rig) -> None:
-    """Write the finding under the state folder and say where."""
+    """Write the finding under the state folder and say where.
+
+    Raises InputError, with what was found, where rig.yaml would not take it.
+    """
+    _check_fits(finding, rig)
     home = write_finding(finding, folder=rig.paths.state / "calibration", rig_name=rig.name)
     typer.echo(f"{finding.summary}\nLook at:")
     for name, what in (
@@ -258,6 +263,23 @@ def _leave(finding: Finding, rig: Rig) -> None:
         ("evidence.json", "what was measured, in numbers"),
     ):
         typer.echo(f"  {short(home / name)}  {what}")
+
+
+def _check_fits(finding: Finding, rig: Rig) -> None:
+    if finding.document != "rig.yaml":
+        return
+    document = rig.model_dump()
+    for section, values in finding.settings.items():
+        document[section].update(values)
+    try:
+        Rig.model_validate(document)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"] if part != rig.focus.driver)
+        raise InputError(
+            f"calibrate {finding.kind}: {finding.summary}; but rig.yaml does not take this for "
+            f"{key} ({fault['msg']}): check the lengths given, which are micrometres"
+        ) from error
 
 
 def _heights(low_um: float, high_um: float, *, step_um: float) -> list[float]:
