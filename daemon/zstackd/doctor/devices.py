@@ -54,7 +54,10 @@ def _axis(rig: Rig) -> list[Diagnosis]:
     if state.reference is not Reference.REFERENCED:
         word = "homes at the first run" if rig.focus.reference == "home" else "waits for you"
         lines.append(fine("focus position", f"not known yet; the axis {word}"))
-    lines += [warning("focus settings", said, "change it on the controller") for said in heard]
+    lines += [
+        warning("focus settings", said, "mend it on the controller or in the rig file")
+        for said in heard
+    ]
     return lines
 
 
