@@ -188,7 +188,7 @@ def test_settings_that_are_worth_a_warning(
 def test_a_rig_that_does_not_suit_the_controller(
     grbl_bench: OpenBench, caplog: pytest.LogCaptureFixture, focus: dict[str, Any], words: str
 ) -> None:
-    shipped = {23: 0, 24: 30, 25: 120, 112: 120}
+    shipped = {20: 1, 23: 0, 24: 30, 25: 120, 112: 120}
     with caplog.at_level(logging.WARNING), grbl_bench(focus_changes=focus, settings=shipped):
         (said,) = caplog.messages
         assert words in said

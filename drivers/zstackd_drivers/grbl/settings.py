@@ -81,7 +81,7 @@ class GrblSettings:
                 f"$1={self.idle_delay:g}: the motor goes limp after a move and loses focus; "
                 "send the controller $1=255"
             )
-        if self.homing and not self.soft_limits:
+        if focus.reference == "home" and self.homing and not self.soft_limits:
             yield "$20=0: the controller does not know where its travel ends; set $20=1"
         coarse_um, fine_um = (abs(focus.um_per_unit) * each for each in self._resolutions())
         if coarse_um > _COARSE_STEPS * fine_um:
