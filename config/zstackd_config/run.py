@@ -69,8 +69,10 @@ class ManualExposure(Settings):
     exposure_time_ms: Annotated[float, Field(gt=0, le=1e6)] = Field(
         description="Exposure time in milliseconds."
     )
-    analogue_gain: Annotated[float, Field(ge=1, le=64)] = Field(
-        1.0, description="Analogue gain (no unit)."
+    analogue_gain: Annotated[float, Field(ge=0, le=255)] = Field(
+        1.0,
+        description="Analogue gain (no unit), within what the sensor offers; a USB camera's own "
+        "number, from 0.",
     )
     colour_gains: tuple[PositiveFloat, PositiveFloat] | None = Field(
         None, description="Red and blue gain (no unit); absent: the camera's neutral gains."

@@ -86,3 +86,8 @@ _HINTS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], str]],
     ),
     (re.compile(rf"({_NUMBER}) ?([a-zA-Zµμ°%][a-zA-Z/%]*)"), _with_its_unit),
 )
+
+
+def height(z_um: float) -> str:
+    """Return a height to a hundredth of a micrometre: steps of some axes are less than a tenth."""
+    return f"{round(z_um, 2) + 0.0:.2f}".removesuffix("0") + " µm"

@@ -54,6 +54,11 @@ class FocusAxis(Protocol):
         """Micrometres of one motor step, the least that the axis can move."""
         ...
 
+    @property
+    def cannot_home(self) -> str | None:
+        """Why homing is not possible, and what to do; None where it is."""
+        ...
+
     def snapshot(self) -> AxisSnapshot:
         """Return state and position; safe from any thread, never waits for the link."""
         ...

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.rigs import simulated_rig
 
-from zstackd.runs.autofocus import NoFocusError, Sweep, autofocus, depth_of_field_um
+from zstackd.runs.autofocus import FocusSample, NoFocusError, Sweep, autofocus, depth_of_field_um
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure
 from zstackd_drivers.factory import Devices, open_devices, reference_axis
@@ -114,3 +114,28 @@ def test_nothing_but_noise_is_refused() -> None:
         devices.camera.lock_exposure(ManualExposure(mode="manual", exposure_time_ms=0.11))
         with pytest.raises(NoFocusError):
             autofocus(swept(devices), range_um=(300, 600), depth_um=DEPTH_UM)
+
+
+class CoarseSweep(Sweep):
+    """A specimen in focus at 98.2 µm, on an axis whose reports tell whole micrometres."""
+
+    def __init__(self) -> None:
+        self.samples = []
+
+    def look(self, z_um: float) -> FocusSample:
+        sample = FocusSample(float(round(z_um)), float(np.exp(-(((z_um - 98.2) / 2) ** 2))))
+        self.samples.append(sample)
+        return sample
+
+    def noise(self) -> float:
+        return 1e-4
+
+
+def test_planes_that_the_axis_cannot_tell_apart_count_once() -> None:
+    found = autofocus(CoarseSweep(), range_um=(95, 101), depth_um=0.7)
+    assert found.z_um == pytest.approx(98.2, abs=0.5)
+
+
+def test_a_range_of_too_few_heights_is_refused() -> None:
+    with pytest.raises(NoFocusError, match="the axis can tell only 4 heights apart, 5 are needed"):
+        autofocus(CoarseSweep(), range_um=(97, 100), depth_um=0.7)

@@ -10,6 +10,9 @@ import yaml
 from tests.rigs import simulated_rig
 
 from zstackd.cli import main
+from zstackd.commands import calibrate
+from zstackd.runs.autofocus import FoundFocus
+from zstackd_config.errors import InputError
 
 RANGE = ("--low-um", "0", "--high-um", "150")
 HEIGHT = ("--height-um", "50")
@@ -106,6 +109,48 @@ def test_a_region_that_cannot_be_measured(bench: Bench, lower: str, upper: str, 
 )
 def test_a_backlash_out_of_reach(bench: Bench, words: tuple[str, ...], said: str) -> None:
     assert bench.refusal("backlash", *words).startswith(said)
+
+
+@pytest.fixture
+def ruled(bench: Bench) -> str:
+    """A picture of lines 20 px apart."""
+    shades = 120 + 100 * np.sin(2 * np.pi * np.arange(400) / 20)
+    path = bench.folder / "ruled.png"
+    cv2.imwrite(str(path), np.tile(shades.astype(np.uint8), (300, 1)))
+    return str(path)
+
+
+def test_findings_of_the_same_second_are_all_kept(bench: Bench, ruled: str) -> None:
+    for _ in range(3):
+        bench("pixel-size", "--image", ruled, "--pitch-um", "10", status=0)
+    assert len(list(bench.folder.glob("state/calibration/*_pixel-size*/fragment.yaml"))) == 3
+
+
+def test_a_finding_that_cannot_be_written_is_told(bench: Bench, ruled: str) -> None:
+    (bench.folder / "state").write_text("no folder")
+    said = bench("pixel-size", "--image", ruled, "--pitch-um", "10", status=1)
+    assert "cannot be written (Not a directory)" in said
+    assert "found: pixel size 0.5" in said
+
+
+def test_a_finding_that_the_rig_file_would_refuse(bench: Bench, ruled: str) -> None:
+    said = bench.refusal("pixel-size", "--image", ruled, "--pitch-um", "0.01")
+    assert "does not take this for optics.pixel_size_um" in said
+    assert said.endswith("check the lengths given, which are micrometres")
+
+
+def test_settle_goes_nowhere_but_between_the_heights_given(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(*_: Any, near_um: float, far_um: float, **__: Any) -> None:
+        raise InputError(f"from {far_um:g} to {near_um:g} µm")
+
+    found = FoundFocus(100.0, 0.9, (), ())
+    monkeypatch.setattr(calibrate, "find_focus", lambda *_, **__: found)
+    monkeypatch.setattr(calibrate, "measure_settling", measure)
+    for low, high, far in (("95", "115", "115"), ("90", "105", "90"), ("0", "300", "3.61111")):
+        said = bench("settle", "--low-um", low, "--high-um", high, status=2)
+        assert said.endswith(f"from {far} to 100 µm"), said
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import yaml
 from numpy.typing import NDArray
 from tests.rigs import simulated_rig
 
-from zstackd.calibration import findings
+from zstackd.calibration import backlash, findings
 from zstackd.calibration.backlash import measure_backlash
-from zstackd.calibration.exposure import find_exposure
+from zstackd.calibration.exposure import FoundExposure, find_exposure
 from zstackd.calibration.fragment import write_finding
 from zstackd.calibration.magnification import Breathing, breathing_of, measure_breathing
 from zstackd.calibration.pixel_size import measure_rulings
@@ -31,7 +31,8 @@ from zstackd_config.errors import HardwareError, StackError
 from zstackd_config.rig import Optics, Rig
 from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.axis import FocusAxis, MoveReport
-from zstackd_drivers.camera import Camera, Frame
+from zstackd_drivers.camera import Camera, ExposureValues, Frame
+from zstackd_drivers.capture.exposure_lock import ExposureLimits, explicit
 from zstackd_drivers.factory import Devices, open_devices, reference_axis
 from zstackd_stacking.types import FloatMap
 
@@ -93,6 +94,30 @@ def test_both_sweeps_for_the_backlash_have_a_run_up(tmp_path: Path) -> None:
         with suppress(HardwareError):  # of planes so far apart nothing can be measured
             measure_backlash(watched, heights_um=planes_um, lead_um=50, settle_ms=20)
     assert noted.sent_um == [-70.0, *planes_um, 270.0, *planes_um[::-1]]
+
+
+class Drifting:
+    """A focus that sinks by 30 µm from one sweep to the next, as of a rig that warms up."""
+
+    def __init__(self) -> None:
+        self._ways = iter((100.0, 130.0))
+
+    def __call__(self, _: Devices, heights_um: list[float], **__: float) -> NDArray[np.float64]:
+        bell = np.exp(-(((np.array(heights_um) - next(self._ways)) / 15) ** 2))
+        return np.tile(1 + bell[:, None], (1, 12))
+
+
+def test_a_drift_is_not_taken_for_no_backlash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlash, "_sweep", Drifting())
+    monkeypatch.setattr(backlash, "_noise", lambda *_, **__: np.full(12, 1e-4))
+    heights_um = [float(z) for z in range(0, 201, 5)]
+    with (
+        opened(rig(tmp_path)) as devices,
+        pytest.raises(HardwareError, match="µm higher than the way up, which no backlash does"),
+    ):
+        measure_backlash(devices, heights_um=heights_um, lead_um=50, settle_ms=0)
 
 
 @pytest.mark.parametrize("noise", [1.0, 4.0])
@@ -242,6 +267,26 @@ def test_a_finding_leaves_fragment_numbers_and_picture(tmp_path: Path) -> None:
     assert text.startswith("# zstackd calibrate pixel-size, rig")
     assert yaml.safe_load(text) == {"optics": {"pixel_size_um": 0.25}}
     assert json.loads((home / "evidence.json").read_text())["length_um"] == 100.0
+
+
+@pytest.mark.parametrize("gain", [0.0, 1.1228070259094238, 22.2608699798584, 128.0])
+def test_a_run_takes_the_exposure_that_was_found_at_an_end_of_the_sensor(gain: float) -> None:
+    values = ExposureValues(exposure_time_ms=4.0, analogue_gain=gain, colour_gains=None)
+    finding = findings.of_exposure(FoundExposure(values, 0.4, 0.9, (1.0,) * 64))
+    written = yaml.safe_load(yaml.safe_dump(dict(finding.settings)))
+    exposure = ManualExposure.model_validate(written["exposure"])
+    sensor = ExposureLimits("sensor", (0.1, 200.0), (gain, gain), None)
+    assert explicit(exposure, sensor, neutral=None).analogue_gain == pytest.approx(gain, abs=1e-3)
+
+
+def test_a_camera_that_does_not_tell_its_exposure(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "z0.png"), np.full((48, 64), 90, np.uint8))
+    folder = simulated_rig(camera={"driver": "folder", "path": tmp_path, "size_px": None})
+    with (
+        open_devices(Rig.model_validate(folder)) as devices,
+        pytest.raises(HardwareError, match="the folder camera does not tell its exposure"),
+    ):
+        find_exposure(devices, headroom=0.1)
 
 
 def test_automatic_exposure_suits_calibration(tmp_path: Path) -> None:

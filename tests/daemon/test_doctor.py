@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +21,9 @@ from zstackd.doctor.named_files import named_files
 from zstackd.store.spool import Spool
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Paths
+from zstackd_drivers.clock import SystemClock
+from zstackd_drivers.grbl.setup import GrblSetup
+from zstackd_drivers.grbl.twin import GrblTwin
 
 
 @pytest.mark.parametrize(
@@ -119,6 +123,17 @@ def test_a_healthy_rig_is_named_and_left_alone(tmp_path: Path) -> None:
     assert "VER:1.1" in lines[0].finding
     assert lines[-1].finding.startswith("simulated: ")
     assert not (tmp_path / "state").exists()
+
+
+def test_a_rig_that_should_home_and_cannot_fails(tmp_path: Path) -> None:
+    rig = load_rig(rig_file(tmp_path))
+    suits = GrblSetup.from_rig(rig.focus, rig.simulation)
+    setup = replace(suits, settings={**suits.settings, 20: 0, 22: 0})
+    with GrblTwin(setup=setup, clock=SystemClock()) as twin:
+        lines = devices(load_rig(rig_file(tmp_path, port=twin.port)))
+    (said,) = (line for line in lines if line.subject == "focus position")
+    assert said.level is Level.FAIL
+    assert said.finding.startswith("no run can begin: it cannot home, $22=0; fit a limit switch")
 
 
 def test_a_missing_port_fails_and_the_camera_is_still_looked_at(tmp_path: Path) -> None:

@@ -70,6 +70,12 @@ def test_every_driver(hand: Hand, driver: str) -> None:
     assert moved[:2] == (0, "the axis stands at 60.0 µm, referenced")
 
 
+def test_a_fine_step_can_be_seen(hand: Hand) -> None:
+    fine = {"driver": "sangaboard", "um_per_unit": 0.05, "reference": "confirm"}
+    moved = hand("jog", "0.05", "--at-um", "50", **fine, backlash_um=0)
+    assert moved[:2] == (0, "the axis stands at 50.05 µm, referenced")
+
+
 def test_beyond_the_limits(hand: Hand) -> None:
     status, out, err = hand("move", "5000")
     assert (status, out) == (2, "")

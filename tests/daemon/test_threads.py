@@ -109,6 +109,20 @@ def test_signals_are_heard_while_the_main_thread_waits() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_lost_terminal_is_a_stop_unless_nohup_ignores_it() -> None:
+    def hang_up(woken: threading.Event) -> bool:
+        with StopSignals(lambda _: woken.set()):
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGHUP)).start()
+            return woken.wait(0.3)
+
+    assert hang_up(threading.Event())
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert not hang_up(threading.Event())
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_move_that_was_prepared_but_not_let_go_is_never_made() -> None:
     prepared, moved = threading.Event(), threading.Event()
 

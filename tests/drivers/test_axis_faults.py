@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from zstackd_drivers.firmware.faults import Action, Fault
 from zstackd_drivers.serial.dialogue import Timeouts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.drivers.conftest import AxisBench, OpenBench
@@ -164,3 +166,33 @@ def test_a_board_that_does_not_reset_on_opening_is_identified(open_bench: OpenBe
         bench.axis.home()
         bench.axis.move_to(1000.0)
         assert_true(bench, 1000.0)
+
+
+def three_units_less(line: bytes) -> bytes:
+    return re.sub(rb"Z(-?[0-9.]+)", lambda z: b"Z%.5f" % (float(z[1]) - 3), line)
+
+
+def the_other_way(line: bytes) -> bytes:
+    return line.replace(b"mr 0 0 ", b"mr 0 0 -")
+
+
+@pytest.mark.parametrize(
+    ("driver", "spoilt"), [("grbl", three_units_less), ("sangaboard-1", the_other_way)]
+)
+def test_an_order_spoilt_on_the_line_is_stopped_on_its_way(
+    benches: dict[str, OpenBench],
+    driver: str,
+    spoilt: Callable[[bytes], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with benches[driver](scale=4.0, confirmed=True) as bench:
+        bench.confirm()
+        begun_um = bench.twin.motor_position_um()
+        firmware = bench.twin._firmware
+        receive = firmware.receive
+        monkeypatch.setattr(firmware, "receive", lambda data, now: receive(spoilt(data), now))
+        with pytest.raises(MotionError, match="goes elsewhere"):
+            bench.axis.move_to(begun_um + 1000)
+        bench.wait_until(bench.stands)
+        assert begun_um - 800 < bench.twin.motor_position_um() < begun_um
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED

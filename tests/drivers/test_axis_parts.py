@@ -106,6 +106,7 @@ def arrive(told: Sequence[tuple[float, str]], stopped: Callable[[], bool] = lamb
         end=time.monotonic(),
         wall_s=0.0,
         tolerance=0.001,
+        way=[0.0, 1.0],
     )
 
 
@@ -118,6 +119,12 @@ def test_one_rest_elsewhere_may_be_an_old_report() -> None:
         arrive([(0.5, "Idle"), (0.5, "Jog")])
 
 
+def test_one_report_from_beyond_the_way_may_be_spoilt_two_are_not() -> None:
+    assert arrive([(0.2, "Jog"), (7.2, "Jog"), (0.4, "Jog"), (1.0, "Idle")]) == 1.0
+    with pytest.raises(MotionError, match="goes elsewhere, 1300 µm from where it was sent"):
+        arrive([(0.2, "Jog"), (-0.2, "Jog"), (-0.3, "Jog")])
+
+
 def test_rest_elsewhere_is_told_with_the_distance() -> None:
     polls = standings((0.75, "Idle"))
     with pytest.raises(MotionError, match="came to rest 250 µm from where it was sent"):
@@ -128,6 +135,7 @@ def test_rest_elsewhere_is_told_with_the_distance() -> None:
             end=float("inf"),
             wall_s=1.0,
             tolerance=0.001,
+            way=[0.0, 1.0],
         )
 
 

@@ -6,7 +6,7 @@ import logging
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.users import ordinary_user
@@ -175,6 +175,23 @@ def test_settings_that_are_worth_a_warning(
     caplog.clear()
     with caplog.at_level(logging.WARNING), grbl_bench():
         assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("focus", "words"),
+    [
+        ({"origin_um": 0.0}, "reach from Z 0 to 5 units, but with the switch at 0 ($23) $132="),
+        ({"reference": "confirm"}, "$20=1: without homing the controller counts its travel from"),
+        ({"speed_um_per_s": 5.0}, "GRBL moves no slower than 1 unit/min, 16.6667 µm/s"),
+    ],
+)
+def test_a_rig_that_does_not_suit_the_controller(
+    grbl_bench: OpenBench, caplog: pytest.LogCaptureFixture, focus: dict[str, Any], words: str
+) -> None:
+    shipped = {20: 1, 23: 0, 24: 30, 25: 120, 112: 120}
+    with caplog.at_level(logging.WARNING), grbl_bench(focus_changes=focus, settings=shipped):
+        (said,) = caplog.messages
+        assert words in said
 
 
 def test_homing_that_is_not_enabled_is_refused_and_nothing_moves(grbl_bench: OpenBench) -> None:

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 CLOCK = ScaledClock(100.0)
 
 
-@pytest.mark.parametrize("quirk", [{"legacy": True}, {"advanced_ok": True}, {"home": "high"}])
+@pytest.mark.parametrize(
+    "quirk", [{"legacy": True}, {"advanced_ok": True}, {"home": "high"}, {"extruders": 2}]
+)
 def test_all_sorts_of_builds(marlin_bench: OpenBench, quirk: dict[str, object]) -> None:
     with marlin_bench(**quirk) as bench:
         bench.axis.home()
@@ -138,6 +140,21 @@ def test_inches_of_another_program_are_ended_at_opening(marlin_bench: OpenBench)
             bench.axis.home()
             bench.axis.move_to(100.0)
             assert bench.twin.true_position_um() == pytest.approx(100.0, abs=0.13)
+
+
+def test_a_speed_turned_up_at_the_display_is_set_right_at_opening(
+    marlin_bench: OpenBench,
+) -> None:
+    with marlin_bench(scale=10.0, resets_on_open=False, true_backlash_um=0.0) as bench:
+        bench.axis.home()
+        before = bench.twin.motions
+        bench.close_for(b"M220 S400\nG1 Z0.01 F60\n", until=lambda: bench.twin.motions > before)
+        with bench.axis:
+            bench.axis.home()
+            begun_ns = bench.clock.monotonic_ns()
+            bench.axis.move_to(1000.0)
+            ended_ns = bench.twin.last_motion_end_ns() or 0
+        assert (ended_ns - begun_ns) / 1e9 > 0.9 * 1500 / bench.focus.speed_um_per_s
 
 
 def test_the_motor_keeps_its_current_however_long_it_rests(marlin_bench: OpenBench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,10 @@ import pytest
 import yaml
 
 from zstackd_config.load import load_rig
+from zstackd_config.rig import Rig
 from zstackd_drivers.clock import ScaledClock
 from zstackd_drivers.controllers import make_axis
+from zstackd_drivers.factory import open_axis
 from zstackd_drivers.serial.port_search import NamedPort
 
 if TYPE_CHECKING:
@@ -53,3 +56,14 @@ def test_a_twin_serves_until_its_input_ends(tmp_path: Path) -> None:
         process.communicate("", timeout=10.0)
     assert process.returncode == 0
     assert not link.is_symlink()
+
+
+@pytest.mark.parametrize("driver", ["grbl", "marlin"])
+def test_a_simulated_rig_that_cannot_home_is_not_warned_of_its_own_twin(
+    driver: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    focus = {**RIG["focus"], "driver": driver, "reference": "confirm"}
+    rig = Rig.model_validate({**RIG, "focus": focus})
+    with caplog.at_level(logging.WARNING), open_axis(rig):
+        assert caplog.text == ""

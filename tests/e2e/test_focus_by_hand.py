@@ -1,4 +1,4 @@
-"""`zstackd focus` as a process: a signal stops the motor."""
+"""`zstackd focus` as a process: a signal stops the motor, and so does a lost terminal."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.e2e.conftest import Site
 
 SLOW = {"limits_um": [-100, 10_000], "speed_um_per_s": 200}
 
 
-def test_termination_stops_the_motor(site: Site) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_the_motor(site: Site, number: signal.Signals) -> None:
     with site.controller(focus=SLOW) as twin:
         rig = site.rig(focus={**SLOW, "port": twin.port})
         words = ("focus", "move", "9000", "--at-um", f"{twin.motor_position_um()}", "--rig", rig)
@@ -22,7 +25,7 @@ def test_termination_stops_the_motor(site: Site) -> None:
                 assert time.monotonic() < end
                 time.sleep(0.01)
             time.sleep(0.2)
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             asked = time.monotonic_ns()
             assert process.wait(10.0) == 130
         rest = twin.last_motion_end_ns()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Site, Watcher
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stopped_run_closes_as_interrupted(
     site: Site, consumer: Watcher, how: signal.Signals
 ) -> None:

@@ -17,6 +17,7 @@ from zstackd_stacking.types import Image
 TILES: Final = (4, 3)
 _LEAST_TILES: Final = 3
 _NOISE_FRAMES: Final = 9
+_LEAST_ERRORS: Final = 3.0
 
 Curves = NDArray[np.float64]
 """Sharpness of each plane (rows) and tile of the frame (columns)."""
@@ -50,7 +51,7 @@ def measure_backlash(
     the backlash. The result is the median over the tiles.
 
     Raises:
-        HardwareError: too few tiles go through focus within the range.
+        HardwareError: too few tiles go through focus within the range, or the focus drifts.
     """
     up = _sweep(devices, heights_um, start_um=heights_um[0] - lead_um, settle_ms=settle_ms)
     turned = heights_um[::-1]
@@ -65,10 +66,17 @@ def measure_backlash(
             "fine detail all over"
         )
     middle = float(np.median(shifts_um))
-    spread = robust_sigma(np.subtract(shifts_um, middle))
+    error_um = robust_sigma(np.subtract(shifts_um, middle)) / len(shifts_um) ** 0.5
+    least_um = -_LEAST_ERRORS * error_um - (heights_um[1] - heights_um[0])
+    if -middle < least_um:
+        raise HardwareError(
+            f"calibrate backlash: the way down lies {middle:.2f} ± {error_um:.2f} µm higher than "
+            "the way up, which no backlash does: the specimen or the focus drifts; let the rig "
+            "warm up, hold the specimen, and sweep a smaller range"
+        )
     return Backlash(
         backlash_um=-middle,
-        error_um=spread / len(shifts_um) ** 0.5,
+        error_um=error_um,
         tiles_used=len(shifts_um),
         heights_um=tuple(heights_um),
         up=tuple(map(tuple, up.tolist())),

@@ -13,6 +13,7 @@ from zstackd.calibration.pixel_size import Rulings
 from zstackd.calibration.settle import Settling
 from zstackd.runs.autofocus import FoundFocus
 from zstackd.runs.settling import STILL_PX
+from zstackd_config.rig import Rig
 from zstackd_stacking.pictures.chart import Series, chart
 
 SETTLE_MARGIN: Final = 1.25
@@ -146,21 +147,47 @@ def of_breathing(measured: Breathing) -> Finding:
     )
 
 
-def of_step(
-    lower: FoundFocus, upper: FoundFocus, *, height_um: float, um_per_unit: float
-) -> Finding:
-    """Return the finding of two surfaces that are `height_um` apart, both brought into focus."""
+def of_step(lower: FoundFocus, upper: FoundFocus, *, height_um: float, rig: Rig) -> Finding:
+    """Return the finding of two surfaces that are `height_um` apart, both brought into focus.
+
+    All lengths of the rig file that are counted in controller units grow with the unit, so that its
+    limits stay at the same places: what was 1 mm above the slide must not get to lie within it.
+    """
     measured_um = abs(upper.z_um - lower.z_um)
-    found = um_per_unit * height_um / measured_um
+    factor = height_um / measured_um
+    unit_um = rig.focus.um_per_unit
     curves = [
         Series(name, tuple((s.z_um, s.sharpness) for s in focus.samples))
         for name, focus in (("lower", lower), ("upper", upper))
     ]
     return Finding(
         kind="steps",
-        settings={"focus": {"um_per_unit": float(f"{found:.5g}")}},
+        settings=_rescaled(rig, factor),
         summary=f"{measured_um:.2f} µm by the present setting are {height_um:g} µm: "
-        f"{found:.5g} µm per controller unit instead of {um_per_unit:g}",
+        f"{unit_um * factor:.5g} µm per controller unit instead of {unit_um:g}; copy all lengths "
+        f"of the fragment together, so that the limits stay where they are, and multiply the "
+        f"heights of run files by {factor:.5g}",
         numbers={"lower_um": lower.z_um, "upper_um": upper.z_um, "height_um": height_um},
         picture=chart(*curves, x_label="height by the present setting, µm", y_label="sharpness"),
     )
+
+
+def _rescaled(rig: Rig, factor: float) -> dict[str, dict[str, object]]:
+    """Return all of a rig that changes where a unit is `factor` times as long as it was taken."""
+
+    def by(length: float) -> float:
+        return float(f"{length * factor:.5g}")
+
+    focus = rig.focus
+    settings: dict[str, dict[str, object]] = {
+        "focus": {
+            "um_per_unit": by(focus.um_per_unit),
+            "origin_um": by(focus.origin_um),
+            "limits_um": [by(limit_um) for limit_um in focus.limits_um],
+            "backlash_um": by(focus.backlash_um),
+            "speed_um_per_s": by(focus.speed_um_per_s),
+        }
+    }
+    if rig.optics.breathing_per_mm:
+        settings["optics"] = {"breathing_per_mm": round(rig.optics.breathing_per_mm / factor, 6)}
+    return settings

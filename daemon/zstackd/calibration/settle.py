@@ -95,7 +95,7 @@ def require_shaking_frames(found: Settling) -> None:
         raise StackError(
             f"calibrate settle: only {caught} frames were taken while the image shook, "
             f"{LEAST_CAUGHT} are needed: the camera is too slow for a shake that is over so soon; "
-            "shorten its exposure, or set focus.settle_ms: auto"
+            "shorten its exposure, watch more moves (--moves), or set focus.settle_ms: auto"
         )
 
 

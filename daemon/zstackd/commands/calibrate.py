@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from pydantic import ValidationError
 
 from zstackd.calibration import findings
 from zstackd.calibration.backlash import measure_backlash
@@ -105,12 +106,11 @@ def settle(
     require_standing(settings.focus, at_um)
     with opened(settings, at_um) as devices:
         focus = find_focus(devices, settings, (low_um, high_um))
-        depth_um = depth_of_field_um(settings.optics)
-        far_um = focus.z_um - 2 * depth_um
+        away_um = 2 * depth_of_field_um(settings.optics)
         measured = measure_settling(
             devices,
             near_um=focus.z_um,
-            far_um=far_um if far_um >= low_um else focus.z_um + 2 * depth_um,
+            far_um=_far(focus.z_um, (low_um, high_um), away_um=away_um),
             moves=moves,
             watch_ms=watch_ms,
         )
@@ -220,14 +220,20 @@ def steps(
     with opened(settings, at_um) as devices:
         # A camera may deliver another size than was asked for.
         _check_regions(regions, devices.camera.info().size_px)
-        focuses = [
+        low, high = (
             find_focus(devices, settings, (low_um, high_um), region=region)
             for region in regions.values()
-        ]
-    if math.isclose(focuses[0].z_um, focuses[1].z_um, abs_tol=1e-6):
+        )
+    if math.isclose(low.z_um, high.z_um, abs_tol=1e-6):
         raise InputError("calibrate steps: both regions are in focus at the same height")
-    unit = settings.focus.um_per_unit
-    _leave(findings.of_step(*focuses, height_um=height_um, um_per_unit=unit), settings)
+    if high.z_um < low.z_um:
+        raise InputError(
+            f"calibrate steps: --upper is in focus at {high.z_um:.1f} µm, below --lower at "
+            f"{low.z_um:.1f} µm: swap the regions, or, where they are right, turn the sign of "
+            "focus.um_per_unit, for the axis goes down where it should go up; then find "
+            "origin_um and limits_um anew"
+        )
+    _leave(findings.of_step(low, high, height_um=height_um, rig=settings), settings)
 
 
 def _look(rig: Rig) -> Image:
@@ -236,8 +242,19 @@ def _look(rig: Rig) -> Image:
         return devices.camera.capture(after_ns=devices.clock.monotonic_ns()).image
 
 
+def _far(near_um: float, range_um: tuple[float, float], *, away_um: float) -> float:
+    """Return a height `away_um` below or above, or less where the range ends before."""
+    low_um, high_um = range_um
+    below_um, above_um = (min(away_um, room) for room in (near_um - low_um, high_um - near_um))
+    return near_um - below_um if below_um >= above_um else near_um + above_um
+
+
 def _leave(finding: Finding, rig: Rig) -> None:
-    """Write the finding under the state folder and say where."""
+    """Write the finding under the state folder and say where.
+
+    Raises InputError, with what was found, where rig.yaml would not take it.
+    """
+    _check_fits(finding, rig)
     home = write_finding(finding, folder=rig.paths.state / "calibration", rig_name=rig.name)
     typer.echo(f"{finding.summary}\nLook at:")
     for name, what in (
@@ -246,6 +263,23 @@ def _leave(finding: Finding, rig: Rig) -> None:
         ("evidence.json", "what was measured, in numbers"),
     ):
         typer.echo(f"  {short(home / name)}  {what}")
+
+
+def _check_fits(finding: Finding, rig: Rig) -> None:
+    if finding.document != "rig.yaml":
+        return
+    document = rig.model_dump()
+    for section, values in finding.settings.items():
+        document[section].update(values)
+    try:
+        Rig.model_validate(document)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"] if part != rig.focus.driver)
+        raise InputError(
+            f"calibrate {finding.kind}: {finding.summary}; but rig.yaml does not take this for "
+            f"{key} ({fault['msg']}): check the lengths given, which are micrometres"
+        ) from error
 
 
 def _heights(low_um: float, high_um: float, *, step_um: float) -> list[float]:

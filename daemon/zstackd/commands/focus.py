@@ -14,6 +14,7 @@ from zstackd.api.client import Client, Unreachable
 from zstackd.commands.options import JsonOption, SocketOption, finite, print_json, service
 from zstackd_config.errors import HardwareError, InputError
 from zstackd_config.rig import Rig
+from zstackd_config.values import height
 from zstackd_drivers.axis import AxisSnapshot
 
 focus = typer.Typer(
@@ -160,7 +161,7 @@ def auto(
     if as_json:
         print_json(asdict(found))
     else:
-        typer.echo(f"best focus at {found.z_um:.1f} µm (contrast {found.contrast:.2f})")
+        typer.echo(f"best focus at {height(found.z_um)} (contrast {found.contrast:.2f})")
 
 
 @focus.command()
@@ -235,8 +236,8 @@ def _tell(axis: Axis, *, as_json: bool) -> None:
     if as_json:
         print_json(axis)
         return
-    height = "?" if axis["position_um"] is None else f"{axis['position_um']:.1f} µm"
+    stands = "?" if axis["position_um"] is None else height(axis["position_um"])
     if axis["reference"] == "referenced":
-        typer.echo(f"the axis stands at {height}, referenced")
+        typer.echo(f"the axis stands at {stands}, referenced")
     else:
-        typer.echo(f"nobody knows where the axis stands (its controller says {height})")
+        typer.echo(f"nobody knows where the axis stands (its controller says {stands})")

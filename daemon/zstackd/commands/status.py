@@ -18,6 +18,7 @@ from zstackd.commands.wording import (
     terminal_width,
 )
 from zstackd.store.run_state import ENDED, MOST_ENDED
+from zstackd_config.values import height
 
 _RECENT: Final = 8
 _SERIES: Final = 3
@@ -82,7 +83,7 @@ def axis_text(axis: dict[str, Any] | None) -> str:
     if axis is None:
         return "[red]not there[/red]"
     known = axis["reference"] == "referenced" and axis["position_um"] is not None
-    where = f"{axis['position_um']:.1f} µm" if known else "[yellow]position not known[/yellow]"
+    where = height(axis["position_um"]) if known else "[yellow]position not known[/yellow]"
     moving = "  moving" if axis["moving"] else ""
     fault = f"  [red]{escape(axis['fault'])}[/red]" if axis["fault"] else ""
     return f"{where}{moving}{fault}"

@@ -47,14 +47,19 @@ def _axis(rig: Rig) -> list[Diagnosis]:
     with _warnings() as heard:
         try:
             with open_axis(rig) as axis:
-                state = axis.snapshot()
+                state, cannot_home = axis.snapshot(), axis.cannot_home
                 lines = [fine("focus axis", f"{rig.focus.port}: {axis.identity()}")]
         except ZstackdError as error:
             return [failure("focus axis", str(error))]
-    if state.reference is not Reference.REFERENCED:
+    if rig.focus.reference == "home" and cannot_home is not None:
+        lines.append(failure("focus position", f"no run can begin: it cannot home, {cannot_home}"))
+    elif state.reference is not Reference.REFERENCED:
         word = "homes at the first run" if rig.focus.reference == "home" else "waits for you"
         lines.append(fine("focus position", f"not known yet; the axis {word}"))
-    lines += [warning("focus settings", said, "change it on the controller") for said in heard]
+    lines += [
+        warning("focus settings", said, "mend it on the controller or in the rig file")
+        for said in heard
+    ]
     return lines
 
 

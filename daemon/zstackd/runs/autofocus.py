@@ -122,9 +122,10 @@ def autofocus(sweep: Sweep, *, range_um: Range, depth_um: float) -> FoundFocus:
 
     Raises:
         NoFocusError: the curve is flat, its peak lies at an end of the range, or it is not found
-            again.
+            again; or the axis cannot tell enough heights of the range apart.
     """
-    coarse = sweep.curve(_spread(range_um, step_um=2 * depth_um, least=COARSE_PLANES))
+    coarse = _merged(sweep.curve(_spread(range_um, step_um=2 * depth_um, least=COARSE_PLANES)))
+    _require_heights(coarse, range_um)
     noise = sweep.noise()
     first = _trusted(coarse, range_um, noise)
     pitch_um = coarse[1].z_um - coarse[0].z_um
@@ -135,6 +136,16 @@ def autofocus(sweep: Sweep, *, range_um: Range, depth_um: float) -> FoundFocus:
     peak = _trusted(samples, range_um, noise)
     _confirm(sweep.look(peak.z_um), peak)
     return FoundFocus(peak.z_um, peak.contrast, first.rivals_um, tuple(samples))
+
+
+def _require_heights(samples: list[FocusSample], range_um: Range) -> None:
+    """Refuse a range of too few steps of the motor, or of the position that it reports."""
+    if len(samples) < LEAST_PLANES:
+        raise NoFocusError(
+            f"autofocus: of the range {range_um[0]:g} to {range_um[1]:g} µm the axis can tell only "
+            f"{len(samples)} heights apart, {LEAST_PLANES} are needed: give a larger range, or "
+            "finer steps to the controller (`zstackd doctor` tells what it reports)"
+        )
 
 
 def _confirm(seen: FocusSample, peak: Peak) -> None:

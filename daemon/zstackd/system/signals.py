@@ -24,7 +24,8 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 class StopSignals:
     """While entered (main thread only), calls `stop(name)` for every SIGTERM or SIGINT.
 
-    SIGHUP calls `hang_up`, which must return soon; without it, it ends the program as usual.
+    SIGHUP calls `hang_up`, which must return soon; without it, it is a stop as well, for then the
+    terminal is gone, and nobody watches the motor any more. `nohup` keeps it from being heard.
     """
 
     def __init__(
@@ -32,7 +33,6 @@ class StopSignals:
     ) -> None:
         self._stop = stop
         self._hang_up = hang_up
-        self._heard = _STOPS if hang_up is None else (*_STOPS, signal.SIGHUP)
 
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
@@ -43,7 +43,7 @@ class StopSignals:
             self._writer.fileno(), warn_on_full_buffer=False
         )
         self._old_handlers: list[tuple[signal.Signals, Any]] = [
-            (number, signal.signal(number, _ignore)) for number in self._heard
+            (number, signal.signal(number, _ignore)) for number in self._to_hear()
         ]
         return self
 
@@ -62,9 +62,13 @@ class StopSignals:
         self._writer.close()
         self._reader.close()
 
+    def _to_hear(self) -> tuple[signal.Signals, ...]:
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        return _STOPS if self._hang_up is None and ignored else (*_STOPS, signal.SIGHUP)
+
     def _listen(self) -> None:
         while (heard := self._reader.recv(1)) != _END:
             if heard[0] == signal.SIGHUP and self._hang_up is not None:
                 self._hang_up()
-            elif heard[0] in _STOPS:
+            elif heard[0] in (*_STOPS, signal.SIGHUP):
                 self._stop(signal.Signals(heard[0]).name)

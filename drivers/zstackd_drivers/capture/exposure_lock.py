@@ -25,6 +25,8 @@ HIGHLIGHT_MARGIN = 0.99
 LEAST_BRIGHTNESS = 1 / 512
 SAMPLED_EVERY_PX = 3
 HARDLY = 1e-3
+WRITTEN_RATIO = 1e-3
+"""How far beyond a sensor's end a value may lie that a person or a calibration has rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class ExposureLimits:
 
     def _check(self, field: str, value: float, bounds: Range, unit: str) -> None:
         low, high = bounds
-        if not low <= value <= high:
+        if not (1 - WRITTEN_RATIO) * low <= value <= (1 + WRITTEN_RATIO) * high:
             raise CameraError(
                 f"{self.name}: exposure.{field} {value:g} {unit} is outside the sensor's "
                 f"{low:.4g} to {high:.4g} {unit}; choose a value inside"

@@ -19,6 +19,7 @@ from zstackd_drivers.errors import CameraError, CameraStalled, CameraTimeout
 STABLE_FRAMES = 4
 STABLE_RATIO = 0.01
 LATEST_CONTROL_FRAMES = 8
+TOO_EARLY = "exposed too early"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class LockedCapture:
 
     def _fault(self, taken: TakenFrame, lock: ExposureValues, after_ns: int | None) -> str | None:
         if after_ns is not None and taken.sensor_timestamp_ns <= after_ns:
-            return "exposed too early"
+            return TOO_EARLY
         tolerance = self.tolerance if after_ns is None else self.kept
         if not tolerance.accepts(reported=taken.exposure, lock=lock):
             return f"had {describe(taken.exposure)}"
@@ -167,9 +168,15 @@ class LockedCapture:
         self, refused: Counter[str], lock: ExposureValues, timeout_s: float
     ) -> str:
         came = ", ".join(f"{n} {fault}" for fault, n in refused.most_common(3)) or "none at all"
+        remedy = "check the camera's cable and power"
+        if any(fault != TOO_EARLY for fault in refused):
+            remedy = (
+                "the camera does not keep to it: give an exposure that it can hold, and look for "
+                "another program that sets it"
+            )
         return (
             f"{self.name}: no fresh frame with {describe(lock)} within {timeout_s:g} s "
-            f"(frames that came: {came}); check the camera's cable and power"
+            f"(frames that came: {came}); {remedy}"
         )
 
     def _deadline_ns(self, timeout_s: float) -> int:

@@ -81,6 +81,7 @@ class GrblController(ControllerBase[GrblHearing]):
     ) -> float:  # fmt: skip
         """Jog along `way`; the second jog is accepted while the first still moves."""
         watch = self.watch(stopped)
+        start = self.reported()
         end = time.monotonic() + wall_s
         for position in way:
             watch.check()
@@ -92,6 +93,7 @@ class GrblController(ControllerBase[GrblHearing]):
             end=end,
             wall_s=wall_s,
             tolerance=self._tolerance,
+            way=[way[0] if start is None else start, *way],
         )
 
     def brake(self, wall_s: float) -> float:

@@ -17,6 +17,7 @@ from zstackd_drivers.stepping.kinematics import trapezoid
 _NS = 1_000_000_000
 _SECONDS_A_MINUTE = 60.0
 _PLANNER_BLOCKS = 15
+_SLOWEST_RATE = 1.0
 _BOOT_S = 1.4
 _ALARM_MESSAGE_S = 0.5
 _SLIPPED_STEPS = 7
@@ -122,7 +123,8 @@ class GrblMachine:
             self._alarm_for_good(2)
             return
         self.witness.motion(target - self._offset)
-        if self._queue(target, min(words.feed or self.settings[112], self.settings[112])):
+        rate = max(_SLOWEST_RATE, min(words.feed or self.settings[112], self.settings[112]))
+        if self._queue(target, rate):
             self.mode = mode
 
     def hold(self) -> None:

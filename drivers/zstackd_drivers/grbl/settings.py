@@ -16,6 +16,10 @@ _REPORT_UNITS = 0.001
 _ROUNDING = 1.01
 _COARSE_STEPS = 5
 _SECONDS_A_MINUTE = 60.0
+_HOMES_Z_DOWN = 4
+_SLOWEST_RATE = 1.0
+"""GRBL's MINIMUM_FEED_RATE, in units per minute: whatever is asked for, it moves no slower."""
+
 _NO_HOMING = "$22=0; fit a limit switch and set $22=1, or set focus.reference: confirm"
 
 
@@ -30,6 +34,7 @@ class GrblSettings:
     max_rate: float
     acceleration: float
     travel: float
+    switch_at_top: bool
     homing_limit_s: float
 
     @classmethod
@@ -51,6 +56,7 @@ class GrblSettings:
             max_rate=dump[112],
             acceleration=dump[122],
             travel=dump[132],
+            switch_at_top=not int(dump.get(23, 0)) & _HOMES_Z_DOWN,
             homing_limit_s=_homing_limit_s(dump),
         )
 
@@ -75,7 +81,7 @@ class GrblSettings:
                 f"$1={self.idle_delay:g}: the motor goes limp after a move and loses focus; "
                 "send the controller $1=255"
             )
-        if self.homing and not self.soft_limits:
+        if focus.reference == "home" and self.homing and not self.soft_limits:
             yield "$20=0: the controller does not know where its travel ends; set $20=1"
         coarse_um, fine_um = (abs(focus.um_per_unit) * each for each in self._resolutions())
         if coarse_um > _COARSE_STEPS * fine_um:
@@ -86,17 +92,46 @@ class GrblSettings:
             )
         if focus.reference == "home" and not self.homing:
             yield "$22=0: it cannot home; set $22=1, or focus.reference: confirm in the rig"
-        fastest = self.max_rate / 60 * abs(focus.um_per_unit)
+        fastest = self.max_rate / _SECONDS_A_MINUTE * abs(focus.um_per_unit)
         if focus.speed_um_per_s > fastest:
             yield (
                 f"focus.speed_um_per_s is {focus.speed_um_per_s:g}, but $112={self.max_rate:g} "
                 f"allows {fastest:g} µm/s: moves will be that slow"
             )
+        slowest = _SLOWEST_RATE / _SECONDS_A_MINUTE * abs(focus.um_per_unit)
+        if focus.speed_um_per_s < slowest:
+            yield (
+                f"focus.speed_um_per_s is {focus.speed_um_per_s:g}, but GRBL moves no slower than "
+                f"{_SLOWEST_RATE:g} unit/min, {slowest:g} µm/s: it will be that fast; let a unit "
+                "be less ($102, $112, $122, $132 and focus.um_per_unit)"
+            )
+        yield from self._reach(focus)
+
+    def _reach(self, focus: StepperFocus) -> Iterator[str]:
+        """Yield where the rig's heights are not within the controller's travel."""
         span = focus.limits_um[1] - focus.limits_um[0]
-        if self.soft_limits and span > self.travel * abs(focus.um_per_unit):
+        reach_um = self.travel * abs(focus.um_per_unit)
+        low, high = sorted(
+            (limit_um - focus.origin_um) / focus.um_per_unit for limit_um in focus.limits_um
+        )
+        homes = focus.reference == "home" and self.homing
+        spare = 1 / self.steps_per_unit
+        if self.soft_limits and span > reach_um:
             yield (
                 f"focus.limits_um span {span:g} µm, but $132={self.travel:g} allows "
-                f"{self.travel * abs(focus.um_per_unit):g} µm: some moves will be refused"
+                f"{reach_um:g} µm: some moves will be refused"
+            )
+        elif homes and self.switch_at_top and not -self.travel - spare <= low <= high <= spare:
+            yield (
+                f"focus.limits_um reach from Z {low:g} to {high:g} units, but with the switch at "
+                f"0 ($23) $132={self.travel:g} leaves {-self.travel:g} to 0: correct "
+                "focus.origin_um or limits_um"
+            )
+        if self.soft_limits and focus.reference == "confirm":
+            yield (
+                "$20=1: without homing the controller counts its travel from where it was "
+                "switched on, and refuses to go above that; send it $20=0, or set "
+                "focus.reference: home"
             )
 
     def _resolutions(self) -> tuple[float, float]:

@@ -67,6 +67,8 @@ class GrblSetup(TwinSetup):
             home="high" if shipped else "low",
             settings={
                 **_motion_settings(rate, scale, span),
+                # Without homing, soft limits would count from where it is switched on.
+                20: int(focus.reference == "home"),
                 23: 0 if shipped else 4,
                 27: 0.1 * spare_um / scale,
             },

@@ -43,6 +43,7 @@ class MarlinFirmware:
             "M115": lambda _: self.machine.say(*identity()), "M503": self._settings,
             "M211": self._end_stops, "M400": self._finish, "M410": self._quick_stop,
             "G20": self._inches, "G21": self._millimetres,
+            "M220": self._speed_factor,
             "M110": lambda _: None, "M17": lambda _: None, "M84": self._idle_limit,
         }  # fmt: skip
         self._begin()
@@ -101,6 +102,7 @@ class MarlinFirmware:
         self._is_absolute = True
         self._mm_per_word = 1.0
         self._speed = self._setup.max_speed
+        self._percent = 100.0
         self._busy_ns = 0
 
     def _booted(self) -> None:
@@ -206,7 +208,8 @@ class MarlinFirmware:
             self._speed = words["F"] * self._mm_per_word / _SECONDS_A_MINUTE
         if "Z" in words:
             base = 0.0 if self._is_absolute else self.machine.logical()
-            self.machine.move(base + words["Z"] * self._mm_per_word, self._speed)
+            speed = self._speed * self._percent / 100
+            self.machine.move(base + words["Z"] * self._mm_per_word, speed)
             self._waiting = self.machine.full
 
     def _home(self, _: Words) -> None:
@@ -230,6 +233,9 @@ class MarlinFirmware:
 
     def _millimetres(self, _: Words) -> None:
         self._mm_per_word = 1.0
+
+    def _speed_factor(self, words: Words) -> None:
+        self._percent = words.get("S", self._percent)
 
     def _idle_limit(self, words: Words) -> None:
         self.machine.idle_limit_s = words.get("S", self.machine.idle_limit_s)

@@ -45,7 +45,8 @@ class MarlinHearing(Hearing):
             case Busy():
                 self.busy_until = time.monotonic() + self._busy_s
             case Setting(command, words):
-                self.settings[command] = words
+                # Builds with several extruders tell more of them on lines of their own.
+                self.settings[command] = {**self.settings.get(command, {}), **words}
             case EndStops() as end_stops:
                 self.end_stops = end_stops
             case Version(text):

@@ -34,16 +34,24 @@ def settings(setup: MarlinSetup) -> list[str]:
     travel = f"{setup.acceleration:.2f}"
     return [
         "echo:; Steps per unit:",
-        f"echo: M92 X80.00 Y80.00 Z{setup.steps_per_unit:.2f} E93.00",
+        *_by_extruder(setup, f"echo: M92 X80.00 Y80.00 Z{setup.steps_per_unit:.2f}", 93.0),
         "echo:; Maximum feedrates (units/s):",
-        f"echo:  M203 X300.00 Y300.00 Z{setup.max_speed:.2f} E25.00",
+        *_by_extruder(setup, f"echo:  M203 X300.00 Y300.00 Z{setup.max_speed:.2f}", 25.0),
         "echo:; Maximum Acceleration (units/s2):",
-        f"echo:  M201 X3000.00 Y3000.00 Z{setup.acceleration:.2f} E10000.00",
+        *_by_extruder(setup, f"echo:  M201 X3000.00 Y3000.00 Z{setup.acceleration:.2f}", 1e4),
         "echo:; Acceleration (units/s2): P<print_accel> R<retract_accel> T<travel_accel>",
         f"echo:  M204 P3000.00 R3000.00 T{travel}",
         f"echo:  M205 B20000.00 S0.00 T0.00 {jerk}",
         "echo:  M206 X0.00 Y0.00 Z0.00",
     ]
+
+
+def _by_extruder(setup: MarlinSetup, axes: str, value: float) -> list[str]:
+    """Return a setting's line, with a line more for each extruder where those differ."""
+    if setup.extruders == 1:
+        return [f"{axes} E{value:.2f}"]
+    command = axes.split()[1]
+    return [axes, *(f"echo:  {command} T{n} E{value:.2f}" for n in range(setup.extruders))]
 
 
 def end_stops(setup: MarlinSetup, *, active: bool) -> str:

@@ -18,7 +18,8 @@ class MarlinSetup(TwinSetup):
 
     `jerk` is the change of speed that needs no ramp (None: a build with junction deviation, which
     has no such setting). `legacy` is Marlin 1.1, whose M114 waits for motion to end. `homes_xy`
-    refuses to home Z alone. One that does not greet starts without a word.
+    refuses to home Z alone. `extruders`, where there are several, have settings of their own. One
+    that does not greet starts without a word.
     """
 
     steps_per_unit: float = 400.0
@@ -32,6 +33,7 @@ class MarlinSetup(TwinSetup):
     advanced_ok: bool = False
     reports_settings: bool = True
     homes_xy: bool = False
+    extruders: int = 1
     home_fails: bool = False
 
     @property

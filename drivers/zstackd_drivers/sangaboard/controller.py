@@ -173,7 +173,8 @@ class SangaboardController(ControllerBase[SangaboardHearing]):
     # Moving.
 
     def _leg(self, target: int, wall_s: float, watch: RestWatch) -> None:
-        steps = target - self._where()
+        start = self._where()
+        steps = target - start
         if steps == 0:
             return
         end = time.monotonic() + wall_s
@@ -185,6 +186,7 @@ class SangaboardController(ControllerBase[SangaboardHearing]):
             end=end,
             wall_s=wall_s,
             tolerance=_TOLERANCE_STEPS,
+            way=[start, target],
         )
 
     def _leg_in_chunks(self, target: int, wall_s: float, watch: RestWatch) -> None:

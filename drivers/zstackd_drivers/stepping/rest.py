@@ -1,7 +1,7 @@
 """Watching a motion until the motor stands where it was sent, or until that cannot be any more."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zstackd_config.errors import Interrupted
@@ -13,6 +13,9 @@ _FIRST_POLL_S = 0.004
 _POLL_GROWTH = 1.5
 _SLOWEST_POLL_S = 0.1
 _PATIENCE = 6
+_ASTRAY = 2
+"""So many reports in a row from beyond its way: one alone may be a report spoilt on the line."""
+
 _SLACK = 0.2
 
 
@@ -45,20 +48,32 @@ class RestWatch:
         end: float,
         wall_s: float,
         tolerance: float,
+        way: Sequence[float],
     ) -> float:
         """Return the position reported at rest, within `tolerance` of `target`.
 
         Polls now and then during the motion, and often once it should be over: `end` is when the
         motion of `wall_s` should be, by `time.monotonic`. Waiting makes sense in `moving_state`
-        only. Raises Interrupted, or MotionError where the motor stands elsewhere or is late.
+        only. `way` are the positions it starts from and passes: whoever is beyond them follows an
+        order that was spoilt on the line, maybe into the specimen. Raises Interrupted, or
+        MotionError where the motor leaves its way, stands elsewhere or is late.
         """
         limit = end + _SLACK * wall_s + self.margin_s
-        misses, interval = 0, _FIRST_POLL_S
+        lowest, highest = min(way) - tolerance, max(way) + tolerance
+        misses, astray, interval = 0, 0, _FIRST_POLL_S
         while True:
             left = end - time.monotonic()
-            self.pause(min(left, _PROGRESS_S) if left > 0 else interval, self.stopped)
+            under_way = left > 0 and not astray
+            self.pause(min(left, _PROGRESS_S) if under_way else interval, self.stopped)
             self.check()
             standing = poll()
+            astray = 0 if lowest <= standing.position <= highest else astray + 1
+            if astray == _ASTRAY:
+                raise MotionError(
+                    f"{self.name} goes elsewhere, {self._short(standing, target)} from where it "
+                    "was sent, and is stopped: an order was spoilt on the line; check the cable, "
+                    "then home it"
+                )
             if standing.at_rest and abs(standing.position - target) <= tolerance:
                 return standing.position
             misses += standing.at_rest

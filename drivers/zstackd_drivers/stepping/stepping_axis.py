@@ -82,6 +82,11 @@ class SteppingAxis:
         """Micrometres of one motor step; raises LinkError before the axis was opened."""
         return self._route().grid.step_um
 
+    @property
+    def cannot_home(self) -> str | None:
+        """Why homing is not possible, and what to do; raises LinkError before it was opened."""
+        return self._ready().cannot_home
+
     def snapshot(self) -> AxisSnapshot:
         """Return state and last reported position; never waits for the link."""
         with self._controller.condition:

@@ -237,7 +237,8 @@ class UvcReader:
         before_ns = self._arrived_ns
         believable = 0 <= now_ns - told_ns < PLAUSIBLE_NS and told_ns != before_ns
         self._arrived_ns = told_ns if believable else now_ns
-        if before_ns is not None:
+        # A clock that runs backwards must not make frames look younger than they are.
+        if before_ns is not None and self._arrived_ns > before_ns:
             self._intervals_ns.append(self._arrived_ns - before_ns)
         if believable:
             return told_ns

@@ -12,7 +12,7 @@ from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import ExposureValues
 from zstackd_drivers.capture.exposure_lock import ExposureLimits, brightness, explicit
 from zstackd_drivers.capture.frame_source import LockTolerance
-from zstackd_drivers.errors import CameraError
+from zstackd_drivers.errors import CameraError, CameraTimeout
 
 LIMITS = ExposureLimits(
     name="test camera",
@@ -94,6 +94,18 @@ def test_a_target_out_of_reach_is_refused_with_what_was_seen(
             CameraError, match=r"target_brightness 0\.5 is out of reach.*more light"
         ):
             bench.camera.lock_exposure(LockedAutoExposure(target_brightness=0.5))
+
+
+def test_an_exposure_that_another_program_changes_is_not_blamed_on_the_cable(
+    open_simulated: OpenSimulated, tmp_path: Path
+) -> None:
+    with open_simulated(tmp_path) as bench:
+        bench.camera.lock_exposure(manual())
+        bench.camera.sensor.set_values(ExposureValues(20.0, 1.0, None))
+        with pytest.raises(CameraTimeout, match=r"had exposure 20\.0.*another program") as caught:
+            # It takes some frames until the change is to be seen.
+            [bench.fresh() for _ in range(30)]
+    assert "cable" not in str(caught.value)
 
 
 def test_a_lock_accepts_the_sensors_steps_and_no_more() -> None:

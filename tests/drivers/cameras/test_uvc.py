@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -196,6 +197,38 @@ class Broken:
 
     def release(self) -> None:
         self.released = True
+
+
+class Backwards:
+    """A capture whose driver dates each frame 30 ms before the last one."""
+
+    def __init__(self, clock: SystemClock) -> None:
+        self._dated_ms = clock.monotonic_ns() / 1e6
+
+    def grab(self) -> bool:
+        time.sleep(0.002)
+        self._dated_ms -= 30
+        return True
+
+    def retrieve(self) -> tuple[bool, Any]:
+        return True, np.zeros((4, 4, 3), np.uint8)
+
+    def get(self, _: int) -> float:
+        return self._dated_ms
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_drivers_clock_that_runs_backwards_makes_no_frame_younger() -> None:
+    clock = SystemClock()
+    capture: Any = Backwards(clock)
+    reader = UvcReader(capture, clock=clock, cancelled=threading.Event(), name="uvc test")
+    reader.start()
+    for _ in range(12):
+        reader.next(after_ns=0, deadline_ns=clock.monotonic_ns() + 10**9, properties=())
+    assert reader.interval_ns > 0
+    reader.stop()
 
 
 def test_a_capture_that_raises_ends_the_reader_and_whoever_waits_is_told(
