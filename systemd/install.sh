@@ -178,6 +178,8 @@ clean_up() {
 
 install_all() {
     staged || [ "$(id -u)" = 0 ] || die "needs root: sudo make install"
+    staged || command -v systemd-sysusers >/dev/null ||
+        die "no systemd here to run the service; make demo needs none"
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         die "$PYTHON is older than 3.11; Raspberry Pi OS bookworm or later is needed"
     staged || fetch_lists
@@ -207,6 +209,7 @@ install_all() {
     if [ "$running" = yes ]; then
         running=no
         systemctl start zstackd.service
+        say "done; the service runs again"
     else
         say "done; next: edit $config/rig.yaml, then: sudo systemctl enable --now zstackd"
     fi

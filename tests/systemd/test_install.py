@@ -80,6 +80,20 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_set_up_with_another_python_is_refused_by_name(tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -c "import sys; sys.version_info = (3, 9); $2"\n'
+    )
+    old.chmod(0o755)
+    ended = subprocess.run(
+        ["make", f"{tmp_path}/.ready", f"VENV={tmp_path}", f"PYTHON={old}"],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "MAKEFLAGS": ""},
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"{old} is no Python 3.11 or newer; name one: make PYTHON=")
+
+
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Stage:
     stage = Stage(tmp_path_factory.mktemp("a stage"), wheels)
