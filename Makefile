@@ -37,9 +37,12 @@ soak: $(READY)
 bench: $(READY)
 	$(BIN)/python -m bench
 
+# pip unpacks beside what it installs: /tmp is memory on some systems.
 $(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is no Python 3.11 or newer; name one: make PYTHON=python3.12 …" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	TMPDIR="$(CURDIR)/$(VENV)" $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 # The service on this machine (see docs/install.md); DESTDIR=folder only stages its files.

@@ -27,9 +27,20 @@ udev_runs() { [ -S /run/udev/control ]; }
 active() { systemd_runs && systemctl --quiet is-active zstackd.service; }
 put() { install -D -m 644 "$1" "$DESTDIR$2"; }
 
-# The camera's library is in Raspberry Pi's own archive only, and comes as system packages.
+# A fresh system may not have fetched the lists yet; without a network it goes on without them.
+fetch_lists() {
+    for list in /var/lib/apt/lists/*Packages*; do
+        if [ -e "$list" ]; then return; fi
+    done
+    apt-get update || true
+}
+
+# The camera's library comes as system packages. All of them are in Raspberry Pi's own archive only;
+# where one is missing, apt-cache still says yes if asked for several at once.
 has_camera_library() {
-    apt-cache show python3-libcamera python3-kms++ >/dev/null 2>&1
+    for package in python3-libcamera python3-kms++; do
+        apt-cache show "$package" >/dev/null 2>&1 || return 1
+    done
 }
 
 system_packages() {
@@ -42,6 +53,11 @@ system_packages() {
     done
     if [ -z "$missing" ]; then return; fi
     say "system packages:$missing"
+    # Lists that are old name packages that are no longer there.
+    apt_install || { apt-get update && apt_install; }
+}
+
+apt_install() {
     # shellcheck disable=SC2086 # a list of words
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
 }
@@ -52,11 +68,13 @@ fetch_wheels() {
         "$PYTHON" -m venv "$work/pip"
         PIP="$work/pip/bin/python -m pip"
     fi
-    PIP="$PIP --disable-pip-version-check --quiet"
+    # pip unpacks and builds where TMPDIR says.
+    PIP="env TMPDIR=$work $PIP --disable-pip-version-check --quiet"
     if [ -z "$WHEELS" ]; then
         WHEELS=$work/wheels
         say "fetching and building the Python packages (some minutes on a Pi)"
-        $PIP wheel --wheel-dir "$WHEELS" --constraint constraints.txt ".$extras"
+        # Some packages have no pyproject.toml, and an old pip builds these only if told so.
+        $PIP wheel --use-pep517 --wheel-dir "$WHEELS" --constraint constraints.txt ".$extras"
     fi
 }
 
@@ -70,7 +88,7 @@ build_program() {
     "$PYTHON" -m venv --system-site-packages --without-pip "$new"
     $PIP --python "$new/bin/python" install --no-compile --no-index --find-links "$WHEELS" \
         --ignore-installed --no-warn-script-location "zstackd$extras"
-    grep -rlIF "$new" "$new/bin" "$new/pyvenv.cfg" | xargs sed -i "s|$new|$root|g"
+    grep -rlIFZ "$new" "$new/bin" "$new/pyvenv.cfg" | xargs -0 sed -i "s|$new|$root|g"
     "$PYTHON" -m compileall -q -s "$new" -p "$root" "$new/lib"
 }
 
@@ -152,21 +170,31 @@ doctor() {
         say "zstackd doctor found what is written above; run it again when that is mended"
 }
 
+# A service that was stopped for an upgrade runs again, also where the upgrade failed half-way.
+clean_up() {
+    rm -rf "$work" "$DESTDIR$root.new"
+    if [ "$running" = yes ]; then systemctl start zstackd.service; fi
+}
+
 install_all() {
     staged || [ "$(id -u)" = 0 ] || die "needs root: sudo make install"
+    staged || command -v systemd-sysusers >/dev/null ||
+        die "no systemd here to run the service; make demo needs none"
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         die "$PYTHON is older than 3.11; Raspberry Pi OS bookworm or later is needed"
+    staged || fetch_lists
     extras=""
     if has_camera_library; then extras="[pi]"; fi
     [ -n "$extras" ] || say "no python3-libcamera in apt: installing without the Pi's camera"
-    # Not /tmp, which is memory on some systems: the packages take some hundred megabytes.
+    # Not /tmp, which is memory on some systems and runs no programs on others: the packages take
+    # some hundred megabytes.
     work=$(mktemp -d /var/tmp/zstackd-install.XXXXXX)
-    trap 'rm -rf "$work" "$DESTDIR$root.new"' EXIT
+    running=no
+    trap clean_up EXIT
     trap 'exit 1' HUP INT TERM
     staged || system_packages
     fetch_wheels
     build_program
-    running=no
     if active; then
         running=yes
         say "stopping the service for the upgrade"
@@ -179,7 +207,9 @@ install_all() {
     tell_system
     doctor
     if [ "$running" = yes ]; then
+        running=no
         systemctl start zstackd.service
+        say "done; the service runs again"
     else
         say "done; next: edit $config/rig.yaml, then: sudo systemctl enable --now zstackd"
     fi

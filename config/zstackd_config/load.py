@@ -78,7 +78,9 @@ def read_document(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be read: {reason}; give a YAML file") from error
+        denied = isinstance(error, PermissionError)
+        remedy = "let the user who runs zstackd read it" if denied else "give a YAML file"
+        raise InputError(f"{path}: cannot be read: {reason}; {remedy}") from error
 
 
 def _refuse_others(path: Path, status: os.stat_result) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.users import ordinary_user
 
 from zstackd_config.errors import ConfigError, InputError
 from zstackd_config.load import load_rig, load_run, parse_run, read_document
@@ -154,6 +155,15 @@ def test_what_is_no_file_is_refused(load: Any, tmp_path: Path) -> None:
     for other in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(InputError, match="not a regular file; give a YAML file"):
             load(other)
+
+
+def test_a_file_of_somebody_else_s_says_who_must_be_let_in(tmp_path: Path) -> None:
+    private = tmp_path / "private.yaml"
+    private.write_text(RUN)
+    private.chmod(0)
+    denied = "cannot be read: Permission denied; let the user who runs zstackd read it"
+    with ordinary_user(), pytest.raises(InputError, match=denied):
+        load_run(private)
 
 
 def test_no_more_of_a_huge_file_is_read_than_is_allowed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from zstackd_config.load import load_rig
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"zstackd", "zstackd_config", "zstackd_drivers", "zstackd_stacking"}
 DEPENDENCIES = next(path for path in sys.path if path.endswith("site-packages"))
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 CONFIG = "etc/zstackd/rig.yaml"
 RUN = "var/lib/zstackd/runs/20261124T101112Z_a/request.yaml"
 
@@ -41,14 +42,14 @@ class Stage:
             "DESTDIR": str(self.tree),
             "WHEELS": str(self.wheels),
             "PYTHON": sys.executable,
-            "PIP": f"{sys.executable} -m pip",
+            "PIP": "python -m pip",  # by its name, since the path of a clone may have spaces
         }
 
     @staticmethod
     def _run(*command: str, **environment: str) -> str:
         ended = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, check=False,
-            env={**os.environ, "PIP_NO_DEPS": "1", **environment},
+            env={**os.environ, "PIP_NO_DEPS": "1", "PATH": PATH, **environment},
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
@@ -79,9 +80,23 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_set_up_with_another_python_is_refused_by_name(tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -c "import sys; sys.version_info = (3, 9); $2"\n'
+    )
+    old.chmod(0o755)
+    ended = subprocess.run(
+        ["make", f"{tmp_path}/.ready", f"VENV={tmp_path}", f"PYTHON={old}"],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "MAKEFLAGS": ""},
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"{old} is no Python 3.11 or newer; name one: make PYTHON=")
+
+
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Stage:
-    stage = Stage(tmp_path_factory.mktemp("stage"), wheels)
+    stage = Stage(tmp_path_factory.mktemp("a stage"), wheels)
     stage.install()
     return stage
 
@@ -136,7 +151,7 @@ def test_the_unit_starts_a_program_that_runs(stage: Stage) -> None:
     unit = (stage.tree / "usr/local/lib/systemd/system/zstackd.service").read_text()
     (start,) = (line for line in unit.splitlines() if line.startswith("ExecStart="))
     program = stage.tree / start.removeprefix("ExecStart=/").split()[0]
-    assert program.read_text().startswith("#!/opt/zstackd/bin/python")
+    assert "/opt/zstackd/bin/python" in program.read_text()
     assert os.access(program, os.X_OK)
     link = stage.tree / "usr/local/bin/zstackd"
     assert os.readlink(link) == "/opt/zstackd/bin/zstackd"  # noqa: PTH115 - a dangling link
@@ -165,3 +180,28 @@ def test_an_upgrade_keeps_configuration_and_runs_and_so_does_removal(stage: Stag
         stage.make("uninstall")
         assert stage.files() == {CONFIG, RUN}
         assert list((stage.tree / "opt").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted"),
+    [("python3-libcamera", "."), ("python3-libcamera python3-kms++", ".[pi]")],
+)
+def test_the_camera_comes_only_where_all_its_packages_are_known(
+    tmp_path: Path, known: str, wanted: str
+) -> None:
+    """Debian has one of the two; and of several, apt-cache says yes where it knows any."""
+    apt, pip = tmp_path / "apt-cache", tmp_path / "pip"
+    look = f'for word; do case " {known} " in *" $word "*) exit 0 ;; esac; done; exit 1'
+    apt.write_text(f"#!/bin/sh\n{look}\n")
+    pip.write_text(f'#!/bin/sh\necho "$@" >"{tmp_path}/words"\nexit 1\n')
+    for stub in (apt, pip):
+        stub.chmod(0o755)
+    environment = {"DESTDIR": str(tmp_path), "PIP": "pip", "PATH": f"{tmp_path}:{PATH}"}
+    ended = subprocess.run(
+        ["systemd/install.sh", "install"], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHON": sys.executable, **environment},
+    )  # fmt: skip
+    assert ended.returncode == 1, ended.stderr
+    words = (tmp_path / "words").read_text().split()
+    assert words[-1] == wanted
+    assert "--use-pep517" in words, "pip of bookworm builds no setup.py otherwise"
