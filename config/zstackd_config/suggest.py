@@ -10,15 +10,21 @@ Choice = tuple[frozenset[str], type[BaseModel]]
 """A model of a union, and the words by which the union may name it."""
 
 
+def near(word: Any, known: Iterable[str]) -> str | None:
+    """Return the known word that is nearest, whatever its capitals; None where none is near."""
+    lower = {each.lower(): each for each in known}
+    written = str(word)[:_LONGEST_WORD].lower()
+    close = difflib.get_close_matches(written, lower, n=1, cutoff=0.6)
+    return lower[close[0]] if close else None
+
+
 def nearest(word: Any, known: Iterable[str]) -> str:
     """Return `did you mean …?` where a known word is near, else what is known."""
     known = list(known)
     if not known:
         return "remove it"
-    lower = {each.lower(): each for each in known}
-    written = str(word)[:_LONGEST_WORD].lower()
-    close = difflib.get_close_matches(written, lower, n=1, cutoff=0.6)
-    return f"did you mean {lower[close[0]]!r}?" if close else f"known are {', '.join(known)}"
+    close = near(word, known)
+    return f"did you mean {close!r}?" if close else f"known are {', '.join(known)}"
 
 
 _LONGEST_WORD = 60

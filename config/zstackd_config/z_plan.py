@@ -6,7 +6,6 @@ that is misspelt, or asks for a million planes, is refused here instead.
 
 import math
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import useq
@@ -14,6 +13,7 @@ from pydantic import Discriminator, Field, FiniteFloat, Tag, field_validator, mo
 from useq import AnyZPlan
 
 from zstackd_config.base import STRICT, Settings
+from zstackd_config.suggest import near
 
 MAX_PLANES: Final = 10_000
 _EPSILON: Final = 1e-9
@@ -197,7 +197,7 @@ def _kind(plan: Any) -> str | None:
 
 def _means_auto(step: Any) -> bool:
     """Return whether a step is `auto`, or a word near to it, which its own kind then refuses."""
-    return isinstance(step, str) and bool(get_close_matches(step.lower(), ["auto"]))
+    return isinstance(step, str) and near(step, ["auto"]) is not None
 
 
 ZPlan = Annotated[

@@ -13,7 +13,7 @@ from zstackd.service.backlog import Backlog
 from zstackd.service.catalogue import Catalogue
 from zstackd.service.events import Events
 from zstackd.service.hardware import Hardware
-from zstackd.store.durable import remove_file, write_text
+from zstackd.store.durable import is_folder, remove_file, write_text
 from zstackd.store.spool import Spool
 from zstackd_config.errors import StorageError
 from zstackd_config.rig import Rig
@@ -49,6 +49,18 @@ class House:
     def publisher(self, run_id: str) -> Publisher:
         """Return what lets the result of a run appear."""
         return Publisher(self.output, run_id, self.mount)
+
+    def forget_if_deleted(self, run_id: str, *, level: int) -> bool:
+        """Forget a run whose folder somebody deleted from the spool; return whether that is so.
+
+        It is logged at `level`. Where the whole spool is away, nothing is known to be deleted.
+        """
+        runs = self.spool.runs
+        if is_folder(runs / run_id) or not is_folder(runs):
+            return False
+        self.catalogue.forget(run_id)
+        _log.log(level, "%s: forgotten: its folder in the spool was deleted", run_id)
+        return True
 
     def reserved_bytes(self) -> int:
         """Return what the run in work will still write, at most."""

@@ -15,7 +15,7 @@ from zstackd.runs.task import Task
 from zstackd.service.backlog import Job
 from zstackd.service.hardware import NotReady, RigBusy
 from zstackd.service.house import House
-from zstackd.store.durable import is_folder, probe_writable, storage_at
+from zstackd.store.durable import probe_writable, storage_at
 from zstackd.store.journal import Event, read_journal
 from zstackd.store.room import NoMemory, require_room
 from zstackd.store.run_state import RunState
@@ -46,7 +46,8 @@ class Performer:
 
     def perform(self, job: Job) -> None:
         """Do this job; afterwards it is ended, or waits in the backlog again."""
-        if self._is_deleted(job):
+        if self._house.forget_if_deleted(job.run_id, level=logging.ERROR):
+            self._house.backlog.done()
             return
         try:
             self._run(job)
@@ -72,16 +73,6 @@ class Performer:
         finally:
             give_back()
             self._house.backlog.done()
-
-    def _is_deleted(self, job: Job) -> bool:
-        """Return whether somebody deleted the run's folder from the spool; it is forgotten then."""
-        house = self._house
-        if is_folder(job.folder.path) or not is_folder(house.spool.runs):
-            return False
-        _log.error("%s: forgotten: its folder in the spool was deleted", job.run_id)
-        house.catalogue.forget(job.run_id)
-        house.backlog.done()
-        return True
 
     def _close(self, job: Job, reason: str) -> None:
         """Close the journal of a run that failed before it was begun, or by an error of ours.

@@ -91,12 +91,9 @@ class Sweeper:
 
     def _forget_deleted(self) -> None:
         """Forget ended runs whose folders somebody deleted from the spool to make room."""
-        if not is_folder(self._house.spool.runs):
-            return
         for run in self._house.catalogue.listed():
-            if run.ended and not is_folder(self._house.spool.runs / run.run_id):
-                self._house.catalogue.forget(run.run_id)
-                _log.info("%s: forgotten: its folder in the spool was deleted", run.run_id)
+            if run.ended:
+                self._house.forget_if_deleted(run.run_id, level=logging.INFO)
 
     @contextmanager
     def _only_said(self, run: RunSummary) -> Iterator[None]:

@@ -15,8 +15,7 @@ from zstackd_stacking.files.output import MAX_QUALITY
 from zstackd_stacking.methods.catalogue import measures_heights
 from zstackd_stacking.types import Method
 
-_LEAST_PIXEL_UM, _MOST_PIXEL_UM = 0.001, 100_000
-_LEAST_STEP_UM, _MOST_STEP_UM = 0.001, 100_000
+_LEAST_UM, _MOST_UM = 0.001, 100_000
 _LEAST_VERTICES, _MOST_VERTICES = 4, 20_000_000
 
 
@@ -105,17 +104,15 @@ def _high_is_near(end: str | None, method: Method, z_step_um: float | None) -> b
 
 
 def _pixel_size(value_um: float | None) -> float | None:
-    if value_um is not None and not _LEAST_PIXEL_UM <= value_um <= _MOST_PIXEL_UM:
-        raise InputError(
-            f"--pixel-size-um {value_um:g}: must be {_LEAST_PIXEL_UM:g} to {_MOST_PIXEL_UM:g} µm"
-        )
+    if value_um is not None and not _LEAST_UM <= value_um <= _MOST_UM:
+        raise InputError(f"--pixel-size-um {value_um:g}: must be {_LEAST_UM:g} to {_MOST_UM:g} µm")
     return value_um
 
 
 def _z_step(value_um: float | None) -> float | None:
-    if value_um is not None and not _LEAST_STEP_UM <= abs(value_um) <= _MOST_STEP_UM:
+    if value_um is not None and not _LEAST_UM <= abs(value_um) <= _MOST_UM:
         raise InputError(
-            f"--z-step-um {value_um:g}: must be {_LEAST_STEP_UM:g} to {_MOST_STEP_UM:g} µm; "
+            f"--z-step-um {value_um:g}: must be {_LEAST_UM:g} to {_MOST_UM:g} µm; "
             "negative where the frames were taken from above downward"
         )
     return value_um
