@@ -208,12 +208,18 @@ class Watcher:
     def watch(self) -> None:
         while not self._end.is_set():
             self.looks += 1
-            names = [path.name for path in self.folder.iterdir()] if self.folder.exists() else []
-            for name in names:
+            for name in self._names():
                 if not name.startswith(".") and name not in self._seen:
                     self._seen.add(name)
                     self.faults += faults_of(self.folder / name)
             time.sleep(0.001)
+
+    def _names(self) -> list[str]:
+        """Return what is in the folder; nothing while the folder is away."""
+        try:
+            return [path.name for path in self.folder.iterdir()]
+        except FileNotFoundError:
+            return []
 
     @contextmanager
     def watching(self) -> Iterator[None]:
