@@ -63,15 +63,15 @@ def _stack_batch(wanted: Namespace, pattern: "StackJob") -> int:
     told: list[dict[str, Any]] = []
     failed: list[str] = []
     for outcome in run_batch(wanted.batch, pattern, lambda job: _stack_one(wanted, job)):
-        said: dict[str, Any] = {"folder": str(outcome.folder), "error": outcome.error}
+        said: dict[str, Any] = {"folder": str(outcome.source.path), "error": outcome.error}
         if outcome.done is None:
-            failed.append(outcome.folder.name)
-            sys.stderr.write(f"{outcome.folder.name}: failed: {outcome.error}\n")
+            failed.append(outcome.source.name)
+            sys.stderr.write(f"{outcome.source.name}: failed: {outcome.error}\n")
         else:
             said |= outcome.done.as_json()
-            _warn(outcome.done, notes=not wanted.quiet, of=f"{outcome.folder.name}: ")
+            _warn(outcome.done, notes=not wanted.quiet, of=f"{outcome.source.name}: ")
             if not (wanted.quiet or wanted.json):
-                sys.stdout.write(f"{outcome.folder.name}: {_summary(outcome.done)}\n")
+                sys.stdout.write(f"{outcome.source.name}: {_summary(outcome.done)}\n")
                 sys.stdout.flush()
         told.append(said)
     if wanted.json:

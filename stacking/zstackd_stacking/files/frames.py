@@ -13,6 +13,7 @@ from zstackd_config.errors import InputError
 from zstackd_stacking.files.containers import Header
 from zstackd_stacking.files.images import Loaded, load_image, probe_image, upright_size
 from zstackd_stacking.files.output import FORMATS, Metadata
+from zstackd_stacking.files.pages import FrameFile
 from zstackd_stacking.methods.catalogue import FrameSink, Rereader, make_stacker
 from zstackd_stacking.order import Reference, stacking_order
 from zstackd_stacking.types import FrameReport, Image, Method, StackOptions, StackResult
@@ -84,22 +85,25 @@ def _natural_key(path: Path, before: Set[tuple[int, str]]) -> tuple[list[tuple[s
 
 
 def stack_files(
-    paths: Sequence[Path],
+    paths: Sequence[FrameFile],
     options: StackOptions = _DEFAULTS,
     *,
     reference: Reference | int | None = None,
     z_step_um: float | None = None,
+    heights_um: Sequence[float] | None = None,
     on_frame: OnFrame | None = None,
 ) -> StackResult:
     """Fuse image files, given from one end of the focus range to the other.
 
     Args:
-        paths: frames in order of focus; all of one size, depth and kind.
+        paths: frames in order of focus; all of one size, depth and kind. Of a file that holds a
+            whole z-stack: the planes that `zstackd_stacking.files.zstack.read_zstack` finds.
         options: method, alignment, depth map.
         reference: the frame whose geometry the result has: first, middle, last or an index;
             by default the middle one, or for the classic method the first.
         z_step_um: distance between planes; heights are then in µm from the first frame on,
             otherwise in planes.
+        heights_um: of each frame, where the distances are not even.
         on_frame: called after each frame, each time it was looked at, with what became of it.
 
     Raises:
@@ -114,7 +118,7 @@ def stack_files(
         paths,
         order,
         ahead=ahead,
-        z_step_um=z_step_um,
+        heights_um=heights_um or _even_heights(len(paths), z_step_um),
         orientation=orientation,
         on_frame=on_frame,
     )
@@ -140,7 +144,7 @@ def frame_order(
     return stacking_order(count, usual if reference is None else reference)
 
 
-def require_alike(paths: Sequence[Path], reference: int) -> int | None:
+def require_alike(paths: Sequence[FrameFile], reference: int) -> int | None:
     """Refuse frames that differ in size, bits or channels, by their headers alone.
 
     Returns the orientation to be applied to all, see `common_orientation`; warns where it is not
@@ -185,13 +189,19 @@ def _kind(header: Header) -> str:
     return f"{width} × {height} px {header.bits}-bit {colours}"
 
 
+def _even_heights(count: int, z_step_um: float | None) -> list[float] | None:
+    if z_step_um is None:
+        return None
+    return [index * z_step_um + 0.0 for index in range(count)]  # never -0
+
+
 def feed(
     sink: FrameSink,
-    paths: Sequence[Path],
+    paths: Sequence[FrameFile],
     order: Sequence[int],
     *,
     ahead: bool = True,
-    z_step_um: float | None = None,
+    heights_um: Sequence[float] | None = None,
     orientation: int | None = None,
     on_frame: OnFrame | None = None,
 ) -> None:
@@ -203,7 +213,7 @@ def feed(
     images = _images(paths, order, _read(paths, order, orientation, ahead=ahead))
 
     def add(index: int) -> FrameReport:
-        z_um = None if z_step_um is None else index * z_step_um + 0.0  # never -0
+        z_um = None if heights_um is None else heights_um[index]
         # Nothing here keeps the image, so that the sink can let it go early.
         return sink.add(next(images), index=index, z_um=z_um, name=paths[index].name)
 
@@ -222,7 +232,7 @@ def feed(
 
 
 def _images(
-    paths: Sequence[Path], order: Sequence[int], frames: Iterator[Loaded]
+    paths: Sequence[FrameFile], order: Sequence[int], frames: Iterator[Loaded]
 ) -> Iterator[Image]:
     """The images of the frames; warns where the first transparency is left out."""
     warned = False
@@ -240,7 +250,7 @@ def _images(
 
 
 def _read(
-    paths: Sequence[Path], indices: Sequence[int], orientation: int | None, *, ahead: bool
+    paths: Sequence[FrameFile], indices: Sequence[int], orientation: int | None, *, ahead: bool
 ) -> Iterator[Loaded]:
     wanted = [paths[index] for index in indices]
     if ahead:
@@ -248,7 +258,7 @@ def _read(
     return (load_image(path, orientation) for path in wanted)
 
 
-def read_ahead(paths: Sequence[Path], orientation: int | None = None) -> Iterator[Loaded]:
+def read_ahead(paths: Sequence[FrameFile], orientation: int | None = None) -> Iterator[Loaded]:
     """Yield each image in turn while the next one, never more, is read in a thread."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
         coming = reader.submit(load_image, paths[0], orientation)
@@ -259,7 +269,7 @@ def read_ahead(paths: Sequence[Path], orientation: int | None = None) -> Iterato
             yield loaded
 
 
-def frame_metadata(path: Path) -> Metadata:
+def frame_metadata(path: FrameFile) -> Metadata:
     """EXIF block and colour profile of a frame, to be passed on to the result.
 
     A profile for other colours than those that the frame is read as (CMYK) is left out, with a

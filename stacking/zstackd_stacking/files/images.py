@@ -24,6 +24,7 @@ from zstackd_stacking.files.containers import (
     require_whole_png,
 )
 from zstackd_stacking.files.exif import turn, turned_size
+from zstackd_stacking.files.pages import FrameFile, Page, path_of
 from zstackd_stacking.types import Image, as_image
 
 _LOG = logging.getLogger(__name__)
@@ -58,29 +59,33 @@ def read_image(path: Path) -> Image:
     return loaded.image
 
 
-def load_image(path: Path, orientation: int | None = None) -> Loaded:
+def load_image(frame: FrameFile, orientation: int | None = None) -> Loaded:
     """As `read_image`, with the file's header; says nothing about transparency.
 
-    `orientation` (EXIF's, 1 to 8) is applied instead of the file's own.
+    `orientation` (EXIF's, 1 to 8) is applied instead of the file's own. Of a file of many planes
+    only the one is read.
     """
-    header = _whole_header(path)
+    header = probe_image(frame) if isinstance(frame, Page) else _whole_header(frame)
     if orientation is not None:
         header = replace(header, orientation=orientation)
-    if header.kind == "tiff":
+    if isinstance(frame, Page) or header.kind == "tiff":
         from zstackd_stacking.files.tiff import read_tiff  # noqa: PLC0415 - tifffile costs start-up
 
-        return Loaded(turn(read_tiff(path, str(path)), header.orientation), header)
-    return Loaded(turn(_decode(header, path), header.orientation), header)
+        return Loaded(turn(read_tiff(frame, str(frame)), header.orientation), header)
+    return Loaded(turn(_decode(header, frame), header.orientation), header)
 
 
-def probe_image(path: Path) -> Header:
+def probe_image(frame: FrameFile) -> Header:
     """The header of an image file, at the cost of reading little more than that.
 
     Raises:
         InputError: as `read_image`, except that damage further into the file goes unnoticed.
     """
+    path = path_of(frame)
     _require_file(path)
     try:
+        if isinstance(frame, Page):
+            return _tiff_header(frame)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _header(data, path)
     except OSError as error:
@@ -99,15 +104,21 @@ def _header(data: Data, path: Path) -> Header:
     elif kind == "png":
         header = png_header(data, str(path))
     elif kind == "tiff":
-        from zstackd_stacking.files.tiff import tiff_header  # noqa: PLC0415 - as above
-
-        header = tiff_header(path, str(path))
+        return _tiff_header(path)
     else:
         raise InputError(
             f"{path}: not a JPEG, PNG or TIFF image (it starts with {_start(data)}); "
             "remove it or convert it"
         )
     _require_sane_size(header, path)
+    return header
+
+
+def _tiff_header(frame: FrameFile) -> Header:
+    from zstackd_stacking.files.tiff import tiff_header  # noqa: PLC0415 - as above
+
+    header = tiff_header(frame, str(frame))
+    _require_sane_size(header, frame)
     return header
 
 
@@ -118,7 +129,7 @@ def _start(data: Data) -> str:
     return f'"{text}"' if text.isprintable() and text.isascii() else f"bytes {start.hex(' ')}"
 
 
-def _require_sane_size(header: Header, path: Path) -> None:
+def _require_sane_size(header: Header, path: FrameFile) -> None:
     pixels = header.width_px * header.height_px
     if not 0 < pixels <= MAX_PIXELS:
         raise InputError(
