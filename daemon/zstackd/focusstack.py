@@ -4,6 +4,7 @@ As in `zstackd.cli`, next to nothing is imported before `guarded` is at work.
 """
 
 import signal
+from argparse import Namespace
 from collections.abc import Sequence
 
 from zstackd.cli import guarded, heed_termination
@@ -23,10 +24,15 @@ def _run(argv: Sequence[str] | None) -> None:
     from zstackd.stack_command.classic_options import classic_parser  # noqa: PLC0415 - see above
     from zstackd.system.logs import configure_logging  # noqa: PLC0415
     from zstackd.system.thrift import be_thrifty  # noqa: PLC0415
+    from zstackd.terminal.guarding import errors_in_one_line  # noqa: PLC0415
 
     be_thrifty()
     configure_logging(debug=False)
-    wanted = classic_parser().parse_args(argv)
+    with errors_in_one_line():
+        _stack(classic_parser().parse_args(argv))
+
+
+def _stack(wanted: Namespace) -> None:
     from zstackd.stack_command.classic import stack_folder  # noqa: PLC0415 - cv2 and numpy cost start-up
 
     stack_folder(

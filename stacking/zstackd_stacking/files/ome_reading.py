@@ -37,10 +37,10 @@ def ome_planes(xml: str, directories: int, name: str, *, samples: int) -> Descri
     _require_one(len(images), "images", "save each as a file of its own", name)
     require_one_channel(max(channels // max(samples, 1), 1), name)
     require_one_time(times, name)
-    order = _order(pixels, depth, root.get("UUID"))
+    order = _order(pixels, depth, root.get("UUID")) if depth <= directories else ()
     if len(order) < depth or max(order, default=0) >= directories:
         raise InputError(
-            f"{name}: holds {min(len(order), directories)} of the {depth} planes that its OME-XML "
+            f"{name}: holds {len(order) or directories} of the {depth} planes that its OME-XML "
             "lists: the file is cut off, or the others are in other files; save the stack as one "
             "file"
         )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from zstackd_config.lines import one_line
+
 LEAST_UM: Final = 0.001
 MOST_UM: Final = 100_000
 """Between these lie the pixel sizes and z steps that there are."""
@@ -35,8 +37,8 @@ class Page:
         return f"{self.path.name}:{self.number}"
 
     def __str__(self) -> str:
-        """The file's path with the plane's number, as messages have it."""
-        return f"{self.path}:{self.number}"
+        """The file's path with the plane's number, as messages have it: printable."""
+        return f"{one_line(str(self.path))}:{self.number}"
 
 
 FrameFile = Path | Page
