@@ -11,7 +11,8 @@ from zstackd.stack_command.writers import report_of, write_outputs
 from zstackd.system.thrift import keep_little, trim
 from zstackd_config.errors import InputError
 from zstackd_stacking import FrameReport, StackOptions
-from zstackd_stacking.files.frames import find_frames, natural_order, stack_files
+from zstackd_stacking.files.frames import find_frames, stack_files
+from zstackd_stacking.files.natural import natural_order
 from zstackd_stacking.files.pages import FrameFile
 from zstackd_stacking.order import Reference
 

@@ -9,7 +9,8 @@ from typing import Final
 from zstackd.stack_command.outputs import OME_ENDINGS, Wanted
 from zstackd.stack_command.scale import zstack_in
 from zstackd_config.errors import InputError
-from zstackd_stacking.files.frames import find_frames, natural_order
+from zstackd_stacking.files.frames import find_frames
+from zstackd_stacking.files.natural import natural_order
 
 _LOG = logging.getLogger(__name__)
 

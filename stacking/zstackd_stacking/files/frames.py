@@ -1,9 +1,8 @@
 """Image files become a stack: found, sorted, checked, read ahead, and fed to a stacker."""
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 from zstackd_config.errors import InputError
 from zstackd_stacking.files.containers import Header
 from zstackd_stacking.files.images import Loaded, load_image, probe_image, upright_size
+from zstackd_stacking.files.natural import natural_order
 from zstackd_stacking.files.output import FORMATS, Metadata
 from zstackd_stacking.files.pages import FrameFile
 from zstackd_stacking.methods.catalogue import FrameSink, Rereader, make_stacker
@@ -22,7 +22,6 @@ _LOG = logging.getLogger(__name__)
 _DEFAULTS: Final = StackOptions()
 _PROFILE_SPACE = slice(16, 20)
 """Where a profile says which colours it is for (ICC.1:2022, 7.2.8)."""
-_NUMBERS = re.compile(r"(\d+)")
 
 OnFrame = Callable[[FrameReport], None]
 
@@ -51,37 +50,6 @@ def find_frames(folder: Path) -> list[Path]:
 def looks_like_a_frame(path: Path) -> bool:
     """Whether a file of that name counts among the frames of the folder that it lies in."""
     return path.suffix.lower() in FORMATS and not path.name.startswith(".")
-
-
-def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Each file once, sorted as people count: `z2.jpg` before `z10.jpg`.
-
-    A hyphen is a minus sign where other names have the number without it: `z-5`, `z0`, `z5`.
-    """
-    once: dict[tuple[int, int] | Path, Path] = {}
-    given = list(paths)
-    before = {lead for path in given for lead, _ in _leads(path)}
-    for path in sorted(given, key=lambda path: _natural_key(path, before)):
-        status = path.stat() if path.exists() else None
-        once.setdefault((status.st_dev, status.st_ino) if status else path, path)
-    return list(once.values())
-
-
-def _leads(path: Path) -> list[tuple[tuple[int, str], int]]:
-    """Every number in a path after what leads to it: how many were before, and the text between."""
-    parts = _NUMBERS.split(str(path).casefold())
-    return [((place, parts[place]), int(parts[place + 1])) for place in range(0, len(parts) - 1, 2)]
-
-
-def _natural_key(path: Path, before: Set[tuple[int, str]]) -> tuple[list[tuple[str, int]], str]:
-    key = []
-    for (place, text), number in _leads(path):
-        unsigned = text.removesuffix("-")
-        if unsigned != text and (place, unsigned) in before:
-            key.append((unsigned, -number))
-        else:
-            key.append((text, number))
-    return [*key, (_NUMBERS.split(str(path).casefold())[-1], 0)], str(path)
 
 
 def stack_files(
