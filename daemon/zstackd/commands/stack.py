@@ -98,7 +98,9 @@ def _progress(total: int, *, shown: bool) -> Iterator["OnFrame | None"]:
     from rich.console import Console  # noqa: PLC0415 - costs start-up, wanted on a terminal only
     from rich.progress import Progress  # noqa: PLC0415
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    # Told so, it asks no more: while decoders are listened to, the answer would be another one.
+    console = Console(stderr=True, force_terminal=True)
+    with Progress(console=console, transient=True) as progress:
         task = progress.add_task("stacking", total=total)
 
         def advance(_report: "FrameReport") -> None:

@@ -9,6 +9,7 @@ from zstackd_config.errors import InputError
 from zstackd_config.lines import one_line
 from zstackd_stacking import FrameReport
 from zstackd_stacking.files.atomic import require_writable
+from zstackd_stacking.files.decoder_words import listen_to_decoders
 from zstackd_stacking.files.frames import (
     feed,
     find_frames,
@@ -46,7 +47,8 @@ def stack_folder(
             _keep_step(stacker, steps)
 
     order = frame_order(len(frames), "laplacian")
-    feed(stacker, frames, order, orientation=orientation, on_frame=on_frame)
+    with listen_to_decoders():
+        feed(stacker, frames, order, orientation=orientation, on_frame=on_frame)
     write_image(output, stacker.result().image, metadata=frame_metadata(frames[0]))
     sys.stdout.write(f"{one_line(str(output))}: written from {len(frames)} images\n")
 

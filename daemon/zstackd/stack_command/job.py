@@ -11,6 +11,7 @@ from zstackd.stack_command.writers import report_of, write_outputs
 from zstackd.system.thrift import keep_little, trim
 from zstackd_config.errors import InputError
 from zstackd_stacking import FrameReport, StackOptions
+from zstackd_stacking.files.decoder_words import listen_to_decoders
 from zstackd_stacking.files.frames import find_frames, stack_files
 from zstackd_stacking.files.natural import natural_order
 from zstackd_stacking.files.pages import FrameFile
@@ -92,14 +93,15 @@ def run_job(job: StackJob, on_frame: OnFrame | None = None) -> StackDone:
         keep_little()
         on_frame = _trimming(on_frame)
     started = time.perf_counter()
-    result = stack_files(
-        job.frames,
-        replace(job.options, high_is_near=_high_is_near(job.near, job.settings.z_step_um)),
-        reference=reference,
-        z_step_um=job.settings.z_step_um,
-        heights_um=job.settings.heights_um,
-        on_frame=on_frame,
-    )
+    with listen_to_decoders():
+        result = stack_files(
+            job.frames,
+            replace(job.options, high_is_near=_high_is_near(job.near, job.settings.z_step_um)),
+            reference=reference,
+            z_step_um=job.settings.z_step_um,
+            heights_um=job.settings.heights_um,
+            on_frame=on_frame,
+        )
     stacked = time.perf_counter()
     files = write_outputs(job.outputs, result, job.frames, job.settings)
     return StackDone(

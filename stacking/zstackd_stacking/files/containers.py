@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zstackd_config.errors import InputError
+from zstackd_stacking.files.damage import DamagedError
 from zstackd_stacking.files.exif import UPRIGHT, orientation
 
 Data = bytes | mmap.mmap
@@ -145,7 +146,7 @@ def require_whole_png(data: Data, name: str) -> None:
     for kind, start, end in _png_chunks(data, name):
         wanted = int.from_bytes(data[end : end + 4], "big")
         if zlib.crc32(data[start:end], zlib.crc32(kind)) != wanted:
-            raise InputError(f"{name}: damaged PNG at byte {start}; copy it again")
+            raise DamagedError(name, f"damaged PNG at byte {start}")
 
 
 def _png_chunks(data: Data, name: str) -> Iterator[tuple[bytes, int, int]]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from zstackd_config.errors import InputError
 from zstackd_stacking.files.containers import Header
+from zstackd_stacking.files.damage import DamagedError
 from zstackd_stacking.files.images import Loaded, load_image, probe_image, upright_size
 from zstackd_stacking.files.natural import natural_order
 from zstackd_stacking.files.output import FORMATS, Metadata
@@ -76,12 +77,14 @@ def stack_files(
 
     Raises:
         InputError: no frames, one that cannot be read, or frames that do not match.
+
+    A frame whose image is damaged is left out, as its report says.
     """
     order = frame_order(len(paths), options.method, reference)
     orientation = require_alike(paths, order[0])
     sink = make_stacker(options)
     ahead = options.memory != "low"
-    feed(
+    left_out = feed(
         sink,
         paths,
         order,
@@ -90,7 +93,7 @@ def stack_files(
         orientation=orientation,
         on_frame=on_frame,
     )
-    result = sink.result()
+    result = with_left_out(sink.result(), left_out)
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
         return replace(result, image=load_image(paths[0]).image)
     return result
@@ -172,18 +175,30 @@ def feed(
     heights_um: Sequence[float] | None = None,
     orientation: int | None = None,
     on_frame: OnFrame | None = None,
-) -> None:
+) -> list[FrameReport]:
     """Give each frame to `sink` in `order`, and again where it asks for it.
 
     With `ahead`, the next frame is read meanwhile; without, no two are held at once.
-    `orientation` is applied to all, by default each one's own.
+    `orientation` is applied to all, by default each one's own. Returns the reports of damaged
+    frames, which the sink does not get.
+
+    Raises:
+        InputError: a frame cannot be read, or all are damaged.
     """
     images = _images(paths, order, _read(paths, order, orientation, ahead=ahead))
+    left_out: list[FrameReport] = []
 
     def add(index: int) -> FrameReport:
         z_um = None if heights_um is None else heights_um[index]
-        # Nothing here keeps the image, so that the sink can let it go early.
-        return sink.add(next(images), index=index, z_um=z_um, name=paths[index].name)
+        name = paths[index].name
+        try:
+            # Nothing here keeps the image, so that the sink can let it go early.
+            return sink.add(next(images), index=index, z_um=z_um, name=name)
+        except DamagedError as error:
+            if len(left_out) == len(paths) - 1:
+                raise
+            left_out.append(_left_out(index, name, z_um, error))
+            return left_out[-1]
 
     def told(reports: Iterable[FrameReport]) -> None:
         for report in reports:
@@ -195,18 +210,49 @@ def feed(
         for indices in sink.rounds():
             frames = _read(paths, indices, orientation, ahead=ahead)
             told(
-                sink.again(loaded.image, index=i) for i, loaded in zip(indices, frames, strict=True)
+                sink.again(_whole(loaded).image, index=i)
+                for i, loaded in zip(indices, frames, strict=True)
             )
+    return left_out
+
+
+def with_left_out(result: StackResult, left_out: Sequence[FrameReport]) -> StackResult:
+    """The result of a sink with the reports of frames that it did not get."""
+    frames = sorted([*result.report.frames, *left_out], key=lambda frame: frame.index)
+    return replace(result, report=replace(result.report, frames=tuple(frames)))
+
+
+def _left_out(index: int, name: str, z_um: float | None, error: DamagedError) -> FrameReport:
+    return FrameReport(
+        index=index,
+        name=name,
+        z_um=z_um,
+        sharpness=0.0,
+        transform=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+        residual_px=None,
+        used=False,
+        note=f"left out: {error.what}",
+    )
+
+
+def _whole(frame: Loaded | DamagedError) -> Loaded:
+    if isinstance(frame, DamagedError):
+        raise frame
+    return frame
 
 
 def _images(
-    paths: Sequence[FrameFile], order: Sequence[int], frames: Iterator[Loaded]
+    paths: Sequence[FrameFile], order: Sequence[int], frames: Iterator[Loaded | DamagedError]
 ) -> Iterator[Image]:
-    """The images of the frames; warns where the first transparency is left out."""
+    """The images of the frames, going on after a damaged one has raised its error.
+
+    Warns where the first transparency is left out.
+    """
     warned = False
 
-    def image(index: int, loaded: Loaded) -> Image:
+    def image(index: int, read: Loaded | DamagedError) -> Image:
         nonlocal warned
+        loaded = _whole(read)
         if loaded.header.alpha and not warned:
             _LOG.warning(
                 "%s: warning: transparency is left out, here and in all frames", paths[index]
@@ -219,21 +265,30 @@ def _images(
 
 def _read(
     paths: Sequence[FrameFile], indices: Sequence[int], orientation: int | None, *, ahead: bool
-) -> Iterator[Loaded]:
+) -> Iterator[Loaded | DamagedError]:
     wanted = [paths[index] for index in indices]
     if ahead:
         return read_ahead(wanted, orientation)
-    return (load_image(path, orientation) for path in wanted)
+    return (_load(path, orientation) for path in wanted)
 
 
-def read_ahead(paths: Sequence[FrameFile], orientation: int | None = None) -> Iterator[Loaded]:
-    """Yield each image in turn while the next one, never more, is read in a thread."""
+def _load(frame: FrameFile, orientation: int | None) -> Loaded | DamagedError:
+    try:
+        return load_image(frame, orientation)
+    except DamagedError as error:
+        return error
+
+
+def read_ahead(
+    paths: Sequence[FrameFile], orientation: int | None = None
+) -> Iterator[Loaded | DamagedError]:
+    """Yield each image, or its damage, while the next one, never more, is read in a thread."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
-        coming = reader.submit(load_image, paths[0], orientation)
+        coming = reader.submit(_load, paths[0], orientation)
         for number in range(1, len(paths) + 1):
             loaded = coming.result()
             if number < len(paths):
-                coming = reader.submit(load_image, paths[number], orientation)
+                coming = reader.submit(_load, paths[number], orientation)
             yield loaded
 
 

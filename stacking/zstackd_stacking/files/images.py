@@ -23,6 +23,8 @@ from zstackd_stacking.files.containers import (
     require_whole_jpeg,
     require_whole_png,
 )
+from zstackd_stacking.files.damage import DamagedError
+from zstackd_stacking.files.decoder_words import decoder_words, is_padding
 from zstackd_stacking.files.exif import turn, turned_size
 from zstackd_stacking.files.pages import FrameFile, Page, path_of
 from zstackd_stacking.types import Image, as_image
@@ -150,12 +152,16 @@ def _whole_header(path: Path) -> Header:
 
 
 def _decode(header: Header, path: Path) -> Image:
-    try:
-        decoded = _pixels(path)
-    except cv2.error:
-        decoded = None
-    if decoded is None:
-        raise InputError(f"{path}: damaged {header.kind.upper()}; copy it again from the camera")
+    with decoder_words() as words:
+        try:
+            decoded = _pixels(path)
+        except cv2.error:
+            decoded = None
+    said = words.damage()
+    if decoded is None or (said and not is_padding(said, _read_bytes(path))):
+        raise DamagedError(
+            str(path), f"damaged {header.kind.upper()}{f' ({said})' if said else ''}"
+        )
     image = as_image(decoded)
     if header.channels == 1 and image.ndim > 2:  # noqa: PLR2004 - grey with alpha comes as BGR
         return as_image(image[..., 0])

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from zstackd_config.errors import InputError
 from zstackd_stacking.files.camera_tags import exif_from_tags
 from zstackd_stacking.files.containers import Header, truncated
+from zstackd_stacking.files.damage import DamagedError
+from zstackd_stacking.files.decoder_words import decoder_words
 from zstackd_stacking.files.exif import UPRIGHT
 from zstackd_stacking.files.pages import FrameFile, Page, path_of
 from zstackd_stacking.types import Image, as_image
@@ -69,8 +71,10 @@ def read_tiff(frame: FrameFile, name: str) -> Image:
             if isinstance(frame, Page) and frame.image:
                 return _arrange(page, _image_behind(page, frame), name)
             return _decode(page, frame, name)
-    except DAMAGE as error:
+    except (OSError, MemoryError) as error:
         raise unreadable(name, error) from error
+    except DAMAGE as error:
+        raise DamagedError(name, f"damaged TIFF ({error})") from error
 
 
 def is_plane(page: tifffile.TiffPage | tifffile.TiffFrame) -> bool:
@@ -79,6 +83,8 @@ def is_plane(page: tifffile.TiffPage | tifffile.TiffFrame) -> bool:
 
 
 def _page(file: tifffile.TiffFile, frame: FrameFile, name: str) -> tifffile.TiffPage:
+    if not len(file.pages):
+        raise truncated("TIFF", file.filehandle.size, name)
     page = file.pages[frame.directory] if isinstance(frame, Page) else _only_page(file, name)
     if not isinstance(page, tifffile.TiffPage) or page.photometric == tifffile.PHOTOMETRIC.CFA:
         raise InputError(
@@ -179,7 +185,11 @@ def _decode_compressed(page: tifffile.TiffPage, frame: FrameFile, name: str) -> 
     separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
     if separate or page.extrasamples or page.photometric not in plain:
         raise _unsupported(page, name)
-    image = _by_opencv(frame)
+    with decoder_words() as words:
+        image = _by_opencv(frame)
+    said = words.damage()
+    if said:
+        raise DamagedError(name, f"damaged TIFF ({said})")
     if image is None:
         raise _unsupported(page, name)
     return as_image(image)

@@ -168,6 +168,7 @@ def test_images_come_in_order_and_at_most_one_ahead(
 
     monkeypatch.setattr("zstackd_stacking.files.frames.load_image", counted)
     for number, loaded in enumerate(read_ahead(frames), start=1):
+        assert isinstance(loaded, Loaded)
         np.testing.assert_array_equal(loaded.image, load_image(frames[number - 1]).image)
         assert len(begun) <= number + 1
     assert begun == frames
