@@ -13,9 +13,9 @@ from zstackd_stacking.files.pages import Described, in_um, square
 
 
 def imagej_planes(
-    said: Mapping[str, Any], images: int, per_unit: tuple[float, float], name: str
+    said: Mapping[str, Any], pages: tuple[int, ...], per_unit: tuple[float, float], name: str
 ) -> Described:
-    """The planes of a TIFF of so many `images`, with so many pixels `per_unit` in x and y.
+    """The planes of a TIFF with these `pages`, and with so many pixels `per_unit` in x and y.
 
     Raises:
         InputError: several channels or times, or fewer images than there should be.
@@ -23,9 +23,9 @@ def imagej_planes(
     require_one_channel(_count(said, "channels"), name)
     require_one_time(_count(said, "frames"), name)
     wanted = _count(said, "images")
-    if images < wanted:
+    if len(pages) < wanted:
         raise InputError(
-            f"{name}: holds {images} of the {wanted} planes that its ImageJ description lists: the "
+            f"{name}: holds {len(pages)} of the {wanted} planes that its ImageJ description lists: the "
             "file is cut off; copy it again"
         )
     unit = said.get("unit")
@@ -35,7 +35,7 @@ def imagej_planes(
     )
     size, doubts = square(*sides)
     step = in_um(said.get("spacing"), said.get("zunit", unit))
-    return Described(tuple(range(images)), size, step or None, doubts=doubts)
+    return Described(pages, size, step or None, doubts=doubts)
 
 
 def _count(said: Mapping[str, Any], key: str) -> int:

@@ -14,6 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from zstackd_config.errors import InputError
+from zstackd_config.lines import one_line
 from zstackd_stacking.files.camera_tags import exif_from_tags
 from zstackd_stacking.files.containers import Header, truncated
 from zstackd_stacking.files.damage import DamagedError
@@ -74,7 +75,7 @@ def read_tiff(frame: FrameFile, name: str) -> Image:
     except (OSError, MemoryError) as error:
         raise unreadable(name, error) from error
     except DAMAGE as error:
-        raise DamagedError(name, f"damaged TIFF ({error})") from error
+        raise DamagedError(name, f"damaged TIFF ({one_line(str(error))})") from error
 
 
 def is_plane(page: tifffile.TiffPage | tifffile.TiffFrame) -> bool:
@@ -215,4 +216,4 @@ def _unsupported(page: tifffile.TiffPage, name: str) -> InputError:
 
 def unreadable(name: str, error: Exception) -> InputError:
     """The error for a file that is no whole TIFF."""
-    return InputError(f"{name}: cannot be read as TIFF ({error}); copy it again")
+    return InputError(f"{name}: cannot be read as TIFF ({one_line(str(error))}); copy it again")

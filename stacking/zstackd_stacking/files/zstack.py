@@ -4,15 +4,17 @@ Only its directories and descriptions are read here; planes are read one by one,
 """
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tifffile
 
+from zstackd_config.errors import InputError
 from zstackd_stacking.files.containers import kind_of, truncated
 from zstackd_stacking.files.imagej_reading import imagej_planes
-from zstackd_stacking.files.ome_reading import ome_planes
+from zstackd_stacking.files.ome_reading import ome_planes, require_one_channel, require_one_time
 from zstackd_stacking.files.pages import LEAST_UM, MOST_UM, Described, Page
 from zstackd_stacking.files.tiff import DAMAGE, is_plane, unreadable
 
@@ -76,20 +78,40 @@ def read_zstack(path: Path) -> ZStack | None:
 
 def _described(tiff: tifffile.TiffFile, path: Path) -> tuple[str, Described]:
     name, first = str(path), tiff.pages.first
-    if tiff.ome_metadata:
-        samples = first.samplesperpixel
-        return "OME-XML", ome_planes(tiff.ome_metadata, len(tiff.pages), name, samples=samples)
     pages = tuple(number for number, page in enumerate(tiff.pages) if is_plane(page))
     _require_whole_chain(tiff, path)
+    if tiff.ome_metadata:
+        if len(tiff.pages) == 1:  # one plane, perhaps of a stack in files of their own
+            return "", Described(pages)
+        samples = first.samplesperpixel
+        return "OME-XML", ome_planes(tiff.ome_metadata, len(tiff.pages), name, samples=samples)
     said = tiff.imagej_metadata
+    wanted = int(said.get("images", 1)) if said else _shaped(tiff, name)
+    if len(pages) == 1 < wanted and first.is_contiguous:  # so ImageJ writes what exceeds 4 GB
+        _require_room(tiff, wanted, path)
+        pages = tuple(range(wanted))
     if not said:
         return "", Described(pages)
-    images = len(pages)
-    if images == 1 and first.is_contiguous:  # as ImageJ writes what is larger than 4 GB
-        images = max(int(said.get("images", 1)), 1)
-        _require_room(tiff, images, path)
     per_unit = _resolution(first, _X_RESOLUTION), _resolution(first, _Y_RESOLUTION)
-    return "ImageJ description", imagej_planes(said, images, per_unit, name)
+    return "ImageJ description", imagej_planes(said, pages, per_unit, name)
+
+
+def _shaped(tiff: tifffile.TiffFile, name: str) -> int:
+    """How many images tifffile, as programs in Python use it, says to have written."""
+    for said in tiff.shaped_metadata or ():
+        size = tuple(said.get("shape", ()))
+        axes = str(said.get("axes", "")).ljust(len(size))
+        lead = len(size) - tiff.pages.first.ndim
+        counts = {axis: count for axis, count in zip(axes[:lead], size, strict=False) if count > 1}
+        require_one_channel(counts.get("C", 1), name)
+        require_one_time(counts.get("T", 1), name)
+        if sum(count > 1 for count in size[:lead]) > 1:
+            raise InputError(
+                f"{name}: its images count along several axes ({' × '.join(map(str, size[:lead]))})"
+                "; a z-stack has 1: save each channel or time point as a file of its own"
+            )
+        return math.prod(size[:lead])
+    return 1
 
 
 def _require_whole_chain(tiff: tifffile.TiffFile, path: Path) -> None:

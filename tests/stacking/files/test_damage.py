@@ -192,24 +192,22 @@ def test_what_others_write_meanwhile_is_passed_on(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err == "as usual\n"
 
 
-def test_several_threads_hear_each_its_own(tmp_path: Path, pixels: Any) -> None:
-    whole, bad = stack(tmp_path, pixels, count=2)
-    spoil(bad)
-    told: list[str] = []
+def test_one_thread_does_not_hear_what_another_one_decodes() -> None:
+    heard: list[str | None] = []
 
-    def read(path: Path) -> None:
-        for _ in range(10):
-            try:
-                load_image(path)
-            except DamagedError:
-                told.append(path.name)
+    def decode() -> None:
+        with decoder_words() as words:
+            os.write(2, b"Corrupt JPEG data: bad Huffman code\n")
+        heard.append(words.damage())
 
-    threads = [threading.Thread(target=read, args=(path,)) for path in (whole, bad)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert told == ["z1"] * 10
+    other = threading.Thread(target=decode)
+    with decoder_words() as words:
+        other.start()
+        other.join(timeout=0.05)
+        assert heard == []
+    other.join()
+    assert words.damage() is None
+    assert heard == ["bad Huffman code"]
 
 
 def test_a_library_that_is_not_told_to_listens_to_nobody(

@@ -211,6 +211,31 @@ def test_channels_and_time_points_are_refused(
     assert refusal(lambda: read_zstack(path)).startswith(f"{path}: {said}")
 
 
+@pytest.mark.parametrize(
+    ("axes", "shape", "said"),
+    [
+        (None, (2, 2, 40, 60), "count along several axes (2 × 2)"),
+        ("ZCYX", (2, 2, 40, 60), "holds 2 channels"),
+        ("TYX", (4, 40, 60), "holds 4 time points"),
+    ],
+)
+def test_axes_that_a_program_in_python_noted_are_heeded(
+    tmp_path: Path, axes: str | None, shape: tuple[int, ...], said: str
+) -> None:
+    path = tmp_path / "s.tif"
+    told = {"axes": axes} if axes else {}
+    tifffile.imwrite(path, MONO.reshape(shape), photometric="minisblack", metadata=told)
+    assert said in refusal(lambda: read_zstack(path))
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+def test_what_a_program_in_python_wrote_is_read(tmp_path: Path, truncate: bool) -> None:
+    path = tmp_path / "s.tif"
+    pixels = MONO.reshape(1, 4, 40, 60)
+    tifffile.imwrite(path, pixels, photometric="minisblack", truncate=truncate)
+    np.testing.assert_array_equal(planes_of(path), MONO)
+
+
 def test_several_positions_are_refused(tmp_path: Path) -> None:
     two = xml("").replace("</OME>", "<Image ID='Image:1'/></OME>")
     path = described(tmp_path / "s.ome.tif", two)
@@ -234,6 +259,27 @@ def test_a_pyramid_of_one_image_is_no_z_stack(tmp_path: Path) -> None:
         file.write(COLOUR[0, ::2, ::2], photometric="rgb", subfiletype=1)
     assert read_zstack(path) is None
     assert load_image(path).image.shape == (40, 60, 3)
+
+
+def test_a_plane_that_lists_the_others_in_their_files_is_no_z_stack(tmp_path: Path) -> None:
+    blocks = (
+        f'<TiffData FirstZ="{z}"><UUID FileName="{z}.ome.tif">urn:uuid:{z}</UUID></TiffData>'
+        for z in range(4)
+    )
+    path = described(tmp_path / "0.ome.tif", xml("".join(blocks)), MONO[:1])
+    assert read_zstack(path) is None
+    np.testing.assert_array_equal(load_image(path).image, MONO[0])
+
+
+def test_small_copies_among_imagej_s_images_are_no_planes(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    note = "ImageJ=1.54f\nimages=4\nslices=4\n"
+    with tifffile.TiffWriter(path) as file:
+        for number, plane in enumerate(MONO):
+            said = note if number == 0 else None
+            file.write(plane, photometric="minisblack", description=said, metadata=None)
+            file.write(plane[::2, ::2], photometric="minisblack", subfiletype=1, metadata=None)
+    np.testing.assert_array_equal(planes_of(path), MONO)
 
 
 def test_files_of_one_image_are_no_z_stacks(tmp_path: Path) -> None:
