@@ -301,7 +301,7 @@ def frame_metadata(path: FrameFile) -> Metadata:
     header = probe_image(path)
     space = (header.icc or b"")[_PROFILE_SPACE].decode("ascii", errors="replace")
     if header.icc is None or space == ("GRAY" if header.channels == 1 else "RGB "):
-        return Metadata(header.exif, header.icc)
+        return Metadata(header.exif, header.icc, header.png_colour)
     _LOG.warning(
         "%s: warning: its colour profile is for %s, not for what it is read as, and is left out: "
         "colours are approximate",

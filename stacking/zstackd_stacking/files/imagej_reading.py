@@ -25,8 +25,8 @@ def imagej_planes(
     wanted = _count(said, "images")
     if len(pages) < wanted:
         raise InputError(
-            f"{name}: holds {len(pages)} of the {wanted} planes that its ImageJ description lists: the "
-            "file is cut off; copy it again"
+            f"{name}: holds {len(pages)} of the {wanted} planes that its ImageJ description lists: "
+            "the file is cut off; copy it again"
         )
     unit = said.get("unit")
     sides = (
