@@ -4,12 +4,15 @@ As in `zstackd.cli`, next to nothing is imported before `guarded` is at work.
 """
 
 import signal
-from argparse import Namespace
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from zstackd.cli import guarded, heed_termination
 from zstackd.system.interruption import heed
 from zstackd.system.streams import prepare_streams
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +35,7 @@ def _run(argv: Sequence[str] | None) -> None:
         _stack(classic_parser().parse_args(argv))
 
 
-def _stack(wanted: Namespace) -> None:
+def _stack(wanted: "Namespace") -> None:
     from zstackd.stack_command.classic import stack_folder  # noqa: PLC0415 - cv2 and numpy cost start-up
 
     stack_folder(

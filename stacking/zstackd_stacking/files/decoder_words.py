@@ -58,30 +58,29 @@ class _Ear:
                 self._place = os.memfd_create("decoders")
 
     def close(self) -> None:
-        if self._place is not None:
-            os.close(self._place)
-            self._place = None
+        """Listen no more; whoever still does comes to its end first, and standard error back."""
+        with self._lock:
+            if self._place is not None:
+                os.close(self._place)
+                self._place = None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Words]:
         words = Words()
-        place = self._place
-        if place is None:
+        if self._place is None:
             yield words
             return
-        with self._lock:
-            try:
-                usual = os.dup(_STDERR)
-            except OSError:  # closed: nobody can be heard
-                yield words
-                return
-            try:
+        with self._lock, contextlib.ExitStack() as afterwards:
+            place, usual = self._still_open(), _duplicate(_STDERR)
+            if place is not None and usual is not None:
+                afterwards.callback(self._hear, place, words)
+                afterwards.callback(os.close, usual)
+                afterwards.callback(os.dup2, usual, _STDERR)
                 os.dup2(place, _STDERR)
-                yield words
-            finally:
-                os.dup2(usual, _STDERR)
-                os.close(usual)
-                self._hear(place, words)
+            yield words
+
+    def _still_open(self) -> int | None:
+        return self._place
 
     @staticmethod
     def _hear(place: int, words: Words) -> None:
@@ -94,6 +93,14 @@ class _Ear:
             elif line.strip() or not words.lines:
                 with contextlib.suppress(OSError):
                     os.write(_STDERR, line)
+
+
+def _duplicate(descriptor: int) -> int | None:
+    """Another descriptor of the same file; None where it is closed."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return None
 
 
 _EAR: Final = _Ear()

@@ -27,7 +27,7 @@ from zstackd_stacking.files.damage import DamagedError
 from zstackd_stacking.files.decoder_words import decoder_words, is_padding
 from zstackd_stacking.files.exif import turn, turned_size
 from zstackd_stacking.files.pages import FrameFile, Page, path_of
-from zstackd_stacking.types import Image, as_image
+from zstackd_stacking.types import Image, as_image, without_alpha
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,7 +40,10 @@ _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATI
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One image, upright, with the header of the file that it came from."""
+    """One image, upright, with the header of the file that it came from.
+
+    `header.alpha` tells whether it was transparent anywhere.
+    """
 
     image: Image
     header: Header
@@ -73,8 +76,10 @@ def load_image(frame: FrameFile, orientation: int | None = None) -> Loaded:
     if isinstance(frame, Page) or header.kind == "tiff":
         from zstackd_stacking.files.tiff import read_tiff  # noqa: PLC0415 - tifffile costs start-up
 
-        return Loaded(turn(read_tiff(frame, str(frame)), header.orientation), header)
-    return Loaded(turn(_decode(header, frame), header.orientation), header)
+        image, transparent = read_tiff(frame, str(frame))
+    else:
+        image, transparent = _decode(header, frame)
+    return Loaded(turn(image, header.orientation), replace(header, alpha=transparent))
 
 
 def probe_image(frame: FrameFile) -> Header:
@@ -151,10 +156,11 @@ def _whole_header(path: Path) -> Header:
     return header
 
 
-def _decode(header: Header, path: Path) -> Image:
+def _decode(header: Header, path: Path) -> tuple[Image, bool]:
+    """The image, and whether it was transparent anywhere."""
     with decoder_words() as words:
         try:
-            decoded = _pixels(path)
+            decoded = _pixels(path, cv2.IMREAD_UNCHANGED if header.alpha else _FLAGS)
         except cv2.error:
             decoded = None
     said = words.damage()
@@ -162,20 +168,20 @@ def _decode(header: Header, path: Path) -> Image:
         raise DamagedError(
             str(path), f"damaged {header.kind.upper()}{f' ({said})' if said else ''}"
         )
-    image = as_image(decoded)
-    if header.channels == 1 and image.ndim > 2:  # noqa: PLR2004 - grey with alpha comes as BGR
-        return as_image(image[..., 0])
-    return image
+    colours, opaque = without_alpha(decoded)
+    if header.channels == 1 and colours.ndim > 2:  # noqa: PLR2004 - grey with alpha comes as BGR
+        colours = colours[..., 0]
+    return as_image(colours), header.alpha and not opaque
 
 
-def _pixels(path: Path) -> NDArray[Any] | None:
+def _pixels(path: Path, flags: int) -> NDArray[Any] | None:
     """The pixels of a JPEG or PNG; None where it is damaged."""
     try:
         str(path).encode()
     except UnicodeEncodeError:  # OpenCV takes no such name
-        return cv2.imdecode(np.frombuffer(_read_bytes(path), np.uint8), _FLAGS)
+        return cv2.imdecode(np.frombuffer(_read_bytes(path), np.uint8), flags)
     # With a place for the result, if only none, OpenCV decodes into it instead of copying there.
-    return cv2.imread(str(path), None, _FLAGS)
+    return cv2.imread(str(path), None, flags)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -21,7 +21,7 @@ from zstackd_stacking.files.damage import DamagedError
 from zstackd_stacking.files.decoder_words import decoder_words
 from zstackd_stacking.files.exif import UPRIGHT
 from zstackd_stacking.files.pages import FrameFile, Page, path_of
-from zstackd_stacking.types import Image, as_image
+from zstackd_stacking.types import Image, as_image, without_alpha
 
 _ORIENTATION, _COLOUR_PROFILE = 274, 34675
 _RGB = 3
@@ -57,10 +57,11 @@ def tiff_header(frame: FrameFile, name: str) -> Header:
         raise unreadable(name, error) from error
 
 
-def read_tiff(frame: FrameFile, name: str) -> Image:
+def read_tiff(frame: FrameFile, name: str) -> tuple[Image, bool]:
     """Pixels of a TIFF file, or of a plane in it, of which no other is read.
 
-    They are (H, W) or (H, W, 3) BGR, uint8 or uint16; orientation is not applied.
+    They are (H, W) or (H, W, 3) BGR, uint8 or uint16; orientation is not applied. Beside them
+    stands whether they were transparent anywhere.
 
     Raises:
         InputError: as `tiff_header`.
@@ -70,7 +71,7 @@ def read_tiff(frame: FrameFile, name: str) -> Image:
             page = _page(file, frame, name)
             _require_camera_pixels(page, name)
             if isinstance(frame, Page) and frame.image:
-                return _arrange(page, _image_behind(page, frame), name)
+                return _arranged(page, _image_behind(page, frame), name)
             return _decode(page, frame, name)
     except (OSError, MemoryError) as error:
         raise unreadable(name, error) from error
@@ -151,7 +152,7 @@ def _camera(page: tifffile.TiffPage) -> bytes | None:
     return exif_from_tags({tag.code: tag.value for tag in page.tags})
 
 
-def _decode(page: tifffile.TiffPage, frame: FrameFile, name: str) -> Image:
+def _decode(page: tifffile.TiffPage, frame: FrameFile, name: str) -> tuple[Image, bool]:
     try:
         pixels = page.asarray()
     except (ValueError, KeyError) as error:
@@ -159,13 +160,21 @@ def _decode(page: tifffile.TiffPage, frame: FrameFile, name: str) -> Image:
             raise
         return _decode_compressed(page, frame, name)
     native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    return _arrange(page, native, name)
+    return _arranged(page, native, name)
+
+
+def _arranged(
+    page: tifffile.TiffPage, pixels: NDArray[np.uint8 | np.uint16], name: str
+) -> tuple[Image, bool]:
+    """From the file's own sample order and meaning to mono or BGR, and whether transparent."""
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == _RGB:
+        pixels = np.moveaxis(pixels, 0, -1)
+    transparent = bool(page.extrasamples) and not without_alpha(pixels)[1]
+    return _arrange(page, pixels, name), transparent
 
 
 def _arrange(page: tifffile.TiffPage, pixels: NDArray[np.uint8 | np.uint16], name: str) -> Image:
-    """From the file's own sample order and meaning to mono or BGR with black at zero."""
-    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == _RGB:
-        pixels = np.moveaxis(pixels, 0, -1)
+    """Mono or BGR with black at zero, of samples that lie together."""
     meaning = page.photometric
     if meaning == tifffile.PHOTOMETRIC.PALETTE:
         table = np.asarray(page.colormap, dtype=np.uint16)
@@ -181,23 +190,34 @@ def _arrange(page: tifffile.TiffPage, pixels: NDArray[np.uint8 | np.uint16], nam
     raise _unsupported(page, name)
 
 
-def _decode_compressed(page: tifffile.TiffPage, frame: FrameFile, name: str) -> Image:
+def _decode_compressed(page: tifffile.TiffPage, frame: FrameFile, name: str) -> tuple[Image, bool]:
     plain = {tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR}
     separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
-    if separate or page.extrasamples or page.photometric not in plain:
+    odd_alpha = page.extrasamples and page.photometric != tifffile.PHOTOMETRIC.RGB
+    if separate or odd_alpha or page.photometric not in plain:
         raise _unsupported(page, name)
     with decoder_words() as words:
-        image = _by_opencv(frame)
+        image = _by_opencv(frame, alpha=bool(page.extrasamples))
     said = words.damage()
     if said:
         raise DamagedError(name, f"damaged TIFF ({said})")
     if image is None:
         raise _unsupported(page, name)
-    return as_image(image)
+    colours, opaque = without_alpha(image)
+    if page.extrasamples and not opaque:  # OpenCV has mixed it into the colours
+        raise InputError(
+            f"{name}: a compressed TIFF with transparency cannot be read here; save it without, in "
+            "GIMP by Layer › Transparency › Remove Alpha Channel, or uncompressed"
+        )
+    return as_image(colours), False
 
 
-def _by_opencv(frame: FrameFile) -> NDArray[Any] | None:
-    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
+def _by_opencv(frame: FrameFile, *, alpha: bool) -> NDArray[Any] | None:
+    flags = (
+        cv2.IMREAD_UNCHANGED
+        if alpha
+        else cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    )
     if not isinstance(frame, Page):
         return cv2.imdecode(np.fromfile(frame, dtype=np.uint8), flags)
     try:

@@ -210,6 +210,29 @@ def test_one_thread_does_not_hear_what_another_one_decodes() -> None:
     assert heard == ["bad Huffman code"]
 
 
+def test_whoever_listens_no_more_has_the_error_output_back(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Though another thread is decoding: an interruption must be told."""
+    entered, done = threading.Event(), threading.Event()
+
+    def decode() -> None:
+        with decoder_words():
+            entered.set()
+            done.wait(timeout=10)
+
+    other = threading.Thread(target=decode)
+    with listen_to_decoders():
+        other.start()
+        assert entered.wait(timeout=10)
+        ending = threading.Timer(0.05, done.set)
+        ending.start()
+    os.write(2, b"interrupted\n")
+    assert capfd.readouterr().err == "interrupted\n"
+    for thread in (other, ending):
+        thread.join()
+
+
 def test_a_library_that_is_not_told_to_listens_to_nobody(
     tmp_path: Path, pixels: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
