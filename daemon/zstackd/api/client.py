@@ -15,6 +15,7 @@ from zstackd_config.errors import HardwareError, InputError, Interrupted, Zstack
 
 _TIMEOUT_S: Final = 30.0
 _HOMING_S: Final = 180.0
+_FOCUSING_S: Final = 900.0
 _LOOK_S: Final = 120.0
 _SILENCE_S: Final = 60.0
 """The service says something on its event stream at least every 15 s."""
@@ -118,6 +119,11 @@ class Client:
     def home(self) -> dict[str, Any]:
         """Home the focus axis, however long it takes."""
         return self.post("/v1/focus/home", timeout_s=_HOMING_S)
+
+    def find_focus(self, low_um: float, high_um: float) -> dict[str, Any]:
+        """Look for the sharpest height, however long it takes."""
+        document = {"low_um": low_um, "high_um": high_um}
+        return self.post("/v1/focus/auto", document=document, timeout_s=_FOCUSING_S)
 
     @contextmanager
     def listening(self, *, run_id: str | None = None) -> Iterator[Iterator[EventJson]]:
