@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from zstackd_config.errors import ConfigError, InputError
+from zstackd_config.lines import one_line
 from zstackd_config.locate import Problem, located, misplaced_switches
 from zstackd_config.rig import Rig
 from zstackd_config.run import Run
@@ -137,9 +138,4 @@ def _lines(name: str, problems: Iterable[Problem]) -> tuple[str, ...]:
         place, *_ = ordered[MAX_PROBLEMS]
         more = f"{len(ordered) - MAX_PROBLEMS} problems more from here on; mend the others first"
         lines.append(f"{name}:{place.line}:{place.column}: {more}")
-    return tuple(_one_line(line) for line in lines)
-
-
-def _one_line(text: str) -> str:
-    """Return the text with what would break or hide the line written out."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return tuple(one_line(line) for line in lines)
