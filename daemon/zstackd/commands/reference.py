@@ -24,7 +24,8 @@ messages. Shells complete commands, options and ids of runs; `sudo make install`
 Exit status: 0 done, 1 failed, 2 usage or an invalid file, 3 hardware, 130 interrupted.
 
 The commands that talk to the service find it at `/run/zstackd/control.sock`; elsewhere name its
-socket (`--socket`, or `ZSTACKD_SOCKET` in the environment) or its rig file (`--rig`).
+socket (`--socket`, or `ZSTACKD_SOCKET` in the environment) or its rig file (`--rig`). What a
+command names counts before the environment; a rig file never leads to another rig's service.
 """
 _ELSEWHERE: Final = {
     "stack": "Its options, and those of `focusstack`, are in [files.md](files.md)."
