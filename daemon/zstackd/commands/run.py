@@ -74,7 +74,7 @@ def _run(
                 request, name=name, keep=True, source=str(request), foreground=True
             )
             with show, spool.journal(folder) as journal:
-                publisher = Publisher(output.absolute(), folder.run_id)
+                publisher = Publisher(output.absolute(), folder.run_id, spool.owner)
                 task = Task(rig, folder, journal, publisher, halt, tell=show)
                 return run_with_rig(task, devices)
 
