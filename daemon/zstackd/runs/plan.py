@@ -14,6 +14,7 @@ from zstackd_config.load import told_at
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure, Run
 from zstackd_config.sampling import largest_step_um
+from zstackd_config.z_plan import AutoPlan, even_step_um, span_um
 from zstackd_drivers.camera import CameraInfo
 from zstackd_drivers.errors import LimitError
 from zstackd_drivers.stepping.approach import check_reach, overshoot_um
@@ -108,8 +109,21 @@ def plan_run(
         peak_memory_bytes=_INTERPRETER_BYTES
         + STACKER_BYTES_PER_PIXEL[run.stacking.memory] * pixels
         + FRAMES_IN_FLIGHT * frame_raw_bytes,
-        warnings=tuple(_warnings(rig, planes_um, step_um)),
+        warnings=(*_beyond_the_range(run, planes_um), *_warnings(rig, planes_um, step_um)),
     )
+
+
+def _beyond_the_range(run: Run, planes_um: Sequence[float]) -> Iterator[str]:
+    """Yield what to say of a highest plane beyond the range, as useq-schema rounds steps."""
+    asked_um = None if isinstance(run.z_plan, AutoPlan) else span_um(run.z_plan)
+    beyond_um = 0.0 if asked_um is None else max(planes_um) - min(planes_um) - asked_um
+    if asked_um is not None and beyond_um > _SAME_UM:
+        step_um = getattr(run.z_plan, "step", 0.0)
+        yield (
+            f"z_plan: the highest plane lies {beyond_um:.4g} µm above the range, as step "
+            f"{step_um:g} µm does not divide its {asked_um:g} µm; give step "
+            f"{even_step_um(asked_um, step_um):.5g}, or auto"
+        )
 
 
 def _warnings(rig: Rig, planes_um: Sequence[float], step_um: float | None) -> Iterator[str]:
