@@ -18,7 +18,7 @@ from zstackd.store.durable import make_folder
 from zstackd.store.spool import Spool
 from zstackd.system.signals import StopSignals
 from zstackd.terminal.show import ProgressBars, ProgressLines, summary
-from zstackd_config.load import load_rig, load_run
+from zstackd_config.load import load_rig, parse_run, read_document
 from zstackd_config.rig import Rig
 from zstackd_drivers.factory import open_devices
 
@@ -81,6 +81,7 @@ def _run(
 
 def _checked_name(rig: Rig, request: Path) -> str:
     """Refuse, before anything is opened, what can be seen to be wrong."""
-    run = load_run(request)
-    plan_run(rig, run, source=request)
+    content = read_document(request)
+    run = parse_run(content, name=str(request))
+    plan_run(rig, run, source=str(request), content=content)
     return run.name

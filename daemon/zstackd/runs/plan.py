@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Final
 
 from zstackd_config.camera import Picamera2Camera
@@ -74,27 +74,30 @@ def plan_run(
     rig: Rig,
     run: Run,
     *,
-    source: str | Path,
+    source: str,
+    content: bytes | None = None,
     camera: CameraInfo | None = None,
     reference_um: float | None = None,
     step_um: float | None = None,
     move_s: MoveSeconds | None = None,
 ) -> Plan:
-    """Return the plan of `run` on `rig`; `source` names the run in errors, or is its file.
+    """Return the plan of `run` on `rig`; `source` names the run in errors.
 
-    `camera` is the open camera, where there is one; `reference_um` is where the axis stands, if
-    known, `step_um` what a motor step moves. Raises InputError where a plane, or the overshoot
-    before it, is out of reach; nothing is ever clipped.
+    `content` is the text of its run file, where errors are to tell the line. `camera` is the open
+    camera, where there is one; `reference_um` is where the axis stands, if known, `step_um` what a
+    motor step moves. Raises InputError where a plane, or the overshoot before it, is out of reach;
+    nothing is ever clipped.
     """
     from_current = reference_um is None and starts_from_current(run)
-    planes_um = _planes(rig, run, reference_um or 0.0, source)
+    told = partial(told_at, source, content)
+    planes_um = _planes(rig, run, reference_um or 0.0, told)
     problems = [] if from_current else _out_of_reach(planes_um, rig.focus)
     if problems and reference_um is not None and starts_from_current(run):
         problems[0] += f"; {_REFERENCES[run.z_reference_um].format(f'{reference_um:g}')}"
     problems += _search_out_of_reach(run, rig.focus)
     problems += _missing_reference(run, len(planes_um))
     if problems:
-        raise InputError("\n".join(_told(source, problem) for problem in problems))
+        raise InputError("\n".join(told(problem) for problem in problems))
     pixels, frame_raw_bytes = _frame_size(rig, camera)
     return Plan(
         planes_um=planes_um,
@@ -149,15 +152,13 @@ def _warnings(rig: Rig, planes_um: Sequence[float], step_um: float | None) -> It
         )
 
 
-def _told(source: str | Path, problem: str) -> str:
-    return told_at(source, problem) if isinstance(source, Path) else f"{source}: {problem}"
-
-
-def _planes(rig: Rig, run: Run, reference_um: float, source: str | Path) -> tuple[float, ...]:
+def _planes(
+    rig: Rig, run: Run, reference_um: float, told: Callable[[str], str]
+) -> tuple[float, ...]:
     try:
         return run.planes_um(reference_um, largest_step_um=largest_step_um(rig.optics))
     except ConfigError as error:
-        raise InputError(_told(source, str(error))) from error
+        raise InputError(told(str(error))) from error
 
 
 _REFERENCES: Final[Mapping[float | str, str]] = {
