@@ -130,7 +130,9 @@ def test_submit_warns_of_what_the_plan_would_do_better(desk: Desk) -> None:
 def test_what_is_refused_does_not_keep_the_others_from_being_done(desk: Desk) -> None:
     desk.write("a.yaml", RUN)
     ended = desk.zstackd("submit", "missing.yaml", "a.yaml", "--json", status=2)
-    (accepted,) = json.loads(ended.stdout)
+    refused, accepted = json.loads(ended.stdout)
+    assert refused == {"file": "missing.yaml", "error": ended.stderr.strip()}
+    assert (accepted["file"], accepted["error"]) == ("a.yaml", None)
     assert ended.stderr == "missing.yaml: cannot be read: No such file or directory\n"
     run_id = accepted["run"]["run_id"]
     desk.zstackd("watch", run_id)
@@ -141,6 +143,8 @@ def test_what_is_refused_does_not_keep_the_others_from_being_done(desk: Desk) ->
         "no run 'never' in the spool",
         f"run {run_id} is published already",
     ]
+    ended = desk.zstackd("cancel", "never", "--json", status=2)
+    assert json.loads(ended.stdout) == [{"id": "never", "error": ended.stderr.strip()}]
 
 
 @pytest.mark.parametrize(

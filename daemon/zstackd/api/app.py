@@ -15,6 +15,7 @@ from zstackd.api.recent import RecentMessages
 from zstackd.api.rig import Reload, rig_router
 from zstackd.api.runs import runs_router
 from zstackd.api.stream import stream_router
+from zstackd.runs.manifest import Manifest
 from zstackd.service.control import Control
 
 _TITLE = "zstackd"
@@ -31,8 +32,11 @@ class Application(FastAPI):
                 title=self.title, version=self.version, summary=self.summary, routes=self.routes
             )
             schemas = document["components"]["schemas"]
-            for model in (Problem, EventAnswer):
-                schemas[model.__name__] = model.model_json_schema()
+            for model in (Problem, EventAnswer, Manifest):
+                schema = model.model_json_schema(
+                    mode="serialization", ref_template="#/components/schemas/{model}"
+                )
+                schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
             _describe_validation_errors(document)
             self.openapi_schema = document
         return self.openapi_schema

@@ -113,16 +113,20 @@ MaybeRunArgument = Annotated[
 """A run, or nothing for the service as a whole."""
 
 
-def each(things: Iterable[T], ask: Callable[[T], dict[str, Any]], *, as_json: bool) -> None:
+def each(
+    things: Iterable[T], ask: Callable[[T], dict[str, Any]], *, as_json: bool, named: str
+) -> None:
     """Ask for each of several things; what is refused does not keep the others from being done.
 
-    Prints all answers as JSON where asked to; raises the refusals at the end, a line for each.
+    Prints all answers as JSON where asked to, each with the thing under the key `named`, and with
+    `error`; raises the refusals at the end, a line for each.
     """
     answers, refused = list[dict[str, Any]](), list[ZstackdError]()
     for thing in things:
         try:
-            answers.append(ask(thing))
+            answers.append({named: str(thing), "error": None, **ask(thing)})
         except ZstackdError as error:
+            answers.append({named: str(thing), "error": str(error)})
             refused.append(error)
             if isinstance(error, Unreachable):
                 break

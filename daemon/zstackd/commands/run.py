@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from zstackd.commands.options import finite
+from zstackd.commands.options import JsonOption, finite, print_json
 from zstackd.commands.reach import require_standing
 from zstackd.runs.halt import Halt
 from zstackd.runs.plan import plan_run
@@ -25,6 +25,7 @@ from zstackd_drivers.factory import open_devices
 
 def run(
     request: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file.")],
+    *,
     rig: Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")],
     output: Annotated[
         Path | None,
@@ -44,11 +45,22 @@ def run(
             callback=finite,
         ),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Capture, stack and publish one run in the foreground."""
+    """Capture, stack and publish one run in the foreground.
+
+    `--json` prints where the `result` is, and its `manifest`.
+    """
     settings = load_rig(rig)
     published = _run(settings, request, output or settings.paths.output, state, at_um)
-    typer.echo(summary(published))
+    if as_json:
+        print_json({"result": str(published.folder), "manifest": _document(published)})
+    else:
+        typer.echo(summary(published))
+
+
+def _document(published: Published) -> dict[str, Any]:
+    return published.manifest.model_dump(mode="json")
 
 
 def _run(
