@@ -44,7 +44,7 @@ def _requests(paths: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for path, operations in paths.items():
         for method, operation in operations.items():
             words = [each for each in operation.get("parameters", ()) if each["in"] == "query"]
-            query = "; ".join(f"`{word['name']}`: {word['description']}" for word in words)
+            query = " ".join(f"`{word['name']}`: {word['description']}" for word in words)
             said = " ".join(operation["description"].split())
             yield f"| {method.upper()} `{path}` | {said} | {query} |"
     yield ""
