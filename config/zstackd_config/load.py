@@ -52,16 +52,19 @@ def parse_run(text: bytes | str, *, name: str) -> Run:
     return _parsed(Run, content, name=name)
 
 
-def told_at(path: Path, problem: str) -> str:
-    """Return `problem`, which begins with the dotted path of a key, after where that key stands."""
+def told_at(name: str | Path, content: bytes | None, problem: str) -> str:
+    """Return `problem`, which begins with the dotted path of a key, after where that key stands.
+
+    `content` is the document of that `name`; None where there is none to look into.
+    """
     key, _, _ = problem.partition(": ")
     parts = tuple(key.split("."))
     try:
-        keys = parse_document(read_document(path)).keys
-    except (InputError, YamlError):
-        return f"{path}: {problem}"
+        keys = {} if content is None else parse_document(content).keys
+    except YamlError:
+        keys = {}
     place = next((keys[parts[:n]] for n in range(len(parts), 0, -1) if parts[:n] in keys), None)
-    return f"{path}:{place.line}:{place.column}: {problem}" if place else f"{path}: {problem}"
+    return f"{name}:{place.line}:{place.column}: {problem}" if place else f"{name}: {problem}"
 
 
 def read_document(path: Path) -> bytes:

@@ -31,7 +31,9 @@ class Reception:
         """
         run = parse_run(document, name=source)
         house = self._house
-        plan = plan_run(house.rig, run, source=source, step_um=house.hardware.step_um())
+        plan = plan_run(
+            house.rig, run, source=source, content=document, step_um=house.hardware.step_um()
+        )
         schedule_of(run, datetime.now(UTC), source=source)
         return run, plan
 
