@@ -107,6 +107,28 @@ def test_a_workspace_offset_moves_no_plane(
             assert bench.twin.motor_position_um() == pytest.approx(z, abs=0.25)
 
 
+@pytest.mark.parametrize(("steps_per_unit", "stands_um"), [(400.0, 1002.5), (4000.0, 1002.25)])
+def test_where_a_plane_was_is_told_to_the_motor_step(
+    grbl_bench: OpenBench, steps_per_unit: float, stands_um: float
+) -> None:
+    with grbl_bench(settings={102: steps_per_unit}) as bench:
+        bench.axis.home()
+        report = bench.axis.move_to(1002.3)
+        assert report.z_um == pytest.approx(stands_um, abs=1e-6)
+        assert report.z_um != pytest.approx(report.reported_um, abs=1e-3)
+        assert bench.axis.snapshot().position_um == report.z_um
+        assert bench.twin.motor_position_um() == pytest.approx(report.z_um, abs=1e-6)
+
+
+def test_jogs_below_what_grbl_reports_add_up(grbl_bench: OpenBench) -> None:
+    with grbl_bench() as bench:
+        bench.axis.home()
+        bench.axis.move_to(1000.0)
+        for _ in range(8):
+            bench.axis.move_to((bench.axis.snapshot().position_um or 0.0) + 0.3)
+        assert bench.twin.motor_position_um() == pytest.approx(1002.0, abs=1e-6)
+
+
 def test_a_motion_that_nobody_asked_for_is_noticed(grbl_bench: OpenBench) -> None:
     with grbl_bench() as bench:
         bench.axis.home()

@@ -47,7 +47,7 @@ class Attempt:
             missing = task.past.missing() if task.past.planned else _all(planned)
             store = self._store(planned, missing)
             timings = Timings(devices.clock)
-            fusing = self._fusing(planned, _all(planned), store, timings)
+            fusing = self._fusing(_all(planned), store, timings)
             self._capture(devices, planned, missing, store, timings)
         return self._finished(planned, store, fusing, timings)
 
@@ -60,7 +60,7 @@ class Attempt:
         missing = sorted(set(_all(planned)) - set(frames))
         store = self._store(planned, missing)
         timings = Timings(make_clock(self._task.rig))
-        fusing = self._fusing(planned, frames, store, timings)
+        fusing = self._fusing(frames, store, timings)
         return self._finished(planned, store, fusing, timings, partial_because)
 
     def _planned(self, devices: Devices) -> Planned:
@@ -101,11 +101,10 @@ class Attempt:
         return store
 
     def _fusing(
-        self, planned: Planned, frames: Sequence[int], store: FrameStore, timings: Timings
+        self, frames: Sequence[int], store: FrameStore, timings: Timings
     ) -> Worker[StackResult]:
         fusing = Fusing(
             store=store,
-            planes_um=planned.plan.planes_um,
             frames=frames,
             options=self._run.stacking,
             breathing_per_mm=self._task.rig.optics.breathing_per_mm,

@@ -66,8 +66,12 @@ class FrameEntry(_Entry):
     bytes: int
     sha256: str
     raw: RawEntry | None = Field(description="Its DNG, where the camera keeps them.")
-    commanded_um: float
-    reported_um: float
+    commanded_um: float = Field(description="Height of the plane as planned.")
+    reported_um: float = Field(description="Height that the focus controller reported.")
+    z_um: float = Field(
+        description="Where the axis stood by all that is known, on a whole motor step; heights "
+        "count from it."
+    )
     approach: Literal["up", "down"]
     sensor_timestamp_ns: int = Field(description="Start of exposure in the rig clock's time.")
     exposure: Exposure
@@ -91,6 +95,7 @@ class FrameEntry(_Entry):
             raw=None if stored.raw is None else RawEntry(**asdict(stored.raw)),
             commanded_um=stored.commanded_um,
             reported_um=stored.reported_um,
+            z_um=stored.z_um,
             approach=stored.approach,
             sensor_timestamp_ns=stored.sensor_timestamp_ns,
             exposure=Exposure.of(stored.exposure),

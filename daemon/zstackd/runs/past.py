@@ -210,6 +210,8 @@ def _stored(entry: Mapping[str, Any]) -> StoredFrame:
         sha256=entry["sha256"],
         commanded_um=entry["commanded_um"],
         reported_um=entry["reported_um"],
+        # Journals of a time that kept it not: heights were the commanded ones.
+        z_um=entry.get("z_um", entry["commanded_um"]),
         approach=entry["approach"],
         sensor_timestamp_ns=entry["sensor_timestamp_ns"],
         exposure=_exposure(entry["exposure"]),

@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zstackd.stack_command.outputs import Settings, Wanted, Written, check_places
+from zstackd.stack_command.run_heights import heights_of_run
 from zstackd.stack_command.writers import write_outputs
 from zstackd.system.thrift import keep_little, trim
 from zstackd_config.errors import InputError
 from zstackd_stacking import FrameReport, StackOptions
 from zstackd_stacking.files.frames import find_frames, natural_order, stack_files
 from zstackd_stacking.order import Reference
-from zstackd_stacking.report import as_json
+from zstackd_stacking.report import as_json, z_step_of
 
 OnFrame = Callable[[FrameReport], None]
 
@@ -88,16 +89,21 @@ def run_job(job: StackJob, on_frame: OnFrame | None = None) -> StackDone:
     if job.options.memory == "low":
         keep_little()
         on_frame = _trimming(on_frame)
+    settings = job.settings
+    heights_um = None if settings.z_step_um else heights_of_run(job.frames)
     started = time.perf_counter()
     result = stack_files(
         job.frames,
-        job.options,
+        _with_nearer(job.options, heights_um),
         reference=reference,
-        z_step_um=job.settings.z_step_um,
+        z_step_um=settings.z_step_um,
+        heights_um=heights_um,
         on_frame=on_frame,
     )
     stacked = time.perf_counter()
-    files = write_outputs(job.outputs, result, job.frames, job.settings)
+    if heights_um is not None:
+        settings = replace(settings, z_step_um=z_step_of(result.report))
+    files = write_outputs(job.outputs, result, job.frames, settings)
     return StackDone(
         files=files,
         size_px=(result.image.shape[1], result.image.shape[0]),
@@ -105,6 +111,13 @@ def run_job(job: StackJob, on_frame: OnFrame | None = None) -> StackDone:
         stacking_s=stacked - started,
         writing_s=time.perf_counter() - stacked,
     )
+
+
+def _with_nearer(options: StackOptions, heights_um: Sequence[float] | None) -> StackOptions:
+    """The options with the nearer end as a height: the user says it as a frame, first or last."""
+    if heights_um is None or options.high_is_near is None or heights_um[-1] >= heights_um[0]:
+        return options
+    return replace(options, high_is_near=not options.high_is_near)
 
 
 def _trimming(on_frame: OnFrame | None) -> OnFrame:

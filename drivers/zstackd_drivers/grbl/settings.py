@@ -72,6 +72,7 @@ class GrblSettings:
             homing_limit_s=self.homing_limit_s,
             cannot_home=None if self.homing else _NO_HOMING,
             complaints=tuple(self.complaints(focus)),
+            resolution=_REPORT_UNITS,
         )
 
     def complaints(self, focus: StepperFocus) -> Iterator[str]:

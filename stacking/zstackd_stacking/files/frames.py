@@ -89,6 +89,7 @@ def stack_files(
     *,
     reference: Reference | int | None = None,
     z_step_um: float | None = None,
+    heights_um: Sequence[float] | None = None,
     on_frame: OnFrame | None = None,
 ) -> StackResult:
     """Fuse image files, given from one end of the focus range to the other.
@@ -100,6 +101,7 @@ def stack_files(
             by default the middle one, or for the classic method the first.
         z_step_um: distance between planes; heights are then in µm from the first frame on,
             otherwise in planes.
+        heights_um: height of each frame, where they are known one by one; instead of `z_step_um`.
         on_frame: called after each frame, each time it was looked at, with what became of it.
 
     Raises:
@@ -114,7 +116,7 @@ def stack_files(
         paths,
         order,
         ahead=ahead,
-        z_step_um=z_step_um,
+        heights_um=_even(len(paths), z_step_um) if heights_um is None else heights_um,
         orientation=orientation,
         on_frame=on_frame,
     )
@@ -122,6 +124,12 @@ def stack_files(
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
         return replace(result, image=load_image(paths[0]).image)
     return result
+
+
+def _even(count: int, z_step_um: float | None) -> list[float] | None:
+    if z_step_um is None:
+        return None
+    return [index * z_step_um + 0.0 for index in range(count)]  # never -0
 
 
 def frame_order(
@@ -191,7 +199,7 @@ def feed(
     order: Sequence[int],
     *,
     ahead: bool = True,
-    z_step_um: float | None = None,
+    heights_um: Sequence[float] | None = None,
     orientation: int | None = None,
     on_frame: OnFrame | None = None,
 ) -> None:
@@ -203,7 +211,7 @@ def feed(
     images = _images(paths, order, _read(paths, order, orientation, ahead=ahead))
 
     def add(index: int) -> FrameReport:
-        z_um = None if z_step_um is None else index * z_step_um + 0.0  # never -0
+        z_um = None if heights_um is None else heights_um[index]
         # Nothing here keeps the image, so that the sink can let it go early.
         return sink.add(next(images), index=index, z_um=z_um, name=paths[index].name)
 
