@@ -46,7 +46,7 @@ class Attempt:
             planned = task.past.planned or self._planned(devices)
             missing = task.past.missing() if task.past.planned else _all(planned)
             store = self._store(planned, missing)
-            timings = Timings(devices.clock)
+            timings = Timings(devices.clock, task.past.spent_s)
             fusing = self._fusing(_all(planned), store, timings)
             self._capture(devices, planned, missing, store, timings)
         return self._finished(planned, store, fusing, timings)
@@ -59,7 +59,8 @@ class Attempt:
             raise StackError(f"{self._task.folder.run_id}: no frame was captured: nothing to stack")
         missing = sorted(set(_all(planned)) - set(frames))
         store = self._store(planned, missing)
-        timings = Timings(make_clock(self._task.rig))
+        timings = Timings(make_clock(self._task.rig), self._task.past.spent_s)
+        timings.mark_captured()
         fusing = self._fusing(frames, store, timings)
         return self._finished(planned, store, fusing, timings, partial_because)
 
@@ -149,16 +150,16 @@ class Attempt:
                 reserve_bytes=task.reserve_bytes,
             ),
         )
-        with self._writing(store) as frames:
+        with self._writing(store, timings) as frames:
             loop.run(missing, task.past.exposure_for(self._run.exposure), frames)
         task.journal.append("captured", planes=len(planned.plan.planes_um))
 
     @contextmanager
-    def _writing(self, store: FrameStore) -> Iterator[Channel[CapturedFrame]]:
+    def _writing(self, store: FrameStore, timings: Timings) -> Iterator[Channel[CapturedFrame]]:
         """Write frames meanwhile; the thread that does has ended before the run is closed."""
         halt = self._task.halt
         frames = Channel[CapturedFrame](_QUEUE_FRAMES, halt)
-        writer = Worker("frame writer", lambda: self._write(frames, store), halt)
+        writer = Worker("frame writer", lambda: self._write(frames, store, timings), halt)
         writer.start()
         try:
             yield frames
@@ -173,13 +174,13 @@ class Attempt:
             # The frame in work is finished; a disk that does not answer is not waited for.
             writer.join(time.monotonic() + _PATIENCE_S)
 
-    def _write(self, frames: Channel[CapturedFrame], store: FrameStore) -> None:
+    def _write(self, frames: Channel[CapturedFrame], store: FrameStore, timings: Timings) -> None:
         pulse = self._task.pulses.of("frame writer")
         pulse.rest()
         while (captured := frames.get()) is not None:
             pulse.beat()
             stored = store.write(captured)
-            self._task.journal.append("frame", **asdict(stored))
+            self._task.journal.append("frame", **asdict(stored), spent_s=timings.so_far())
             store.announce(stored)
             pulse.rest()
 

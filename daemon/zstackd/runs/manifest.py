@@ -119,11 +119,17 @@ class CameraEntry(_Entry):
 
 
 class TimingEntry(_Entry):
-    """Seconds of the rig's clock; `time_scale` of them pass in one second of the wall clock."""
+    """Seconds of the rig's clock; `time_scale` of them pass in one second of the wall clock.
+
+    They are those of all attempts together; of one that was cut off, up to its last frame.
+    """
 
     time_scale: float
-    wall_s: float = Field(description="From the start of the run to the finished stack.")
-    capture_s: float = Field(description="From the start of the run to the last frame in hand.")
+    wall_s: float = Field(
+        description="From the start of the run to the finished stack, less what lies between "
+        "attempts."
+    )
+    capture_s: float = Field(description="The same, to the last frame in hand.")
     motion_s: float
     settle_s: float
     exposure_s: float

@@ -138,5 +138,5 @@ class House:
 
     def _held_up(self) -> str | None:
         """Return what the first waiting run is held up by."""
-        held = (job.held_for for job in self.backlog.waiting() if job.held_for is not None)
+        held = (job.held_for.why for job in self.backlog.waiting() if job.held_for is not None)
         return next(held, None)
