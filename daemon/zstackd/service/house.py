@@ -133,7 +133,7 @@ class House:
             return "paused", self.gate.reason
         why = self.hardware.trouble or self.awaits_operator() or self._held_up()
         if why is not None and job is None:
-            return "degraded", why
+            return ("starting" if self.hardware.opening else "degraded"), why
         return ("running" if job else "idle"), None
 
     def _held_up(self) -> str | None:
