@@ -216,6 +216,34 @@ def test_a_rig_that_does_not_suit_the_controller(
         assert words in said
 
 
+@pytest.mark.parametrize(
+    ("travel", "origin_um", "words"),
+    [
+        ((0.0, 6.0), 0.0, None),
+        ((0.0, 6.0), -500.0, None),
+        ((0.0, 6.0), 6000.0, "reach from Z -6 to -1 units, but with the switch at the bottom, 0 "),
+        ((0.0, 6.0), -2000.0, "$132=6 leaves 0 to 6: correct focus.origin_um or limits_um"),
+        ((-6.0, 0.0), 6000.0, None),
+        ((-6.0, 0.0), 0.0, "from Z 0 to 5 units, but with the switch at the bottom, -6 ($23) "),
+    ],
+)
+def test_limits_beyond_a_travel_whose_switch_is_at_the_bottom(
+    grbl_bench: OpenBench,
+    caplog: pytest.LogCaptureFixture,
+    travel: tuple[float, float],
+    origin_um: float,
+    words: str | None,
+) -> None:
+    changes: dict[str, Any] = {"travel": travel, "home": "low", "settings": {23: 4, 132: 6}}
+    changes["start"] = travel[0] + 2.0
+    with (
+        caplog.at_level(logging.WARNING),
+        grbl_bench(focus_changes={"origin_um": origin_um}, **changes),
+    ):
+        assert len(caplog.messages) == (0 if words is None else 1)
+        assert words is None or words in caplog.messages[0]
+
+
 def test_homing_that_is_not_enabled_is_refused_and_nothing_moves(grbl_bench: OpenBench) -> None:
     with grbl_bench(settings={22: 0, 20: 0}) as bench:
         with pytest.raises(NoHomingError, match=r"cannot home: \$22=0"):
