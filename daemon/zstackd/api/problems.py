@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from zstackd.api.models import Problem
+from zstackd.api.patterns import IN_WORDS
 from zstackd.service.control import NoSuchRun, WrongState
 from zstackd.service.hardware import RigBusy
 from zstackd_config.errors import (
@@ -20,6 +21,7 @@ from zstackd_config.errors import (
     StorageError,
     ZstackdError,
 )
+from zstackd_config.values import shown
 from zstackd_config.wording import worded
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -98,7 +100,13 @@ def _worded(entry: ErrorDetails) -> str:
     if entry["type"] == "json_invalid" or entry["loc"] == ("body",):
         return "body: not what is wanted; send a JSON object, with content-type application/json"
     place = entry["loc"][1:] or entry["loc"]
-    return f"{'.'.join(str(part) for part in place)}: {worded([entry], place, ())}"
+    said = _unfit(entry) if entry["type"] == "string_pattern_mismatch" else None
+    return f"{'.'.join(str(part) for part in place)}: {said or worded([entry], place, ())}"
+
+
+def _unfit(entry: ErrorDetails) -> str | None:
+    words = IN_WORDS.get(entry["ctx"]["pattern"])
+    return None if words is None else f"{shown(entry['input'])} is {words}"
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
