@@ -11,8 +11,9 @@ from starlette.exceptions import HTTPException
 
 from zstackd.api.models import Problem
 from zstackd.api.patterns import IN_WORDS
+from zstackd.runs.autofocus import NoFocusError
 from zstackd.service.control import NoSuchRun, WrongState
-from zstackd.service.hardware import RigBusy
+from zstackd.service.lease import RigBusy
 from zstackd_config.errors import (
     ConfigError,
     HardwareError,
@@ -30,6 +31,7 @@ _STATUSES: Final[tuple[tuple[type[ZstackdError], HTTPStatus], ...]] = (
     (NoSuchRun, HTTPStatus.NOT_FOUND),
     (WrongState, HTTPStatus.CONFLICT),
     (RigBusy, HTTPStatus.CONFLICT),
+    (NoFocusError, HTTPStatus.CONFLICT),
     (Interrupted, HTTPStatus.CONFLICT),
     (ConfigError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
