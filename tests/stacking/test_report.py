@@ -123,6 +123,12 @@ def test_the_step_is_the_usual_one_whatever_the_order_of_the_frames() -> None:
     assert z_step_of(StackReport("pyramid", 0, tuple(frames))) == 5.0
 
 
+def test_the_step_of_heights_that_were_rounded_to_motor_steps_is_their_mean() -> None:
+    heights = [round(4.0 * index / 2.5) * 2.5 for index in range(11)]
+    frames = [frame(index, z_um=z_um) for index, z_um in enumerate(heights)]
+    assert z_step_of(StackReport("pyramid", 0, tuple(frames))) == pytest.approx(4.0)
+
+
 def test_without_heights_the_unit_is_planes() -> None:
     about = report(BULGE, None)
     assert unit_of(about) == "planes"

@@ -182,7 +182,7 @@ class CameraAnswer(Answer):
 class StatusAnswer(Answer):
     """The service at one moment."""
 
-    state: str = Field(description="idle, running, paused, degraded or stopping.")
+    state: str = Field(description="starting, idle, running, paused, degraded or stopping.")
     why: str | None = Field(description="One line; null where there is nothing to say.")
     rig: str = Field(description="Name of the rig.")
     version: str = Field(description="Version of zstackd.")

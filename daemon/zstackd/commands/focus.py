@@ -129,7 +129,11 @@ def jog(
     def ask(client: Client) -> Axis:
         axis = _axis(client)
         _not_vouched(at_um)
-        return client.post("/v1/focus/move", document={"z_um": _known_height(axis) + by_um})
+        before_um = _known_height(axis)
+        moved: Axis = client.post("/v1/focus/move", document={"z_um": before_um + by_um})
+        if by_um and moved["position_um"] == before_um:
+            raise InputError(by_hand.too_small(by_um))
+        return moved
 
     own = _own(lambda rig: by_hand.jog(rig, by_um, at_um=at_um), at_um)
     _tell(_asked(socket, rig, ask, own), as_json=as_json)

@@ -24,7 +24,6 @@ class Fusing:
     """
 
     store: FrameStore
-    planes_um: Sequence[float]
     frames: Sequence[int]
     options: Stacking
     breathing_per_mm: float
@@ -48,7 +47,8 @@ class Fusing:
         for done, index in enumerate(self._order(), start=1):
             image = self._read(index)
             with self.timings.measured("stacking"):
-                sink.add(image, index=index, z_um=self.planes_um[index], name=f"plane {index}")
+                z_um = self.store.z_um(index)
+                sink.add(image, index=index, z_um=z_um, name=f"plane {index}")
             self.tell("stack", done, self._looks)
         if isinstance(sink, Rereader):
             self._show_again(sink)
