@@ -58,7 +58,7 @@ class Optics(Settings):
         "above",
         description="Side from which the objective looks: greater heights are nearer to one above "
         "the specimen, farther from one below it, as in an inverted microscope. The stacking "
-        "methods near and far go by it.",
+        "methods near and far and the relief go by it.",
     )
 
     @field_validator("numerical_aperture")

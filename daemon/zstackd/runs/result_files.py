@@ -39,11 +39,13 @@ def result_files(
     settings: Output,
     *,
     pixel_size_um: float,
+    high_is_near: bool,
     exposures_s: Mapping[int, float],
 ) -> list[ResultFile]:
     """Every file that is wanted but the manifest; without heights (in µm) those that need none.
 
-    `exposures_s` are the exposure times in seconds of the frames, by their index.
+    `high_is_near` tells whether greater heights are nearer to the lens, `exposures_s` the exposure
+    times in seconds of the frames, by their index.
     """
     possible = [
         ResultFile(
@@ -52,7 +54,7 @@ def result_files(
             lambda path: _write_stack(path, result, settings, pixel_size_um, exposures_s),
         ),
         ResultFile("preview.jpg", "preview", lambda path: _write_preview(path, result.image)),
-        *_height_files(result, pixel_size_um),
+        *_height_files(result, pixel_size_um, high_is_near=high_is_near),
         ResultFile(
             "focus_curve.png",
             "focus_curve",
@@ -62,7 +64,9 @@ def result_files(
     return [file for file in possible if file.role in _ALWAYS or file.role in settings.extras]
 
 
-def _height_files(result: StackResult, pixel_size_um: float) -> list[ResultFile]:
+def _height_files(
+    result: StackResult, pixel_size_um: float, *, high_is_near: bool
+) -> list[ResultFile]:
     heights, sure = result.depth_um, result.confidence
     if heights is None or sure is None:
         return []
@@ -90,7 +94,10 @@ def _height_files(result: StackResult, pixel_size_um: float) -> list[ResultFile]
             "relief.png",
             "relief",
             lambda path: write_image(
-                path, relief_picture(heights, sure, pixel_size_um=pixel_size_um)
+                path,
+                relief_picture(
+                    heights, sure, pixel_size_um=pixel_size_um, high_is_near=high_is_near
+                ),
             ),
         ),
         ResultFile(

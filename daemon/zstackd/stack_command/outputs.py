@@ -44,12 +44,16 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How files are written; sizes in µm, None where unknown."""
+    """How files are written; sizes in µm, None where unknown.
+
+    `high_is_near`: whether greater heights are nearer to the lens; None where nobody said so.
+    """
 
     pixel_size_um: float | None
     z_step_um: float | None
     quality: int
     mesh_vertices: int
+    high_is_near: bool | None = None
 
 
 def needs_heights(outputs: Sequence[Wanted]) -> bool:

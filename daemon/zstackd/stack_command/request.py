@@ -39,13 +39,15 @@ def pattern_from(wanted: Namespace) -> StackJob:
     """
     if wanted.batch is not None and (wanted.frames or wanted.input):
         raise InputError("--batch takes its frames from subfolders; give no others with it")
+    z_step_um = _z_step(wanted.z_step_um)
     settings = Settings(
         pixel_size_um=_pixel_size(wanted.pixel_size_um),
-        z_step_um=_z_step(wanted.z_step_um),
+        z_step_um=z_step_um,
         quality=_between("--quality", wanted.quality, 1, MAX_QUALITY),
         mesh_vertices=_between(
             "--mesh-vertices", wanted.mesh_vertices, _LEAST_VERTICES, _MOST_VERTICES
         ),
+        high_is_near=_high_is_near(wanted, z_step_um),
     )
     outputs = _outputs(wanted)
     check_kinds(outputs, settings)
@@ -55,7 +57,7 @@ def pattern_from(wanted: Namespace) -> StackJob:
         method=wanted.method,
         align=not wanted.no_align,
         depth=needs_heights(outputs),
-        high_is_near=_high_is_near(wanted.near, wanted.method, settings.z_step_um),
+        high_is_near=settings.high_is_near,
         memory=wanted.memory,
     )
     return StackJob(
@@ -93,14 +95,17 @@ def _check_memory(memory: str, method: Method) -> None:
         )
 
 
-def _high_is_near(end: str | None, method: Method, z_step_um: float | None) -> bool | None:
+def _high_is_near(wanted: Namespace, z_step_um: float | None) -> bool | None:
     """Whether greater heights are nearer to the lens; None where the user did not say."""
+    end, method = wanted.near, wanted.method
     if end is None:
         return None
-    if method not in ("near", "far"):
-        raise InputError(f"--near {end}: only the methods near and far go by it, not {method}")
+    if method not in ("near", "far") and not wanted.relief:
+        raise InputError(
+            f"--near {end}: only the methods near and far and --relief go by it, not {method}"
+        )
     rising = z_step_um is None or z_step_um > 0
-    return rising == (end == "last")
+    return bool(rising == (end == "last"))
 
 
 def _pixel_size(value_um: float | None) -> float | None:
