@@ -14,7 +14,9 @@ import httpx
 from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
 
 _TIMEOUT_S: Final = 30.0
-_HOMING_S: Final = 180.0
+_MOTION_S: Final = 3600.0
+"""The axis has a bound of its own for each motion, by its speed and distance."""
+
 _SILENCE_S: Final = 60.0
 """The service says something on its event stream at least every 15 s."""
 
@@ -110,7 +112,11 @@ class Client:
 
     def home(self) -> dict[str, Any]:
         """Home the focus axis, however long it takes."""
-        return self.post("/v1/focus/home", timeout_s=_HOMING_S)
+        return self.post("/v1/focus/home", timeout_s=_MOTION_S)
+
+    def move_to(self, z_um: float) -> dict[str, Any]:
+        """Move the focus axis, however long it takes."""
+        return self.post("/v1/focus/move", document={"z_um": z_um}, timeout_s=_MOTION_S)
 
     @contextmanager
     def listening(self, *, run_id: str | None = None) -> Iterator[Iterator[EventJson]]:

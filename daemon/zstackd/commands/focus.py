@@ -59,7 +59,10 @@ def home(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption
     """Run the homing cycle; afterwards the service knows the position."""
     from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
 
-    _tell(_asked(socket, rig, Client.home, lambda own: _facts(by_hand.home(own))), as_json=as_json)
+    _tell(
+        _asked(socket, rig, _heeded(Client.home), lambda own: _facts(by_hand.home(own))),
+        as_json=as_json,
+    )
 
 
 @focus.command()
@@ -109,10 +112,10 @@ def move(
     def ask(client: Client) -> Axis:
         _axis(client)
         _not_vouched(at_um)
-        return client.post("/v1/focus/move", document={"z_um": z_um})
+        return client.move_to(z_um)
 
     own = _own(lambda rig: by_hand.move(rig, z_um, at_um=at_um), at_um)
-    _tell(_asked(socket, rig, ask, own), as_json=as_json)
+    _tell(_asked(socket, rig, _heeded(ask), own), as_json=as_json)
 
 
 @focus.command(context_settings=_NEGATIVE)
@@ -129,10 +132,10 @@ def jog(
     def ask(client: Client) -> Axis:
         axis = _axis(client)
         _not_vouched(at_um)
-        return client.post("/v1/focus/move", document={"z_um": _known_height(axis) + by_um})
+        return client.move_to(_known_height(axis) + by_um)
 
     own = _own(lambda rig: by_hand.jog(rig, by_um, at_um=at_um), at_um)
-    _tell(_asked(socket, rig, ask, own), as_json=as_json)
+    _tell(_asked(socket, rig, _heeded(ask), own), as_json=as_json)
 
 
 @focus.command()
@@ -195,6 +198,19 @@ def _asked(
     from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
 
     return own(load_rig(rig))
+
+
+def _heeded(ask: Callable[[Client], Axis]) -> Callable[[Client], Axis]:
+    """Ctrl-C, and the end of the terminal, stop a motor that the service moves, too."""
+
+    def asked(client: Client) -> Axis:
+        try:
+            return ask(client)
+        except KeyboardInterrupt:
+            client.post("/v1/focus/stop")
+            raise
+
+    return asked
 
 
 def _own(act: Callable[[Rig], AxisSnapshot], at_um: float | None) -> Callable[[Rig], Axis]:
