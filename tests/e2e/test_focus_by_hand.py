@@ -54,6 +54,9 @@ def _moving_ends_by(
         process.send_signal(number)
         asked = time.monotonic_ns()
         assert process.wait(10.0) == 130
+    rests_at_um = twin.motor_position_um()
+    time.sleep(0.3)
+    assert twin.motor_position_um() == rests_at_um
     rest = twin.last_motion_end_ns()
     assert rest is not None
     assert rest - asked < within_s * 1e9
