@@ -17,6 +17,7 @@ _TIMEOUT_S: Final = 30.0
 _MOTION_S: Final = 3600.0
 """The axis has a bound of its own for each motion, by its speed and distance."""
 
+_LOOK_S: Final = 120.0
 _SILENCE_S: Final = 60.0
 """The service says something on its event stream at least every 15 s."""
 
@@ -110,6 +111,12 @@ class Client:
             "POST", path, params=words, content=content, json=document, timeout=timeout_s
         )
 
+    def look(self, words: Words) -> tuple[bytes, dict[str, Any]]:
+        """Return a picture of what the camera sees, and what is known of it."""
+        response = self._response("GET", "/v1/view", params=words, timeout=_LOOK_S)
+        facts: dict[str, Any] = json.loads(response.headers["zstackd-view"])
+        return response.content, facts
+
     def home(self) -> dict[str, Any]:
         """Home the focus axis, however long it takes."""
         return self.post("/v1/focus/home", timeout_s=_MOTION_S)
@@ -147,16 +154,20 @@ class Client:
                 raise self._unreachable(error) from error
 
     def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        response = self._response(method, path, **request)
+        if not response.content:
+            return {}
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _response(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **request)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
         if response.is_error:
             raise _refusal(response)
-        if not response.content:
-            return {}
-        answer: dict[str, Any] = response.json()
-        return answer
+        return response
 
     def _unreachable(self, error: httpx.TransportError | OSError) -> Unreachable:
         number = _error_number(error)

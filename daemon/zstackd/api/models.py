@@ -215,6 +215,22 @@ class StatusAnswer(Answer):
         )
 
 
+class ViewAnswer(Answer):
+    """What is known of a frame that was looked at."""
+
+    run_id: str | None = Field(
+        description="The run in work, whose newest frame it is; null: it was taken to be looked at."
+    )
+    z_um: float | None = Field(description="Its height in micrometres; null: nobody knows it.")
+    exposure_time_ms: float
+    analogue_gain: float
+    sharpness: float = Field(description="Of what is shown, before it is reduced (no unit).")
+    brightness: float = Field(description="Mean of what is shown, 0 to 1.")
+    highlight: float = Field(description="What 99.9 % of it are below, 0 to 1; 1 is saturated.")
+    size_px: tuple[int, int] = Field(description="Width and height of the whole frame.")
+    depth_of_field_um: float = Field(description="By the rig's optics, in micrometres.")
+
+
 class HealthAnswer(Answer):
     """Whether every essential thread makes progress."""
 

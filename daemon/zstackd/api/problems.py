@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from zstackd.api.models import Problem
 from zstackd.service.control import NoSuchRun, WrongState
-from zstackd.service.hardware import RigBusy
+from zstackd.service.lease import RigBusy
 from zstackd_config.errors import (
     ConfigError,
     HardwareError,

@@ -16,6 +16,7 @@ from zstackd.service.events import QUEUE, Subscription
 from zstackd.service.house import House
 from zstackd.service.reception import Reception
 from zstackd.service.series import SeriesKeeper, SeriesSummary
+from zstackd.service.viewfinder import Exposure, View, Viewfinder
 from zstackd.store.durable import is_file
 from zstackd.store.journal import read_journal
 from zstackd.store.run_state import RunState, RunSummary
@@ -36,6 +37,7 @@ class ServiceControl:
         self._house = house
         self._reception = reception
         self._series = series
+        self._viewfinder = Viewfinder(house)
 
     # Runs.
 
@@ -142,8 +144,8 @@ class ServiceControl:
         latest = self._house.catalogue.latest_frame()
         if latest is None:
             return None
-        run_id, file = latest
-        path = RunFolder(self._house.spool.runs / run_id).frames / file
+        run_id, entry = latest
+        path = RunFolder(self._house.spool.runs / run_id).frames / entry["file"]
         return path if path.is_file() else None
 
     def preview(self, run_id: str) -> Path | None:
@@ -175,6 +177,10 @@ class ServiceControl:
         return changed
 
     # The rig, while no run uses it.
+
+    def look(self, exposure: Exposure, *, expose_anew: bool = False) -> View:
+        """Take a frame to look at, or fetch the newest one of the run in work."""
+        return self._viewfinder.look(exposure, expose_anew=expose_anew)
 
     def home(self) -> AxisSnapshot:
         """Home the idle focus axis and return where it stands; may take a minute."""

@@ -104,7 +104,9 @@ class SimulatedCamera(MendedCamera):
         if isinstance(exposure, ManualExposure):
             values = explicit(exposure, LIMITS, neutral=neutral.colour_gains)
             return self._proof.hold(values, timeout_s=self._timeout_s(values))
-        values = self._proof.converge(timeout_s=self._timeout_s(neutral))
+        values = self._proof.converge(
+            frame_s=self._frame_s(neutral), timeout_s=self._timeout_s(neutral)
+        )
         return metered(self._proof, values, exposure, LIMITS, timeout_s=self._timeout_s)
 
     def _open(self) -> None:
