@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -260,6 +261,17 @@ def test_snap_without_a_service_opens_the_camera_for_itself(tmp_path: Path) -> N
     alone = snap("--socket", "nobody.sock")
     assert (alone.returncode, alone.stdout) == (1, "")
     assert alone.stderr.startswith("nobody.sock: no service answers there")
+
+
+def test_the_service_looks_for_the_focus(desk: Desk) -> None:
+    found = desk.json("focus", "auto", "--low-um", "-60", "--high-um", "260")
+    assert 0 <= found["z_um"] <= 200
+    line = desk.said("focus", "auto", "--low-um", "-60", "--high-um", "260", "--rig", "rig.yaml")
+    assert re.fullmatch(r"best focus at [0-9.]+ µm \(contrast 0\.\d\d\)\n", line)
+    refused = desk.complaint("focus", "auto", "--low-um", "300", "--high-um", "390", status=3)
+    assert refused.startswith("autofocus: ")
+    words = ("focus", "auto", "--low-um", "0", "--high-um", "90", "--at-um", "0")
+    assert "for a rig without a service" in desk.complaint(*words, status=2)
 
 
 def test_focus_by_hand(desk: Desk) -> None:

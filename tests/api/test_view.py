@@ -94,6 +94,7 @@ def test_a_runs_exposure_is_not_taken_for_the_looks(service: Running, client: ht
     before = look(client, exposure_time_ms=4).facts
     run_id = service.submit(exposure={"mode": "manual", "exposure_time_ms": 1})
     service.wait(run_id, "published")
+    until(lambda: service.control.status().current is None, "the rig to be free")
     after = look(client, exposure_time_ms=4).facts
     assert after.exposure_time_ms == pytest.approx(before.exposure_time_ms, rel=0.01)
 
@@ -146,6 +147,7 @@ def test_while_a_run_has_the_rig_its_newest_frame_is_shown(
     finally:
         client.post(f"/v1/runs/{run_id}/cancel")
         service.wait(run_id, "cancelled")
+        until(lambda: service.control.status().current is None, "the rig to be free")
 
 
 def test_a_run_begins_though_others_look_all_the_time(
@@ -175,6 +177,53 @@ def test_a_run_begins_though_others_look_all_the_time(
     assert [e["event"] for e in entries if e["event"] in {"started", "waiting"}] == ["started"]
     assert moved.status_code == 200, moved.text
     assert set(looks) <= {200, 409}
+
+
+def test_the_focus_is_found_between_two_heights(client: httpx.Client) -> None:
+    found = client.post("/v1/focus/auto", json={"low_um": -60, "high_um": 260}, timeout=60).json()
+    heights = [sample["z_um"] for sample in found["samples"]]
+    assert heights == sorted(heights)
+    assert 0 <= found["z_um"] <= 200
+    assert look(client).facts.z_um == pytest.approx(found["z_um"], abs=1)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "status", "said"),
+    [
+        ((0, 0), 422, "low_um 0 must be less than high_um 0"),
+        ((0, 900), 422, "high_um: focus height 900 µm is beyond the limits -100 to 400 µm"),
+        ((300, 390), 409, "autofocus: "),
+    ],
+)
+def test_what_is_no_range_or_has_no_focus_is_refused_and_costs_no_position(
+    service: Running, client: httpx.Client, sweep: tuple[float, float], status: int, said: str
+) -> None:
+    client.post("/v1/focus/home")
+    document = dict(zip(("low_um", "high_um"), sweep, strict=True))
+    answer = client.post("/v1/focus/auto", json=document, timeout=60)
+    assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
+    axis = service.control.status().axis
+    assert axis is not None
+    assert axis.reference is Reference.REFERENCED
+
+
+def test_a_stop_ends_a_search_between_two_moves_too(service: Running, client: httpx.Client) -> None:
+    document = {"low_um": -60, "high_um": 260}
+    client.post("/v1/focus/home")
+    ended: list[httpx.Response] = []
+
+    def search() -> None:
+        with service.client() as own:
+            ended.append(own.post("/v1/focus/auto", json=document, timeout=60))
+
+    searching = threading.Thread(target=search)
+    searching.start()
+    until(lambda: service.control._by_hand is not None, "the search to begin")  # type: ignore[attr-defined]
+    client.post("/v1/focus/stop")
+    searching.join(60)
+    assert [answer.status_code for answer in ended] == [409]
+    assert ended[0].json()["detail"] == "stopped by an operator"
+    until(lambda: client.get("/v1/view").status_code == 200, "the camera to be there again")
 
 
 def test_a_look_of_sixteen_bits_keeps_them_in_png_and_not_in_jpeg() -> None:

@@ -27,7 +27,7 @@ def taking(lease: Lease) -> tuple[threading.Thread, list[bool]]:
 def test_a_second_user_is_refused_at_once(lease: Lease) -> None:
     assert lease.take()
     assert not lease.take()
-    assert not lease.glimpse()
+    assert not lease.glimpse(0)
     lease.give_back()
     assert lease.take()
 
@@ -44,13 +44,25 @@ def test_a_glimpse_is_waited_for(lease: Lease) -> None:
 def test_nobody_looks_before_one_who_waits(lease: Lease) -> None:
     assert lease.glimpse()
     thread, taken = taking(lease)
-    assert not lease.glimpse()
+    assert not lease.glimpse(0)
     lease.give_back()
     thread.join(30)
     assert taken == [True]
-    assert not lease.glimpse()
+    assert not lease.glimpse(0)
     lease.give_back()
-    assert lease.glimpse()
+    assert lease.glimpse(0)
+
+
+def test_a_glimpse_waits_for_who_has_the_rig_for_a_moment(lease: Lease) -> None:
+    assert lease.take()
+    glimpsed: list[bool] = []
+    thread = threading.Thread(target=lambda: glimpsed.append(lease.glimpse(30)), daemon=True)
+    thread.start()
+    thread.join(0.02)
+    assert glimpsed == []
+    lease.give_back()
+    thread.join(30)
+    assert glimpsed == [True]
 
 
 def test_a_user_after_a_glimpse_is_no_glimpse(lease: Lease) -> None:

@@ -17,6 +17,7 @@ _TIMEOUT_S: Final = 30.0
 _MOTION_S: Final = 3600.0
 """The axis has a bound of its own for each motion, by its speed and distance."""
 
+_FOCUSING_S: Final = 900.0
 _LOOK_S: Final = 120.0
 _SILENCE_S: Final = 60.0
 """The service says something on its event stream at least every 15 s."""
@@ -124,6 +125,11 @@ class Client:
     def move_to(self, z_um: float) -> dict[str, Any]:
         """Move the focus axis, however long it takes."""
         return self.post("/v1/focus/move", document={"z_um": z_um}, timeout_s=_MOTION_S)
+
+    def find_focus(self, low_um: float, high_um: float) -> dict[str, Any]:
+        """Look for the sharpest height, however long it takes."""
+        document = {"low_um": low_um, "high_um": high_um}
+        return self.post("/v1/focus/auto", document=document, timeout_s=_FOCUSING_S)
 
     @contextmanager
     def listening(self, *, run_id: str | None = None) -> Iterator[Iterator[EventJson]]:

@@ -290,6 +290,34 @@ class Problem(Answer):
     exit_status: int = Field(description="Exit status of the command line for this problem.")
 
 
+class SampleAnswer(Answer):
+    """One plane that was looked at."""
+
+    z_um: float
+    sharpness: float
+
+
+class FocusAnswer(Answer):
+    """The height of best focus, where the axis now stands."""
+
+    z_um: float
+    contrast: float = Field(description="How far the peak stands out, 0 to 1.")
+    rivals_um: tuple[float, ...] = Field(description="Other heights where sharpness peaks.")
+    samples: tuple[SampleAnswer, ...] = Field(description="Every plane looked at, by height.")
+
+
+class Sweep(BaseModel):
+    """Between which heights to look for the focus."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    low_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
+        description="Lowest height, in micrometres."
+    )
+    high_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
+        description="Highest height, in micrometres; the focus lies well within."
+    )
+
+
 class Position(BaseModel):
     """A height that an operator vouches for."""
 

@@ -1,7 +1,7 @@
 """What anyone may ask of the running service: the one face that the control API stands on.
 
-Every method is safe from any thread and, but for `look`, `home` and `move_to`, returns soon. The
-running service has it as `Service.control`. What cannot be done raises a `ZstackdError` of one
+Every method is safe from any thread and, but for `look` and what moves the axis, returns soon.
+The running service has it as `Service.control`. What cannot be done raises a `ZstackdError` of one
 line:
 
     InputError          the document or argument is wrong
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from zstackd.runs.autofocus import FoundFocus
 from zstackd.runs.plan import Plan
 from zstackd.service.events import Subscription
 from zstackd.service.series import SeriesSummary
@@ -167,6 +168,10 @@ class Control(Protocol):
 
     def move_to(self, z_um: float) -> AxisSnapshot:
         """Move the idle, referenced axis within its limits and return where it stands."""
+        ...
+
+    def find_focus(self, range_um: tuple[float, float]) -> FoundFocus:
+        """Look for the sharpest height within a range with the idle rig; may take a minute."""
         ...
 
     def stop_motion(self) -> None:

@@ -78,14 +78,11 @@ class Viewfinder:
             self._line.release()
 
     def _seen(self, wish: Exposure, *, expose_anew: bool) -> View:
-        try:
-            with self._house.hardware.glimpsed() as devices:
-                return self._taken(devices, wish, expose_anew=expose_anew)
-        except RigBusy:
-            captured = self._captured()
-            if captured is None:
-                raise
+        captured = self._captured()
+        if captured is not None:
             return captured
+        with self._house.hardware.glimpsed() as devices:
+            return self._taken(devices, wish, expose_anew=expose_anew)
 
     def _taken(self, devices: Devices, wish: Exposure, *, expose_anew: bool) -> View:
         camera, stop = devices.camera, self._house.stop

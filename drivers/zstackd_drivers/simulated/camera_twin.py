@@ -25,7 +25,7 @@ from zstackd_drivers.true_focus import TrueFocus
 
 NAME = "simulated camera"
 TIMEOUT_FRAMES = 20
-TIMEOUT_S = 2.0
+TIMEOUT_S = 10.0
 LIMITS = ExposureLimits(
     name=NAME,
     exposure_time_ms=(MIN_LINES * LINE_NS / 1e6, MAX_LINES * LINE_NS / 1e6),
