@@ -12,6 +12,7 @@ from zstackd.store.durable import sha256_of
 from zstackd_config.rig import Optics
 from zstackd_config.run import Output
 from zstackd_stacking import FrameReport, StackReport, StackResult
+from zstackd_stacking.files.images import read_image
 from zstackd_stacking.types import as_floats, as_image
 
 EVERYTHING = Output(format="png", extras=("focus_curve", "confidence", "mesh", "relief"))
@@ -76,3 +77,13 @@ def test_the_relief_of_an_inverted_microscope_is_raised_towards_the_lens(
         files = publisher.prepare(result, EVERYTHING, optics=optics, exposures_s={})
         reliefs[side] = next(file.sha256 for file in files if file.role == "relief")
     assert reliefs["above"] != reliefs["below"]
+
+
+def test_the_preview_of_16_bits_is_no_matter_for_a_warning(
+    tmp_path: Path, result: StackResult, caplog: pytest.LogCaptureFixture
+) -> None:
+    faint = as_image(result.image.astype(np.uint16) * 16)
+    publisher = Publisher(tmp_path, "20261128T080000Z_16-bits")
+    publisher.prepare(replace(result, image=faint), EVERYTHING, optics=OPTICS, exposures_s={})
+    assert caplog.records == []
+    assert read_image(publisher.hidden / "preview.jpg").mean() > 100

@@ -10,6 +10,7 @@ from zstackd_config.run import Output
 from zstackd_stacking import StackResult
 from zstackd_stacking.files.output import (
     CONFIDENCE_NOTE,
+    in_eight_bits,
     write_depth_tiff,
     write_image,
     write_map_tiff,
@@ -125,7 +126,7 @@ def _write_stack(
 
 def _write_preview(path: Path, image: Image) -> None:
     small = reduced(image, max_side_px=_PREVIEW_SIDE_PX)
-    write_image(path, small, quality=_PREVIEW_QUALITY)
+    write_image(path, in_eight_bits(small), quality=_PREVIEW_QUALITY)
 
 
 def _write_mesh(path: Path, heights: FloatMap, image: Image, pixel_size_um: float) -> None:
