@@ -47,6 +47,14 @@ def unit_of(report: StackReport) -> Literal["um", "planes"]:
     return "planes" if report.frames[0].z_um is None else "um"
 
 
+def high_is_near(said: bool | None, report: StackReport) -> bool:
+    """Whether greater heights are nearer to the lens.
+
+    Where nobody `said` so: they are in µm; of frames without heights the first is the nearest.
+    """
+    return unit_of(report) == "um" if said is None else said
+
+
 def z_step_of(report: StackReport) -> float | None:
     """The usual distance between neighbouring frames in µm; None where it is unknown."""
     heights = sorted(frame.z_um for frame in report.frames if frame.z_um is not None)

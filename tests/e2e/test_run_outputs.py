@@ -100,3 +100,12 @@ def test_a_range_that_cuts_the_specimen_off_is_warned_of(site: "Site") -> None:
     _, manifest = site.published()
     assert any("µm above it, to" in warning for warning in manifest["warnings"])
     assert all(f"warning: {warning}" in done.stdout for warning in manifest["warnings"])
+
+
+def test_a_run_of_one_plane_is_a_look_at_the_specimen(site: "Site") -> None:
+    rig = site.rig(camera={"size_px": [64, 48]})
+    done = site.zstackd("run", site.run(z_plan={"absolute": [90]}), "--rig", rig)
+    assert done.returncode == 0, done.stderr
+    assert "A small run: 1 plane at 90 µm in " in done.stdout
+    result, _ = site.published()
+    assert (result / "preview.jpg").exists()

@@ -160,6 +160,13 @@ def test_the_plot_shades_ends_where_the_subject_is_cut_off() -> None:
     assert not np.all(plain == SHADE, axis=2).any()
 
 
+@pytest.mark.parametrize(("planes", "thick_px"), [(9, 9), (200, 3)])
+def test_dots_of_many_frames_do_not_run_into_a_thick_line(planes: int, thick_px: int) -> None:
+    picture = focus_plot(report([1.0 - 0.2 * i / planes for i in range(planes)]))
+    near = np.abs(picture.astype(int) - CURVE_BLUE).max(axis=2) < 30
+    assert near[:, 80:900].sum(axis=0).max() == pytest.approx(thick_px, abs=2)
+
+
 @pytest.mark.parametrize("sharpness", [[1.0], [0.0, 0.0], [1.0, -0.3, 0.2], [-1.0, -2.0]], ids=str)
 def test_odd_curves_are_drawn_too(sharpness: list[float]) -> None:
     picture = focus_plot(report(sharpness))

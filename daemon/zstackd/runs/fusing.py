@@ -9,6 +9,7 @@ from zstackd.runs.halt import Halt
 from zstackd.runs.progress import Tell
 from zstackd.runs.pulse import Pulse
 from zstackd.runs.timing import Timings
+from zstackd_config.rig import MOST_BREATHING_PER_MM
 from zstackd_config.run import Stacking
 from zstackd_stacking import Image, StackOptions, StackResult, stacking_order
 from zstackd_stacking.methods.catalogue import Rereader, make_stacker, passes
@@ -40,6 +41,7 @@ class Fusing:
                 method=self.options.method,
                 align=self.options.align,
                 breathing_per_um=self.breathing_per_mm / 1000,
+                most_breathing_per_um=MOST_BREATHING_PER_MM / 1000,
                 high_is_near=self.high_is_near,
                 memory=self.options.memory,
             )
