@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,7 @@ def test_runs_are_done_in_order_of_arrival(site: Site, consumer: Watcher) -> Non
     with site.serving(rig) as process:
         site.drop(site.run(name="second"), "a.yaml")
         site.wait_for_event("published", count=2)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == 0
+        site.stop(process)
     assert list(site.inbox.iterdir()) == []
     finished = sorted((journal[-1]["at"], journal[0]["name"]) for journal in site.journals())
     assert [name for _, name in finished] == ["waiting since before the start", "second"]
@@ -92,7 +90,6 @@ def test_missing_hardware_is_waited_for(site: Site) -> None:
         with site.controller() as twin:
             port.symlink_to(twin.port)
             site.wait_for_event("published")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=5) == 0
+            site.stop(process)
     log = (site.folder / "serve.log").read_text()
     assert log.count("the rig is not ready") == 1

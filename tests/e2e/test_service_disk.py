@@ -6,7 +6,6 @@ The file systems are real and small; mounting them takes root.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -76,11 +75,6 @@ def check_published(site: Site, names: list[str]) -> None:
     assert len(site.results()) == len(names)
 
 
-def stop(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 0
-
-
 @needs_mounts
 @pytest.mark.parametrize("left", [0, pytest.param(500_000, marks=pytest.mark.soak)])
 def test_on_a_full_disk_everything_waits_for_room(site: Site, consumer: Watcher, left: int) -> None:
@@ -108,7 +102,7 @@ def test_on_a_full_disk_everything_waits_for_room(site: Site, consumer: Watcher,
             assert site.results() == []
             ballast.unlink()
             site.wait_for_event("published", count=2)
-            stop(process)
+            site.stop(process)
         check_published(site, ["A small run", "later"])
 
 
@@ -138,7 +132,7 @@ def test_an_output_that_is_another_file_system_full_then_closed(
             site.wait_for_log("leftovers of ended runs stay in the output folder")
             close(site.output, "rw")
             site.wait_for_event("published", count=2)
-            stop(process)
+            site.stop(process)
         (site.output / f".{published.name}.tmp").rmdir()
         check_published(site, ["full", "closed"])
 
@@ -170,7 +164,7 @@ def test_nothing_is_put_where_the_output_is_not_mounted(site: Site, consumer: Wa
             assert site.results() == []
             with mounted(site.output, "--bind", disk):
                 site.wait_for_event("published", count=3)
-                stop(process)
+                site.stop(process)
                 check_published(site, ["first", "begun", "captured"])
 
 
@@ -187,5 +181,5 @@ def test_an_output_folder_that_vanishes_is_waited_for(site: Site, consumer: Watc
         assert not site.output.exists()
         away.rename(site.output)
         site.wait_for_event("published", count=2)
-        stop(process)
+        site.stop(process)
     check_published(site, ["first", "second"])
