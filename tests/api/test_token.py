@@ -9,7 +9,7 @@ import httpx
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.api.conftest import TOKEN
+from tests.api.conftest import PATIENCE_S, TOKEN
 
 from zstackd.api.token import LEAST_CHARACTERS, read_token
 from zstackd_config.errors import InputError
@@ -41,7 +41,7 @@ def everything(service: Running) -> list[tuple[str, str]]:
 def test_without_the_token_every_path_gives_the_same_401(service: Running) -> None:
     operations = everything(service)
     assert len(operations) > 25
-    with httpx.Client(base_url=service.tcp) as client:
+    with httpx.Client(base_url=service.tcp, timeout=PATIENCE_S) as client:
         for method, path in operations:
             response = client.request(method, path, content=b"name: x")
             assert (response.status_code, response.json()) == (401, REFUSAL), path
@@ -62,7 +62,9 @@ def test_without_the_token_every_path_gives_the_same_401(service: Running) -> No
     ],
 )
 def test_a_wrong_token_is_none(service: Running, shown: str) -> None:
-    response = httpx.get(f"{service.tcp}/healthz", headers={"Authorization": shown})
+    response = httpx.get(
+        f"{service.tcp}/healthz", headers={"Authorization": shown}, timeout=PATIENCE_S
+    )
     assert (response.status_code, response.json()) == (401, REFUSAL)
 
 
@@ -72,7 +74,7 @@ SHOWABLE = st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_categor
 @given(st.text(SHOWABLE, min_size=1))
 def test_no_words_but_the_token_open(service: Running, shown: str) -> None:
     assume(shown != TOKEN)
-    with httpx.Client(base_url=service.tcp) as client:
+    with httpx.Client(base_url=service.tcp, timeout=PATIENCE_S) as client:
         words = b"Bearer " + shown.encode("latin-1")
         assert client.get("/healthz", headers=[(b"Authorization", words)]).status_code == 401
 
@@ -80,7 +82,9 @@ def test_no_words_but_the_token_open(service: Running, shown: str) -> None:
 def test_the_token_opens(service: Running) -> None:
     for scheme in ("Bearer", "bearer"):
         response = httpx.get(
-            f"{service.tcp}/v1/status", headers={"Authorization": f"{scheme} {TOKEN}"}
+            f"{service.tcp}/v1/status",
+            headers={"Authorization": f"{scheme} {TOKEN}"},
+            timeout=PATIENCE_S,
         )
         assert response.json()["rig"] == "bench"
 

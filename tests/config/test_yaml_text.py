@@ -88,9 +88,9 @@ def test_very_many_problems_end_in_a_count(problems: Problems) -> None:
     ids=["keys", "flow", "brackets", "dashes", "words", "directives", "open list", "block"],
 )
 def test_a_megabyte_of_anything_is_judged_soon(text: str, problems: Problems) -> None:
-    begun = time.monotonic()
+    begun_s = time.thread_time()
     assert problems(text)
-    assert time.monotonic() - begun < LONGEST_S
+    assert time.thread_time() - begun_s < LONGEST_S
 
 
 def test_scalars_are_those_of_yaml_1_2() -> None:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import pytest
 import yaml
 from tests.rigs import merged, simulated_rig
+from tests.sockets import answers
 
 from zstackd.api.client import Client
 from zstackd.store.journal import ENDS, read_journal
@@ -66,7 +66,7 @@ class Site:
     def slow_run(self) -> Path:
         """Write a run file that takes minutes by its exposures, longer than any test waits."""
         plan = {"bottom": 0, "top": 200, "step": 0.25}
-        exposure = {"mode": "manual", "exposure_time_ms": 4000}
+        exposure = {"mode": "manual", "exposure_time_ms": 1900}
         return self.run("slow.yaml", name="slow", z_plan=plan, exposure=exposure)
 
     def _write(self, name: str, content: Any) -> Path:
@@ -200,12 +200,6 @@ class Site:
     def wait_for_log(self, words: str) -> None:
         """Wait until the service has logged `words`."""
         self.until(lambda: words in self.log(), f"{words!r} in the log")
-
-
-def answers(path: Path) -> bool:
-    """Return whether somebody listens at a socket: it has its name a moment before."""
-    with socket.socket(socket.AF_UNIX) as attempt:
-        return attempt.connect_ex(str(path)) == 0
 
 
 def faults_of(result: Path) -> list[str]:

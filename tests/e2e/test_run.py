@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PLANES, STEP_UM = 21, 10.0
 MOST_RATIO = 1.15
+TRIES = 4
 
 
 def psnr_db(picture: Path, truth: NDArray[np.uint8]) -> float:
@@ -88,11 +89,11 @@ def test_timing_adds_up(done: Site) -> None:
 
 @pytest.mark.alone
 def test_the_program_adds_little_to_what_the_rig_needs(site: Site) -> None:
-    """Forty planes in real time; a busy machine gets a second chance, a slow program none."""
+    """Forty planes in real time; a busy machine gets more tries, a slow program none."""
     rig = site.rig(simulation={"time_scale": 1}, focus={"settle_ms": 200})
     run = site.run(z_plan={"bottom": 0, "top": 195, "step": 5})
     ratios: list[float] = []
-    while len(ratios) < 2 and not any(ratio <= MOST_RATIO for ratio in ratios):
+    while len(ratios) < TRIES and not any(ratio <= MOST_RATIO for ratio in ratios):
         output = f"output{len(ratios)}"
         assert site.zstackd("run", run, "--rig", rig, "--output", output).returncode == 0
         (manifest,) = site.folder.glob(f"{output}/*/manifest.json")

@@ -26,7 +26,8 @@ PLAN = {"bottom": 0, "top": 200, "step": 10}
 BLOCK = 4096
 SOCKET = "control.sock"
 SLOW = {"settle_ms": 4000}
-"""So that a run lasts for longer than a disk takes to fail."""
+SLOWER = {"settle_ms": 20_000}
+"""So that a run lasts for longer than a disk takes to fail: for 4 s, and for 21 s."""
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def check_published(site: Site, names: list[str]) -> None:
 def test_on_a_full_disk_everything_waits_for_room(site: Site, consumer: Watcher, left: int) -> None:
     del consumer
     with small_disk(site.state):
-        rig = rig_on(site, focus=SLOW)
+        rig = rig_on(site, focus=SLOWER)
         with site.serving(rig, ready=True) as process:
             hidden = site.inbox / ".later"
             hidden.write_text(site.run(name="later", z_plan=PLAN).read_text())

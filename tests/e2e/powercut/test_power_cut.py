@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.e2e.conftest import Site, answers, consuming
+from tests.e2e.conftest import Site, consuming
 from tests.e2e.powercut.promises import broken, entries_of
 from tests.e2e.powercut.replay import Node, Policy, Record, after_cut, read_log
+from tests.sockets import answers
 
 if TYPE_CHECKING:
     from tests.conftest import Report
