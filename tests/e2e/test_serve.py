@@ -62,15 +62,14 @@ def test_bad_files_are_answered_and_harm_nothing(site: Site) -> None:
 
 def test_killed_service_goes_on_where_it_was(site: Site, consumer: Watcher) -> None:
     del consumer
-    rig = site.rig()
-    with site.serving(rig) as process:
+    with site.serving(site.rig(focus={"settle_ms": 4000})) as process:
         site.drop(site.run(name="begun", z_plan=MANY_PLANES), "begun.yaml")
         site.wait_for_event("frame", count=3)
         site.drop(site.run(name="queued", z_plan={"absolute": [0, 50]}), "queued.yaml")
         site.wait_for_event("accepted", count=2)
         process.kill()
         process.wait()
-    with site.serving(rig):
+    with site.serving(site.rig()):
         site.wait_for_event("published", count=2)
     begun, queued = site.journals()
     assert [journal[0]["name"] for journal in (begun, queued)] == ["begun", "queued"]
