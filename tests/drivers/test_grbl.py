@@ -120,16 +120,25 @@ def test_a_motion_that_nobody_asked_for_is_noticed(grbl_bench: OpenBench) -> Non
 
 
 def test_an_axis_that_still_moves_is_not_sent_anywhere(grbl_bench: OpenBench) -> None:
-    with grbl_bench(scale=10.0, confirmed=True) as bench:
+    """Even where its position gives nothing away, for which a busy machine gets more tries."""
+    said = [refusal_of_a_moving_axis(grbl_bench)]
+    while len(said) < 10 and "is now at 2000 µm" not in said[-1]:
+        said.append(refusal_of_a_moving_axis(grbl_bench))
+    assert "stood at 2000 µm and is now at 2000 µm (Jog) without being told" in said[-1]
+
+
+def refusal_of_a_moving_axis(grbl_bench: OpenBench) -> str:
+    with grbl_bench(scale=1.0, confirmed=True, resets_on_open=False) as bench:
         bench.confirm(2000.0)
         before = bench.twin.motions
-        # So slow that its position gives nothing away.
-        bench.axis._controller._talk.write(b"$J=G91 G21 Z1 F0.0001\n")  # type: ignore[attr-defined]
+        # GRBL moves no slower: half a micrometre takes 30 ms.
+        bench.axis._controller._talk.write(b"$J=G91 G21 Z1 F1\n")  # type: ignore[attr-defined]
         bench.wait_until(lambda: bench.twin.motions > before)
-        with pytest.raises(MotionError, match=r"and is now at 2000 µm \(Jog\) without being told"):
+        with pytest.raises(MotionError, match=r"\(Jog\) without being told") as caught:
             bench.axis.move_to(2500.0)
         assert bench.twin.motions == before + 1
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+        return str(caught.value)
 
 
 @pytest.mark.parametrize("scale", [4.0])
