@@ -131,6 +131,6 @@ def test_a_waiting_take_wakes_for_a_new_job_and_for_the_end() -> None:
     new = job("new")
     backlog.put(new)
     backlog.close()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert found in ([new, None], [None, None])

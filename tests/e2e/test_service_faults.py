@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import DEADLINE_S
 
 from zstackd_config.load import load_rig
 from zstackd_drivers.clock import SystemClock
@@ -228,7 +229,7 @@ def test_a_run_goes_on_after_an_internal_error_of_the_service(
     with subprocess.Popen(words, cwd=site.folder, stderr=subprocess.PIPE, text=True) as process:
         site.wait_for_event("frame", count=2)
         (site.folder / "break").touch()
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=DEADLINE_S) == 1
         assert process.stderr is not None
         assert "internal error: RuntimeError: broken on purpose" in process.stderr.read()
     assert site.ends() == ["open"]
