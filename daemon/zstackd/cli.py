@@ -37,6 +37,7 @@ COMMANDS = {
     "logs": "Show what happened to a run, or the service's newest messages.",
     "reload": "Let the service read its rig file again.",
     "focus": "Home, confirm, move or stop the idle focus axis.",
+    "snap": "Take a frame: how sharp it is, how bright, and its picture.",
     "doctor": "Say what is wrong with this rig, and how to mend it.",
     "calibrate": "Measure what rig.yaml has to say, with the evidence.",
     "stack": "Fuse image files into one that is sharp all over.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import pytest
 import yaml
 from rich.text import Text
@@ -236,6 +238,52 @@ def test_list_and_show(desk: Desk, done: str) -> None:
     assert "published" in shown
     assert str(desk.folder / "output" / done) in shown, "nothing is cut off"
     assert desk.json("show", done)["planes_done"] == 5
+
+
+def test_snap_says_what_it_sees_and_writes_it(desk: Desk) -> None:
+    desk.said("focus", "move", "60")
+    line = desk.said("snap", "-o", "look.png", "--crop-px", "100")
+    assert line.startswith("at 60.0 µm: sharpness ")
+    assert line.endswith("; written to look.png\n")
+    image = cv2.imread(str(desk.folder / "look.png"))
+    assert image is not None
+    assert image.shape == (100, 100, 3)
+    facts = desk.json("snap", "--exposure-time-ms", "5")
+    assert (facts["z_um"], facts["run_id"]) == (60.0, None)
+    assert facts["exposure_time_ms"] == pytest.approx(5, rel=0.02)
+    assert ".jpg or .png" in desk.complaint("snap", "-o", "look.bmp", status=2)
+    assert "give exposure_time_ms too" in desk.complaint("snap", "--analogue-gain", "2", status=2)
+    refused = desk.complaint("snap", "--exposure-time-ms", "90000", status=2)
+    assert "is outside the sensor's" in refused
+
+
+def test_snap_without_a_service_opens_the_camera_for_itself(tmp_path: Path) -> None:
+    (tmp_path / "rig.yaml").write_text(yaml.safe_dump(RIG))
+
+    def snap(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*ZSTACKD, "snap", *words], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+
+    seen = snap("--rig", "rig.yaml", "-o", "look.jpg")
+    assert (seen.returncode, seen.stderr) == (0, "")
+    assert seen.stdout.startswith("at an unknown height: sharpness ")
+    assert (tmp_path / "look.jpg").read_bytes()[:2] == b"\xff\xd8"
+    alone = snap("--socket", "nobody.sock")
+    assert (alone.returncode, alone.stdout) == (1, "")
+    assert alone.stderr.startswith("nobody.sock: no service answers there")
+
+
+def test_the_service_looks_for_the_focus(desk: Desk) -> None:
+    found = desk.json("focus", "auto", "--low-um", "-60", "--high-um", "260")
+    assert 0 <= found["z_um"] <= 200
+    line = desk.said("focus", "auto", "--low-um", "-60", "--high-um", "260", "--rig", "rig.yaml")
+    assert re.fullmatch(r"best focus at [0-9.]+ µm \(contrast 0\.\d\d\)\n", line)
+    refused = desk.complaint("focus", "auto", "--low-um", "300", "--high-um", "390", status=3)
+    assert refused.startswith("autofocus: ")
+    words = ("focus", "auto", "--low-um", "0", "--high-um", "90", "--at-um", "0")
+    assert "for a rig without a service" in desk.complaint(*words, status=2)
 
 
 def test_focus_by_hand(desk: Desk) -> None:

@@ -14,7 +14,8 @@ from tests.rigs import simulated_rig
 from zstackd.runs.autofocus import NoFocusError
 from zstackd.runs.halt import Halt
 from zstackd.runs.settling import NotStillError
-from zstackd.service.hardware import Hardware, RigBusy
+from zstackd.service.hardware import Hardware
+from zstackd.service.lease import RigBusy
 from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure

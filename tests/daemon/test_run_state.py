@@ -120,5 +120,6 @@ def test_the_catalogue_hears_journals_and_reads_them_at_start(tmp_path: Path) ->
             (running,) = each.listed(states={RunState.CAPTURING})
             assert (running.run_id, running.planes_done) == (one.run_id, 1)
             assert each.counts()[RunState.QUEUED] == 1
-        assert catalogue.latest_frame() == (one.run_id, "z_0000.jpg")
+        latest_run, entry = catalogue.latest_frame() or ("", {})
+        assert (latest_run, entry["file"]) == (one.run_id, "z_0000.jpg")
         assert len(catalogue.listed(limit=1)) == 1

@@ -9,12 +9,13 @@ from fastapi.openapi.utils import get_openapi
 
 from zstackd.api.health import health_router
 from zstackd.api.metrics import Metrics
-from zstackd.api.models import EventAnswer, Problem
+from zstackd.api.models import EventAnswer, Problem, ViewAnswer
 from zstackd.api.problems import answer_errors
 from zstackd.api.recent import RecentMessages
 from zstackd.api.rig import Reload, rig_router
 from zstackd.api.runs import runs_router
 from zstackd.api.stream import stream_router
+from zstackd.api.view import view_router
 from zstackd.service.control import Control
 
 _TITLE = "zstackd"
@@ -31,7 +32,7 @@ class Application(FastAPI):
                 title=self.title, version=self.version, summary=self.summary, routes=self.routes
             )
             schemas = document["components"]["schemas"]
-            for model in (Problem, EventAnswer):
+            for model in (Problem, EventAnswer, ViewAnswer):
                 schemas[model.__name__] = model.model_json_schema()
             _replace_validation_errors(document)
             self.openapi_schema = document
@@ -56,6 +57,7 @@ def create_app(
         runs_router(control),
         rig_router(control, reload, messages),
         stream_router(control),
+        view_router(control),
     ):
         app.include_router(router)
     return app

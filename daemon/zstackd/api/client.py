@@ -15,6 +15,8 @@ from zstackd_config.errors import HardwareError, InputError, Interrupted, Zstack
 
 _TIMEOUT_S: Final = 30.0
 _HOMING_S: Final = 180.0
+_FOCUSING_S: Final = 900.0
+_LOOK_S: Final = 120.0
 _SILENCE_S: Final = 60.0
 """The service says something on its event stream at least every 15 s."""
 
@@ -108,9 +110,20 @@ class Client:
             "POST", path, params=words, content=content, json=document, timeout=timeout_s
         )
 
+    def look(self, words: Words) -> tuple[bytes, dict[str, Any]]:
+        """Return a picture of what the camera sees, and what is known of it."""
+        response = self._response("GET", "/v1/view", params=words, timeout=_LOOK_S)
+        facts: dict[str, Any] = json.loads(response.headers["zstackd-view"])
+        return response.content, facts
+
     def home(self) -> dict[str, Any]:
         """Home the focus axis, however long it takes."""
         return self.post("/v1/focus/home", timeout_s=_HOMING_S)
+
+    def find_focus(self, low_um: float, high_um: float) -> dict[str, Any]:
+        """Look for the sharpest height, however long it takes."""
+        document = {"low_um": low_um, "high_um": high_um}
+        return self.post("/v1/focus/auto", document=document, timeout_s=_FOCUSING_S)
 
     @contextmanager
     def listening(self, *, run_id: str | None = None) -> Iterator[Iterator[EventJson]]:
@@ -141,16 +154,20 @@ class Client:
                 raise self._unreachable(error) from error
 
     def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        response = self._response(method, path, **request)
+        if not response.content:
+            return {}
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _response(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **request)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
         if response.is_error:
             raise _refusal(response)
-        if not response.content:
-            return {}
-        answer: dict[str, Any] = response.json()
-        return answer
+        return response
 
     def _unreachable(self, error: httpx.TransportError | OSError) -> Unreachable:
         number = _error_number(error)

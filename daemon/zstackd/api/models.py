@@ -215,6 +215,22 @@ class StatusAnswer(Answer):
         )
 
 
+class ViewAnswer(Answer):
+    """What is known of a frame that was looked at."""
+
+    run_id: str | None = Field(
+        description="The run in work, whose newest frame it is; null: it was taken to be looked at."
+    )
+    z_um: float | None = Field(description="Its height in micrometres; null: nobody knows it.")
+    exposure_time_ms: float
+    analogue_gain: float
+    sharpness: float = Field(description="Of what is shown, before it is reduced (no unit).")
+    brightness: float = Field(description="Mean of what is shown, 0 to 1.")
+    highlight: float = Field(description="What 99.9 % of it are below, 0 to 1; 1 is saturated.")
+    size_px: tuple[int, int] = Field(description="Width and height of the whole frame.")
+    depth_of_field_um: float = Field(description="By the rig's optics, in micrometres.")
+
+
 class HealthAnswer(Answer):
     """Whether every essential thread makes progress."""
 
@@ -270,6 +286,34 @@ class Problem(Answer):
     status: int
     detail: str = Field(description="What is wrong and what to do; one line for each problem.")
     exit_status: int = Field(description="Exit status of the command line for this problem.")
+
+
+class SampleAnswer(Answer):
+    """One plane that was looked at."""
+
+    z_um: float
+    sharpness: float
+
+
+class FocusAnswer(Answer):
+    """The height of best focus, where the axis now stands."""
+
+    z_um: float
+    contrast: float = Field(description="How far the peak stands out, 0 to 1.")
+    rivals_um: tuple[float, ...] = Field(description="Other heights where sharpness peaks.")
+    samples: tuple[SampleAnswer, ...] = Field(description="Every plane looked at, by height.")
+
+
+class Sweep(BaseModel):
+    """Between which heights to look for the focus."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    low_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
+        description="Lowest height, in micrometres."
+    )
+    high_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
+        description="Highest height, in micrometres; the focus lies well within."
+    )
 
 
 class Position(BaseModel):

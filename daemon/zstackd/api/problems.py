@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from zstackd.api.models import Problem
+from zstackd.runs.autofocus import NoFocusError
 from zstackd.service.control import NoSuchRun, WrongState
-from zstackd.service.hardware import RigBusy
+from zstackd.service.lease import RigBusy
 from zstackd_config.errors import (
     ConfigError,
     HardwareError,
@@ -28,6 +29,7 @@ _STATUSES: Final[tuple[tuple[type[ZstackdError], HTTPStatus], ...]] = (
     (NoSuchRun, HTTPStatus.NOT_FOUND),
     (WrongState, HTTPStatus.CONFLICT),
     (RigBusy, HTTPStatus.CONFLICT),
+    (NoFocusError, HTTPStatus.CONFLICT),
     (Interrupted, HTTPStatus.CONFLICT),
     (ConfigError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),

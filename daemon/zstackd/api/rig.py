@@ -9,10 +9,12 @@ from fastapi.responses import StreamingResponse
 from zstackd.api.files import absent, file_answer, file_contents
 from zstackd.api.models import (
     AxisAnswer,
+    FocusAnswer,
     MessagesAnswer,
     Position,
     ReloadAnswer,
     StatusAnswer,
+    Sweep,
     Target,
 )
 from zstackd.api.problems import documented
@@ -106,6 +108,12 @@ def _add_focus(routes: APIRouter, control: Control) -> None:
     def move(target: Target) -> AxisAnswer:
         """Move the idle, referenced axis within its limits."""
         return AxisAnswer.of(control.move_to(target.z_um))
+
+    @routes.post("/v1/focus/auto", tags=["focus"], responses=malformed, operation_id="auto")
+    def auto(sweep: Sweep) -> FocusAnswer:
+        """Look for the sharpest height and go there; may take a minute."""
+        found = control.find_focus((sweep.low_um, sweep.high_um))
+        return FocusAnswer.model_validate(found)
 
     @routes.post(
         "/v1/focus/stop",

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from zstackd.api.limits import BodyLimit, Limits
+from zstackd.api.origin import OriginGate
 from zstackd.api.protocol import guarded_protocol
 from zstackd.api.sockets import listen_tcp, listen_unix, remove
 from zstackd.api.token import TokenGate, read_token
@@ -88,7 +89,7 @@ class ApiServer:
         listener = stack.enter_context(listen_unix(self._path))
         stack.callback(remove, self._path)
         _log.info("control socket: %s", self._path)
-        return self._config(BodyLimit(self._app, self._limits)), listener
+        return self._config(OriginGate(BodyLimit(self._app, self._limits))), listener
 
     def _on_tcp(self, tcp: Tcp, stack: ExitStack) -> tuple[uvicorn.Config, socket.socket]:
         bounded = BodyLimit(self._app, self._limits)

@@ -137,7 +137,7 @@ def jog(
 
 @focus.command()
 def auto(
-    rig: Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")],
+    *,
     low_um: Annotated[
         float,
         typer.Option("--low-um", help="Lowest height to look at, in µm.", callback=finite),
@@ -146,22 +146,29 @@ def auto(
         float,
         typer.Option("--high-um", help="Highest height to look at, in µm.", callback=finite),
     ],
+    socket: SocketOption = None,
+    rig: RigOption = None,
     at_um: Standing = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for the sharpest height within a range. Opens the rig: stop its service first."""
+    """Look for the sharpest height within a range, and go there."""
     from zstackd.commands.reach import check_range, require_standing  # noqa: PLC0415 - start-up
     from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
-    from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
 
-    settings = load_rig(rig)
-    check_range(settings.focus, low_um, high_um)
-    require_standing(settings.focus, at_um)
-    found = by_hand.auto(settings, (low_um, high_um), at_um=at_um)
+    def ask(client: Client) -> dict[str, Any]:
+        _not_vouched(at_um)
+        return client.find_focus(low_um, high_um)
+
+    def own(settings: Rig) -> dict[str, Any]:
+        check_range(settings.focus, low_um, high_um)
+        require_standing(settings.focus, at_um)
+        return asdict(by_hand.auto(settings, (low_um, high_um), at_um=at_um))
+
+    found = _asked(socket, rig, ask, own)
     if as_json:
-        print_json(asdict(found))
+        print_json(found)
     else:
-        typer.echo(f"best focus at {height(found.z_um)} (contrast {found.contrast:.2f})")
+        typer.echo(f"best focus at {height(found['z_um'])} (contrast {found['contrast']:.2f})")
 
 
 @focus.command()

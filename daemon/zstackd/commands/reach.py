@@ -1,6 +1,6 @@
 """Heights named on the command line, judged by the rig file before anything is opened."""
 
-from zstackd.runs.plan import sweep_fault
+from zstackd.runs.plan import check_sweep
 from zstackd_config.errors import InputError
 from zstackd_config.focus import StepperFocus
 from zstackd_drivers.errors import LimitError, UnreferencedError
@@ -37,12 +37,7 @@ def require_standing(focus: StepperFocus, at_um: float | None, *, otherwise: str
 
 def check_range(focus: StepperFocus, low_um: float, high_um: float) -> None:
     """Raise InputError where `--low-um` to `--high-um` is no range, or is out of reach."""
-    if not low_um < high_um:
-        raise InputError(f"--low-um {low_um:g} must be less than --high-um {high_um:g}")
-    fault = sweep_fault((low_um, high_um), focus)
-    if fault:
-        end, said = fault
-        raise InputError(f"{('--low-um', '--high-um')[end]}: {said}")
+    check_sweep((low_um, high_um), focus, named=("--low-um", "--high-um"))
 
 
 def check_lead(focus: StepperFocus, low_um: float, high_um: float, *, lead_um: float) -> None:

@@ -11,10 +11,18 @@ from zstackd.store.spool import Spool
 from zstackd.system.signals import StopSignals
 from zstackd_config.errors import HardwareError, InputError, Interrupted
 from zstackd_config.rig import Rig
-from zstackd_config.run import LockedAutoExposure
+from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.axis import AxisSnapshot, FocusAxis
+from zstackd_drivers.camera import Frame
 from zstackd_drivers.errors import LimitError, UnreferencedError
-from zstackd_drivers.factory import Devices, open_axis, open_devices, reference_axis
+from zstackd_drivers.factory import (
+    Devices,
+    make_clock,
+    open_axis,
+    open_camera,
+    open_devices,
+    reference_axis,
+)
 
 _AGAIN_S = 0.02
 
@@ -62,6 +70,19 @@ def auto(rig: Rig, range_um: tuple[float, float], *, at_um: float | None) -> Fou
     """
     with opened(rig, at_um) as devices:
         return find_focus(devices, rig, range_um)
+
+
+def snap(rig: Rig, exposure: LockedAutoExposure | ManualExposure) -> Frame:
+    """Take a frame with a camera that nobody else uses; the axis is not touched."""
+    halt = Halt()
+    with (
+        StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
+        Spool(rig.paths.state),
+        open_camera(rig) as camera,
+    ):
+        halt.listen(camera.cancel)
+        camera.lock_exposure(exposure)
+        return camera.capture(after_ns=make_clock(rig).monotonic_ns())
 
 
 @contextmanager

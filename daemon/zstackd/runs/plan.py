@@ -202,6 +202,22 @@ def sweep_fault(range_um: tuple[float, float], focus: StepperFocus) -> tuple[int
     return None
 
 
+def check_sweep(
+    range_um: tuple[float, float],
+    focus: StepperFocus,
+    *,
+    named: tuple[str, str] = ("low_um", "high_um"),
+) -> None:
+    """Raise InputError where a sweep from low to high, as `named`, is none, or is out of reach."""
+    low_um, high_um = range_um
+    if not low_um < high_um:
+        raise InputError(f"{named[0]} {low_um:g} must be less than {named[1]} {high_um:g}")
+    fault = sweep_fault(range_um, focus)
+    if fault:
+        end, said = fault
+        raise InputError(f"{named[end]}: {said}")
+
+
 def _turns(from_um: float, to_um: float, focus: StepperFocus) -> bool:
     return to_um < from_um if focus.approach == "up" else to_um > from_um
 

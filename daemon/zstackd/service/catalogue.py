@@ -18,7 +18,7 @@ class Catalogue:
         self._events = events
         self._lock = threading.Lock()
         self._runs: dict[str, RunSummary] = {}
-        self._latest_frame: tuple[str, str] | None = None
+        self._latest_frame: tuple[str, dict[str, Any]] | None = None
 
     def load(self, spool: Spool, check: Callable[[], None] = lambda: None) -> None:
         """Read what stands in the spool; `check` is called before each run, and may raise."""
@@ -41,7 +41,7 @@ class Catalogue:
             if run_id in self._runs or entry["event"] == "accepted":
                 self._runs[run_id] = after
             if entry["event"] == "frame":
-                self._latest_frame = run_id, str(entry["file"])
+                self._latest_frame = run_id, entry
         facts = {key: value for key, value in entry.items() if key not in {"at", "event", "kind"}}
         self._events.tell(str(entry["event"]), run_id, **facts)
         if after.ended and not before.ended:
@@ -52,8 +52,8 @@ class Catalogue:
         with self._lock:
             return self._runs.get(run_id)
 
-    def latest_frame(self) -> tuple[str, str] | None:
-        """Return the run and the file name of the frame stored last; None since the start."""
+    def latest_frame(self) -> tuple[str, dict[str, Any]] | None:
+        """Return the run of the frame stored last, and its entry; None: none since the start."""
         with self._lock:
             return self._latest_frame
 

@@ -1,12 +1,13 @@
 """What anyone may ask of the running service: the one face that the control API stands on.
 
-Every method is safe from any thread and, but for `home` and `move_to`, returns soon. The running
-service has it as `Service.control`. What cannot be done raises a `ZstackdError` of one line:
+Every method is safe from any thread and, but for `look` and what moves the axis, returns soon.
+The running service has it as `Service.control`. What cannot be done raises a `ZstackdError` of one
+line:
 
     InputError          the document or argument is wrong
     ├── NoSuchRun       no run of that id is known
     ├── WrongState      the run, or the rig, is not in a state in which this can be done
-    └── RigBusy         a run or another move has the rig (zstackd.service.hardware)
+    └── RigBusy         a run or another move has the rig (zstackd.service.lease)
     HardwareError       the rig is not ready, or failed
     StorageError        the spool cannot take it
 """
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from zstackd.runs.autofocus import FoundFocus
 from zstackd.runs.plan import Plan
 from zstackd.service.events import Subscription
 from zstackd.service.series import SeriesSummary
+from zstackd.service.viewfinder import Exposure, View
 from zstackd.store.run_state import RunState, RunSummary
 from zstackd_config.errors import InputError
 from zstackd_config.rig import Rig
@@ -144,6 +147,13 @@ class Control(Protocol):
         """Return the newest whole frame of the run in work, or of the last one; None: none yet."""
         ...
 
+    def look(self, exposure: Exposure, *, expose_anew: bool = False) -> View:
+        """Take a frame to look at, or fetch the newest one of the run in work.
+
+        May take seconds; see `zstackd.service.viewfinder`.
+        """
+        ...
+
     def preview(self, run_id: str) -> Path | None:
         """Return the preview of a published run while it is in the output folder; else None."""
         ...
@@ -158,6 +168,10 @@ class Control(Protocol):
 
     def move_to(self, z_um: float) -> AxisSnapshot:
         """Move the idle, referenced axis within its limits and return where it stands."""
+        ...
+
+    def find_focus(self, range_um: tuple[float, float]) -> FoundFocus:
+        """Look for the sharpest height within a range with the idle rig; may take a minute."""
         ...
 
     def stop_motion(self) -> None:

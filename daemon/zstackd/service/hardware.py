@@ -1,7 +1,6 @@
 """The devices of the rig: opened once they are there, reopened after trouble, lent to one user."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,8 +9,9 @@ from typing import Final, TypeVar
 from zstackd.runs.halt import Halt
 from zstackd.runs.safety import BETWEEN_PLANES
 from zstackd.runs.worker import Worker
+from zstackd.service.lease import Lease, RigBusy
 from zstackd.service.retries import Retries
-from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
+from zstackd_config.errors import HardwareError, Interrupted, ZstackdError
 from zstackd_config.rig import Rig
 from zstackd_config.run import LockedAutoExposure
 from zstackd_drivers.axis import AxisSnapshot
@@ -29,10 +29,6 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class RigBusy(InputError):
-    """Something else uses the rig."""
-
-
 class NotReady(HardwareError):
     """The devices are not open."""
 
@@ -40,14 +36,15 @@ class NotReady(HardwareError):
 class Hardware:
     """Owns the open devices; safe from any thread.
 
-    Whoever uses them holds the lease (`lent`). `trouble` says why they are not open. `faults`
-    counts how often they failed since the start.
+    Whoever uses them holds the lease (`lent`, `glimpsed`). `trouble` says why they are not open.
+    `faults` counts how often they failed since the start, `cameras_opened` how often the camera was
+    opened: each time it has forgotten its exposure.
     """
 
     def __init__(self, rig: Rig, stop: Halt | None = None) -> None:
         self._rig = self._next_rig = rig
         self._stop = stop or Halt()
-        self._lease = threading.Lock()
+        self._lease = Lease()
         self._stack = ExitStack()
         self._devices: Devices | None = None
         self._camera: CameraInfo | None = None
@@ -59,6 +56,7 @@ class Hardware:
         self._hung_until_s = 0.0
         self._must_prove_camera = False
         self.faults = 0
+        self.cameras_opened = 0
 
     @property
     def rig(self) -> Rig:
@@ -100,8 +98,25 @@ class Hardware:
         inside closes them: they may have been stopped.
         """
         # Not at once: the service itself looks after the devices now and then.
-        if not self._lease.acquire(timeout=_LOOK_S):
+        if not self._lease.take(_LOOK_S):
             raise RigBusy("the rig is busy with a run or a move; wait for its end, or cancel it")
+        with self._used() as devices:
+            yield devices
+
+    @contextmanager
+    def glimpsed(self) -> Iterator[Devices]:
+        """Lend the devices to somebody who moves nothing and gives them back within seconds.
+
+        Raises as `lent`; also where somebody waits for them. Who wants them meanwhile, waits.
+        """
+        if not self._lease.glimpse():
+            raise RigBusy("the rig is busy with a run or a move; look again after it")
+        with self._used() as devices:
+            yield devices
+
+    @contextmanager
+    def _used(self) -> Iterator[Devices]:
+        """Give the devices to whoever has the lease, and the lease back at the end."""
         try:
             self._open_cancelled_camera()
             devices = self._devices
@@ -115,20 +130,20 @@ class Hardware:
                 self._note(error)
                 raise
         finally:
-            self._lease.release()
+            self._lease.give_back()
 
     def keep(self) -> bool:
         """Open the devices where they are not open and it is time; return whether they are.
 
-        Returns at once while they are lent. Devices that lost their link are closed and opened.
-        Raises CameraHung for good where only a new process may help: at once where the camera
-        worked before, after HUNG_S where it never has.
+        Returns at once while they are lent, but for a glimpse. Devices that lost their link are
+        closed and opened. Raises CameraHung for good where only a new process may help: at once
+        where the camera worked before, after HUNG_S where it never has.
         """
         if self._hung is not None and time.monotonic() >= self._hung_until_s:
             raise self._hung
         if self._hung is not None:
             return False
-        if not self._lease.acquire(blocking=False):
+        if not self._lease.take():
             return self._devices is not None
         try:
             self._take_settings()
@@ -140,7 +155,7 @@ class Hardware:
         except Interrupted:
             return False
         finally:
-            self._lease.release()
+            self._lease.give_back()
 
     def distrust_camera(self) -> None:
         """Take a frame before the rig counts as open: the last process ended by a hung camera."""
@@ -158,8 +173,11 @@ class Hardware:
 
     def close(self) -> None:
         """Close the devices."""
-        with self._lease:
+        self._lease.take_at_last()
+        try:
             self._close("closed")
+        finally:
+            self._lease.give_back()
 
     def _take_settings(self) -> None:
         before, self._rig = self._rig, self._next_rig
@@ -193,6 +211,7 @@ class Hardware:
         def open_again() -> None:
             camera.__exit__(None, None, None)
             camera.__enter__()
+            self.cameras_opened += 1
 
         try:
             self._unless_stopped(open_again)
@@ -231,6 +250,7 @@ class Hardware:
             devices = self._unless_stopped(self._opened)
             self._camera = devices.camera.info()
             self._devices = devices
+            self.cameras_opened += 1
         except Interrupted:
             raise
         except CameraHung as error:

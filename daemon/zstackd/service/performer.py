@@ -13,8 +13,9 @@ from zstackd.runs.progress import Stage
 from zstackd.runs.runner import Judge, run_from_frames, run_with_rig, usual_end
 from zstackd.runs.task import Task
 from zstackd.service.backlog import Job
-from zstackd.service.hardware import NotReady, RigBusy
+from zstackd.service.hardware import NotReady
 from zstackd.service.house import House
+from zstackd.service.lease import RigBusy
 from zstackd.store.durable import probe_writable, storage_at
 from zstackd.store.journal import Event, read_journal
 from zstackd.store.room import NoMemory, require_room

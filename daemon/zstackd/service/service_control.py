@@ -1,13 +1,15 @@
 """The control facade on a running service; see `zstackd.service.control` for its promises."""
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from zstackd.runs.autofocus import FoundFocus, find_focus
 from zstackd.runs.halt import Halt
-from zstackd.runs.plan import Plan
+from zstackd.runs.plan import Plan, check_sweep
 from zstackd.runs.safety import motor_stops_with
 from zstackd.service.backlog import Job
 from zstackd.service.catalogue import summary_of
@@ -16,16 +18,19 @@ from zstackd.service.events import QUEUE, Subscription
 from zstackd.service.house import House
 from zstackd.service.reception import Reception
 from zstackd.service.series import SeriesKeeper, SeriesSummary
+from zstackd.service.viewfinder import Exposure, View, Viewfinder
 from zstackd.store.durable import is_file
 from zstackd.store.journal import read_journal
 from zstackd.store.run_state import RunState, RunSummary
 from zstackd.store.spool import RunFolder, is_run_id
-from zstackd_config.errors import InputError, StorageError
+from zstackd_config.errors import InputError, Interrupted, StorageError
 from zstackd_config.rig import Rig
+from zstackd_config.run import LockedAutoExposure
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.errors import LimitError, UnreferencedError
 from zstackd_drivers.factory import Devices, reference_axis
 
+_STOPPED: Final = "stopped by an operator"
 _ONLY_BY_RESTART: Final = ("paths", "api")
 
 
@@ -36,6 +41,8 @@ class ServiceControl:
         self._house = house
         self._reception = reception
         self._series = series
+        self._viewfinder = Viewfinder(house)
+        self._by_hand: Halt | None = None
 
     # Runs.
 
@@ -142,8 +149,8 @@ class ServiceControl:
         latest = self._house.catalogue.latest_frame()
         if latest is None:
             return None
-        run_id, file = latest
-        path = RunFolder(self._house.spool.runs / run_id).frames / file
+        run_id, entry = latest
+        path = RunFolder(self._house.spool.runs / run_id).frames / entry["file"]
         return path if path.is_file() else None
 
     def preview(self, run_id: str) -> Path | None:
@@ -176,45 +183,69 @@ class ServiceControl:
 
     # The rig, while no run uses it.
 
+    def look(self, exposure: Exposure, *, expose_anew: bool = False) -> View:
+        """Take a frame to look at, or fetch the newest one of the run in work."""
+        return self._viewfinder.look(exposure, expose_anew=expose_anew)
+
     def home(self) -> AxisSnapshot:
         """Home the idle focus axis and return where it stands; may take a minute."""
-        return self._moved(lambda devices: devices.axis.home())
+        return self._moved(lambda devices, _: devices.axis.home())
 
     def confirm(self, position_um: float) -> AxisSnapshot:
         """Take an operator's word on where the idle axis stands; nothing moves."""
-        return self._moved(lambda devices: devices.axis.confirm(position_um))
+        return self._moved(lambda devices, _: devices.axis.confirm(position_um))
 
     def move_to(self, z_um: float) -> AxisSnapshot:
         """Move the idle, referenced axis within its limits and return where it stands."""
 
-        def move(devices: Devices) -> None:
+        def move(devices: Devices, _: Halt) -> None:
             reference_axis(devices.axis, self._house.rig.focus)
             devices.axis.move_to(z_um)
 
         return self._moved(move)
 
+    def find_focus(self, range_um: tuple[float, float]) -> FoundFocus:
+        """Look for the sharpest height within a range with the idle rig; the axis ends there."""
+        check_sweep(range_um, self._house.rig.focus)
+        found: list[FoundFocus] = []
+
+        def look(devices: Devices, halt: Halt) -> None:
+            reference_axis(devices.axis, self._house.rig.focus)
+            devices.camera.lock_exposure(LockedAutoExposure())
+            found.append(find_focus(devices, self._house.rig, range_um, check=halt.check))
+
+        self._moved(look)
+        return found[0]
+
     def stop_motion(self) -> None:
         """Stop the motor now; a run in work is interrupted by it."""
-        job = self._house.backlog.in_work()
+        job, by_hand = self._house.backlog.in_work(), self._by_hand
         if job is not None:
-            job.halt.request("stopped by an operator")
+            job.halt.request(_STOPPED)
+        if by_hand is not None:
+            by_hand.request(_STOPPED)
         self._house.hardware.stop_motion()
 
     # Parts of the above.
 
-    def _moved(self, act: Callable[[Devices], None]) -> AxisSnapshot:
+    def _moved(self, act: Callable[[Devices, Halt], None]) -> AxisSnapshot:
         """Act on the lent devices; a refusal before any motion leaves them as they are."""
         refused: LimitError | UnreferencedError | None = None
         halt = Halt()
         with (
             self._house.hardware.lent() as devices,
             halt.following(self._house.stop),
+            self._stoppable(halt),
             motor_stops_with(halt, devices),
         ):
             try:
-                act(devices)
+                act(devices, halt)
             except (LimitError, UnreferencedError) as error:
                 refused = error
+            except Interrupted:
+                halt.check()  # it knows by whom
+                raise
+            halt.check()  # it came too late to be noticed, but the camera is cancelled
             snapshot = devices.axis.snapshot()
         if isinstance(refused, LimitError):
             raise InputError(str(refused)) from refused
@@ -222,6 +253,15 @@ class ServiceControl:
             raise refused
         self._house.backlog.wake()
         return snapshot
+
+    @contextmanager
+    def _stoppable(self, halt: Halt) -> Iterator[None]:
+        """Inside, `stop_motion` halts this; there is one at a time, with the lent devices."""
+        self._by_hand = halt
+        try:
+            yield
+        finally:
+            self._by_hand = None
 
     def _folder(self, run_id: str) -> RunFolder:
         folder = RunFolder(self._house.spool.runs / run_id) if is_run_id(run_id) else None

@@ -37,19 +37,27 @@ class LockedCapture:
     kept: LockTolerance
     size_px: tuple[int, int]
 
-    def converge(self, *, timeout_s: float) -> ExposureValues:
+    def converge(self, *, frame_s: float, timeout_s: float) -> ExposureValues:
         """Let the automatic exposure settle and return the values it settled on.
 
+        Frames that were exposed before, and those that still may carry the values held before,
+        prove nothing: it begins to count where values change, or once any change would have come,
+        by the time from frame to frame, `frame_s`.
         Raises CameraTimeout where the values still wander after `timeout_s` of rig time.
         """
         self.source.set_automatic()
-        deadline_ns = self._deadline_ns(timeout_s)
+        asked_ns, deadline_ns = self.clock.monotonic_ns(), self._deadline_ns(timeout_s)
         recent: list[ExposureValues] = []
-        last_ns = 0
-        while (taken := self.source.take(deadline_ns=deadline_ns)) is not None:
+        changed, last_ns = False, 0
+        while (taken := self.source.take(deadline_ns=deadline_ns, after_ns=asked_ns)) is not None:
             values, last_ns = taken.exposure, taken.sensor_timestamp_ns
             taken.release()
-            recent = [*recent[-(STABLE_FRAMES - 1) :], values]
+            if last_ns <= asked_ns:
+                continue
+            changed = changed or (bool(recent) and not _close(values, recent[-1]))
+            late_s = LATEST_CONTROL_FRAMES * max(frame_s, values.exposure_time_ms / 1e3)
+            proves = changed or last_ns > asked_ns + _ns(late_s)
+            recent = [*recent[-(STABLE_FRAMES - 1) :], values] if proves else [values]
             if len(recent) == STABLE_FRAMES and all(_close(values, other) for other in recent):
                 return values
             if last_ns > deadline_ns:

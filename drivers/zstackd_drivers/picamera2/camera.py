@@ -70,13 +70,16 @@ class Picamera2Camera(MendedCamera):
         limits = _limits(source.camera)
         _require_control(source.camera, exposure, self._model)
         if isinstance(exposure, LockedAutoExposure):
-            values = capture.converge(timeout_s=self._timeout_s(None))
+            values = self._converged(capture)
             return metered(capture, values, exposure, limits, timeout_s=self._timeout_s)
         neutral = None
         if exposure.colour_gains is None and limits.colour_gains is not None:
-            neutral = capture.converge(timeout_s=self._timeout_s(None)).colour_gains
+            neutral = self._converged(capture).colour_gains
         values = explicit(exposure, limits, neutral=neutral)
         return capture.hold(values, timeout_s=self._timeout_s(values))
+
+    def _converged(self, capture: LockedCapture) -> ExposureValues:
+        return capture.converge(frame_s=self._frame_s(None), timeout_s=self._timeout_s(None))
 
     def _open(self) -> None:
         library = self._load_library()

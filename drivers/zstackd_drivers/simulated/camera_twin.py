@@ -25,7 +25,7 @@ from zstackd_drivers.true_focus import TrueFocus
 
 NAME = "simulated camera"
 TIMEOUT_FRAMES = 20
-TIMEOUT_S = 2.0
+TIMEOUT_S = 10.0
 LIMITS = ExposureLimits(
     name=NAME,
     exposure_time_ms=(MIN_LINES * LINE_NS / 1e6, MAX_LINES * LINE_NS / 1e6),
@@ -104,7 +104,9 @@ class SimulatedCamera(MendedCamera):
         if isinstance(exposure, ManualExposure):
             values = explicit(exposure, LIMITS, neutral=neutral.colour_gains)
             return self._proof.hold(values, timeout_s=self._timeout_s(values))
-        values = self._proof.converge(timeout_s=self._timeout_s(neutral))
+        values = self._proof.converge(
+            frame_s=self._frame_s(neutral), timeout_s=self._timeout_s(neutral)
+        )
         return metered(self._proof, values, exposure, LIMITS, timeout_s=self._timeout_s)
 
     def _open(self) -> None:

@@ -223,11 +223,13 @@ class SensorTwin:
             self._gone = True
 
     def set_automatic(self) -> None:
-        """Let exposure, gain and white balance follow the scene."""
+        """Let exposure, gain and white balance follow the scene, 3 frames from now on."""
         with self._lock:
             self._advance(self._clock.monotonic_ns())
             self._pending.clear()
-            self._automatic, self._automatic_from = True, self._next_index
+            if not self._automatic:
+                self._automatic_from = self._next_index + EXPOSURE_DELAY_FRAMES
+            self._automatic = True
 
     def set_values(self, values: ExposureValues) -> None:
         """Ask for explicit values: exposure 3 frames from now, gains 4 frames from now."""
@@ -319,6 +321,8 @@ class SensorTwin:
 
     def _apply_controls(self) -> None:
         if self._automatic:
+            if self._next_index < self._automatic_from:
+                return
             self._state = _towards_neutral(self._state, self._next_index)
             return
         due = [change for index, change in self._pending if index <= self._next_index]

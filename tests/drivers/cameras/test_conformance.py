@@ -133,6 +133,19 @@ def test_after_a_move_the_frame_shows_the_new_place(live_bench: Any) -> None:
         assert np.abs(again - low).mean() * 3 < np.abs(high - low).mean()
 
 
+def test_an_automatic_lock_does_not_take_over_the_values_held_before(
+    live_bench: Any, dim: ManualExposure
+) -> None:
+    camera = live_bench.camera
+    camera.lock_exposure(AUTO)
+    settled = live_bench.fresh().image.mean()
+    camera.lock_exposure(dim)
+    assert live_bench.fresh().image.mean() < 0.9 * settled
+    live_bench.clock.wait(threading.Event(), 2.0)  # frames with the old values queue up
+    camera.lock_exposure(AUTO)
+    assert live_bench.fresh().image.mean() == pytest.approx(settled, rel=0.1)
+
+
 def test_the_first_frame_after_a_lock_has_its_values(
     live_bench: Any, dim: ManualExposure, bright: ManualExposure
 ) -> None:
