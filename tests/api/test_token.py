@@ -15,6 +15,7 @@ from zstackd.api.token import LEAST_CHARACTERS, read_token
 from zstackd_config.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.api.conftest import Running
@@ -71,12 +72,18 @@ def test_a_wrong_token_is_none(service: Running, shown: str) -> None:
 SHOWABLE = st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_categories=["Cc", "Zs"])
 
 
-@given(st.text(SHOWABLE, min_size=1))
-def test_no_words_but_the_token_open(service: Running, shown: str) -> None:
-    assume(shown != TOKEN)
+@pytest.fixture(scope="module")
+def network(service: Running) -> Iterator[httpx.Client]:
+    """A client on TCP without a token; each one takes a while to be made."""
     with httpx.Client(base_url=service.tcp, timeout=PATIENCE_S) as client:
-        words = b"Bearer " + shown.encode("latin-1")
-        assert client.get("/healthz", headers=[(b"Authorization", words)]).status_code == 401
+        yield client
+
+
+@given(st.text(SHOWABLE, min_size=1))
+def test_no_words_but_the_token_open(network: httpx.Client, shown: str) -> None:
+    assume(shown != TOKEN)
+    words = b"Bearer " + shown.encode("latin-1")
+    assert network.get("/healthz", headers=[(b"Authorization", words)]).status_code == 401
 
 
 def test_the_token_opens(service: Running) -> None:
