@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from zstackd_config.errors import ConfigError, InputError
+from zstackd_config.lines import one_line
 from zstackd_config.locate import Problem, located, misplaced_switches
 from zstackd_config.rig import Rig
 from zstackd_config.run import Run
@@ -51,16 +52,19 @@ def parse_run(text: bytes | str, *, name: str) -> Run:
     return _parsed(Run, content, name=name)
 
 
-def told_at(path: Path, problem: str) -> str:
-    """Return `problem`, which begins with the dotted path of a key, after where that key stands."""
+def told_at(name: str | Path, content: bytes | None, problem: str) -> str:
+    """Return `problem`, which begins with the dotted path of a key, after where that key stands.
+
+    `content` is the document of that `name`; None where there is none to look into.
+    """
     key, _, _ = problem.partition(": ")
     parts = tuple(key.split("."))
     try:
-        keys = parse_document(read_document(path)).keys
-    except (InputError, YamlError):
-        return f"{path}: {problem}"
+        keys = {} if content is None else parse_document(content).keys
+    except YamlError:
+        keys = {}
     place = next((keys[parts[:n]] for n in range(len(parts), 0, -1) if parts[:n] in keys), None)
-    return f"{path}:{place.line}:{place.column}: {problem}" if place else f"{path}: {problem}"
+    return f"{name}:{place.line}:{place.column}: {problem}" if place else f"{name}: {problem}"
 
 
 def read_document(path: Path) -> bytes:
@@ -137,9 +141,4 @@ def _lines(name: str, problems: Iterable[Problem]) -> tuple[str, ...]:
         place, *_ = ordered[MAX_PROBLEMS]
         more = f"{len(ordered) - MAX_PROBLEMS} problems more from here on; mend the others first"
         lines.append(f"{name}:{place.line}:{place.column}: {more}")
-    return tuple(_one_line(line) for line in lines)
-
-
-def _one_line(text: str) -> str:
-    """Return the text with what would break or hide the line written out."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return tuple(one_line(line) for line in lines)

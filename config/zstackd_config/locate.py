@@ -30,7 +30,7 @@ def located(error: ValidationError, model: type[BaseModel], document: Document) 
         loc, kind = errors[0]["loc"], errors[0]["type"]
         models = models_at(model, loc[:-1] if kind in {"extra_forbidden", "missing"} else loc)
         place = _place(path, document, key=kind in _KEY_ERRORS)
-        problems.append((place, _dotted(path), worded(errors, path, models)))
+        problems.append((place, dotted(path), worded(errors, path, models)))
     return problems
 
 
@@ -50,7 +50,7 @@ def misplaced_switches(model: type[BaseModel], document: Document) -> list[Probl
         kinds = [set(leaves(field.annotation)) for field in fields]
         if any(each & _NUMBERS for each in kinds) and not any(bool in each for each in kinds):
             said = f"{shown(value)} is a switch; write a number"
-            problems.append((document.places[path], _dotted(path), said))
+            problems.append((document.places[path], dotted(path), said))
     return problems
 
 
@@ -90,6 +90,7 @@ def _place(path: KeyPath, document: Document, *, key: bool) -> Place:
     return document.places.get(path, START)
 
 
-def _dotted(path: KeyPath) -> str:
+def dotted(path: KeyPath) -> str:
+    """Return a path in a document as it is told, such as `output.extras[0]`."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
     return "".join(parts).lstrip(".")

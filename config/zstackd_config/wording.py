@@ -132,10 +132,15 @@ def _as_said(error: ErrorDetails, value: str, _: KeyPath, __: Iterable[type[Base
 
 
 def _length(error: ErrorDetails, value: str, _: KeyPath, __: Iterable[type[BaseModel]]) -> str:
-    context = error["ctx"]
-    if "min_length" in context:
-        return f"{value} is too short; at least {context['min_length']}"
-    return f"{value} is too long; at most {context['max_length']}"
+    words = ("too short", "at least", "min_length"), ("too long", "at most", "max_length")
+    how, bound, key = next(each for each in words if each[-1] in error["ctx"])
+    most = error["ctx"][key]
+    unit = "" if error["type"].startswith("too_") else f" character{'' if most == 1 else 's'}"
+    return f"{value} is {how}; {bound} {most}{unit}"
+
+
+def _pattern(error: ErrorDetails, value: str, _: KeyPath, __: Iterable[type[BaseModel]]) -> str:
+    return f"{value} has characters that cannot be there; it must match {error['ctx']['pattern']}"
 
 
 _SPECIAL: Final[dict[str, Callable[[ErrorDetails, str, KeyPath, Any], str]]] = {
@@ -151,4 +156,5 @@ _SPECIAL: Final[dict[str, Callable[[ErrorDetails, str, KeyPath, Any], str]]] = {
     "too_long": _length,
     "string_too_short": _length,
     "string_too_long": _length,
+    "string_pattern_mismatch": _pattern,
 }

@@ -65,7 +65,7 @@ def _decoded(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         problem = f"more than {MAX_BYTES} bytes are too many for a YAML file; make it smaller"
         raise YamlError([(START, problem)])
-    if content.startswith(_WIDE_BOMS):
+    if content.startswith(_WIDE_BOMS) or b"\0" in content[:2]:  # half of a wide character
         raise YamlError([(START, "the file is UTF-16; save it as UTF-8")])
     try:
         return content.removeprefix(_BOM).decode()

@@ -47,7 +47,10 @@ class TopBottom(useq.ZTopBottom):
     """From an absolute bottom up to an absolute top."""
 
     model_config = STRICT
-    top: HeightUm = Field(description="Highest plane, in micrometres.")
+    top: HeightUm = Field(
+        description="Upper end, in micrometres; where the step does not divide the range, the "
+        "highest plane is the one nearest to it, up to half a step beyond."
+    )
     bottom: HeightUm = Field(description="Lowest plane, in micrometres; always visited.")
     step: StepUm
     go_up: GoUp = True
@@ -62,7 +65,9 @@ class RangeAround(useq.ZRangeAround):
     """A range centred on the reference height."""
 
     model_config = STRICT
-    range: SpanUm = Field(description="Whole range around the reference, in micrometres.")
+    range: SpanUm = Field(
+        description="Whole range around the reference, in micrometres; its upper end as `top`."
+    )
     step: StepUm
     go_up: GoUp = True
     _bound = model_validator(mode="after")(_bounded)
@@ -72,7 +77,7 @@ class AboveBelow(useq.ZAboveBelow):
     """So far above and so far below the reference height."""
 
     model_config = STRICT
-    above: SpanUm = Field(description="Distance above the reference, in micrometres.")
+    above: SpanUm = Field(description="Distance above the reference, in micrometres; as `top`.")
     below: SpanUm = Field(description="Distance below the reference, in micrometres.")
     step: StepUm
     go_up: GoUp = True
@@ -158,6 +163,18 @@ class AutoAboveBelow(Settings):
         """Return the plan in even steps of at most `largest_um`."""
         step = even_step_um(self.above + self.below, largest_um)
         return AboveBelow(above=self.above, below=self.below, step=step, go_up=self.go_up)
+
+
+def span_um(plan: AnyZPlan) -> float | None:
+    """Return the range that a plan of steps asks for; None for heights that are listed."""
+    match plan:
+        case TopBottom():
+            return plan.top - plan.bottom
+        case RangeAround():
+            return plan.range
+        case AboveBelow():
+            return plan.above + plan.below
+    return None
 
 
 AutoPlan = AutoTopBottom | AutoRangeAround | AutoAboveBelow

@@ -5,10 +5,14 @@ As in `zstackd.cli`, next to nothing is imported before `guarded` is at work.
 
 import signal
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from zstackd.cli import guarded, heed_termination
 from zstackd.system.interruption import heed
 from zstackd.system.streams import prepare_streams
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,10 +27,15 @@ def _run(argv: Sequence[str] | None) -> None:
     from zstackd.stack_command.classic_options import classic_parser  # noqa: PLC0415 - see above
     from zstackd.system.logs import configure_logging  # noqa: PLC0415
     from zstackd.system.thrift import be_thrifty  # noqa: PLC0415
+    from zstackd.terminal.guarding import errors_in_one_line  # noqa: PLC0415
 
     be_thrifty()
     configure_logging(debug=False)
-    wanted = classic_parser().parse_args(argv)
+    with errors_in_one_line():
+        _stack(classic_parser().parse_args(argv))
+
+
+def _stack(wanted: "Namespace") -> None:
     from zstackd.stack_command.classic import stack_folder  # noqa: PLC0415 - cv2 and numpy cost start-up
 
     stack_folder(

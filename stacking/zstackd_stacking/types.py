@@ -23,6 +23,13 @@ def as_image(pixels: NDArray[Any]) -> Image:
     raise TypeError(f"an image has uint8 or uint16 pixels, not {pixels.dtype}")
 
 
+def without_alpha(pixels: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+    """Pixels (H, W) or (H, W, 1 to 4) without the last of 2 or 4 channels; whether it is opaque."""
+    if pixels.ndim == 2 or pixels.shape[2] not in {2, 4}:  # noqa: PLR2004 - as said
+        return pixels, False
+    return pixels[..., :-1], bool(pixels[..., -1].min() == np.iinfo(pixels.dtype).max)
+
+
 FloatMap = NDArray[np.float32]
 """(H, W) float32."""
 

@@ -20,9 +20,11 @@ from rich.text import Text
 from tests.api.conftest import LONG_RUN, PATIENCE_S, RIG, RUN, until
 from tests.sockets import answers
 
+from zstackd.api import client, sockets
 from zstackd.api.client import Client, RunJson
 from zstackd.commands.status import axis_text
 from zstackd.commands.wording import runs_table
+from zstackd_config.load import load_rig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +144,9 @@ def test_submit_warns_of_what_the_plan_would_do_better(desk: Desk) -> None:
 def test_what_is_refused_does_not_keep_the_others_from_being_done(desk: Desk) -> None:
     desk.write("a.yaml", RUN)
     ended = desk.zstackd("submit", "missing.yaml", "a.yaml", "--json", status=2)
-    (accepted,) = json.loads(ended.stdout)
+    refused, accepted = json.loads(ended.stdout)
+    assert refused == {"file": "missing.yaml", "error": ended.stderr.strip()}
+    assert (accepted["file"], accepted["error"]) == ("a.yaml", None)
     assert ended.stderr == "missing.yaml: cannot be read: No such file or directory\n"
     run_id = accepted["run"]["run_id"]
     desk.zstackd("watch", run_id)
@@ -153,6 +157,8 @@ def test_what_is_refused_does_not_keep_the_others_from_being_done(desk: Desk) ->
         "no run 'never' in the spool",
         f"run {run_id} is published already",
     ]
+    ended = desk.zstackd("cancel", "never", "--json", status=2)
+    assert json.loads(ended.stdout) == [{"id": "never", "error": ended.stderr.strip()}]
 
 
 @pytest.mark.parametrize(
@@ -307,6 +313,32 @@ def test_focus_by_hand(desk: Desk) -> None:
 def test_the_socket_is_found_by_the_rig_file_too(desk: Desk) -> None:
     first = desk.said("status", "--rig", "rig.yaml", ZSTACKD_SOCKET="").splitlines()[0]
     assert " is " in first
+
+
+def test_what_a_command_names_counts_before_the_environment(desk: Desk, tmp_path: Path) -> None:
+    desk.said("status", "--rig", "rig.yaml", ZSTACKD_SOCKET="another-rig.sock")
+    desk.said("status", "--socket", "state/control.sock", ZSTACKD_SOCKET="another-rig.sock")
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(RIG))
+    for words in (["cancel", "x"], ["focus", "move", "10"]):
+        said = desk.complaint(*words, "--rig", str(other), "--socket", "s.sock", status=2)
+        assert said == f"--socket s.sock and --rig {other} both name a service; give one of them"
+    said = desk.complaint("status", "--rig", str(other), status=1)
+    assert said.startswith(f"{tmp_path / 'state/control.sock'}: no service answers there")
+
+
+def test_no_rig_file_leads_to_another_rig_s_service(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = desk.folder / "state/control.sock"
+    monkeypatch.setattr(sockets, "DEFAULT_SOCKET", usual)
+    monkeypatch.setattr(client, "DEFAULT_SOCKET", usual)
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(RIG))
+    with pytest.raises(client.Unreachable, match="another rig's, with the state folder "):
+        client.client_of(load_rig(other)).__enter__()
+    with client.client_of(load_rig(desk.folder / "rig.yaml")) as own:
+        assert own.get("/v1/status")["spool"]["folder"] == str(desk.folder / "state")
 
 
 def test_logs_of_a_run_and_of_the_service(desk: Desk, done: str) -> None:

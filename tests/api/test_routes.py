@@ -88,6 +88,7 @@ def test_a_run_beyond_the_limits_is_refused_and_a_good_one_planned(client: httpx
     far = RUN | {"z_plan": {"bottom": 0, "top": 900, "step": 50}}
     status, detail, _ = problem(client.post("/v1/plans", content=yaml.safe_dump(far)))
     assert status == 422
+    assert detail.startswith("API:2:1: z_plan: plane 9 of 19")
     assert "-100 to 400 µm" in detail
     plan = client.post("/v1/plans", content=yaml.safe_dump(RUN)).json()
     assert plan["planes_um"] == [0, 25, 50, 75, 100]
@@ -145,6 +146,7 @@ def test_a_manifest_that_points_elsewhere_leads_nowhere(
         ("POST", "/v1/runs/20000101T000000Z_never/cancel"),
         ("POST", "/v1/runs/20000101T000000Z_never/pause"),
         ("GET", "/v1/nothing"),
+        ("GET", "/v1/events?run_id=20000101T000000Z_never"),
     ],
 )
 def test_what_is_not_there_is_404(client: httpx.Client, method: str, path: str) -> None:
@@ -244,7 +246,27 @@ def test_a_state_that_there_is_not_is_told_with_those_there_are(client: httpx.Cl
     for state, said in (("foo", "known are queued, "), ("faild", "did you mean 'failed'?")):
         status, detail, _ = problem(client.get("/v1/runs", params={"state": state}))
         assert status == 422
-        assert detail.startswith(f"state.0: '{state}' is not possible; {said}")
+        assert detail.startswith(f"state[0]: '{state}' is not possible; {said}")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "detail"),
+    [
+        ("GET", "/docs", 404, "/docs: no such path; /openapi.json names those there are"),
+        ("POST", "/v1/runs/", 404, "/v1/runs/: no such path; /openapi.json names those there are"),
+        ("PUT", "/v1/runs", 405, "/v1/runs: PUT is not possible; use GET, POST"),
+        ("GET", "/v1/runs?sate=failed", 422,
+         "sate: unknown word of the query; did you mean 'state'?"),
+        ("POST", "/v1/pause?why=x", 422, "why: unknown word of the query; known are by"),
+        ("GET", "/v1/status?all=1", 422, "all: unknown word of the query; remove it"),
+        ("GET", "/v1/runs/%C3%A4", 422,
+         "run_id: 'ä' has characters that cannot be there; it must match ^[A-Za-z0-9_-]+$"),
+    ],
+)  # fmt: skip
+def test_a_request_that_cannot_be_is_told_what_to_do(
+    client: httpx.Client, method: str, path: str, status: int, detail: str
+) -> None:
+    assert problem(client.request(method, path)) == (status, detail, 2)
 
 
 def test_health_and_metrics(client: httpx.Client, service: Running, published: str) -> None:

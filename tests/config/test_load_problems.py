@@ -235,7 +235,7 @@ def test_images_of_a_folder_are_not_waited_for(write_rig: WriteRig) -> None:
         ("focus", {"settle_ms": "atuo"}, "settle_ms: 'atuo' is not possible; did you mean 'auto'?"),
         ("focus", {"backlash": 5}, "focus.backlash: unknown key; did you mean 'backlash_um'?"),
         ("focus", {"driver": "gbrl"}, "focus.driver: 'gbrl' is not possible; did you mean 'grbl'?"),
-        ("focus", {"port": ""}, "focus.port: '' is too short; at least 1"),
+        ("focus", {"port": ""}, "focus.port: '' is too short; at least 1 character"),
         ("camera", {"driver": "picamera"}, "camera.driver: 'picamera' is not possible; did you me"),
         ("camera", {"driver": "folder"}, "camera.path: missing; add it: Folder of images"),
         ("camera", {"size_px": [8, 99]}, "camera.size_px[0]: 8 px is out of bounds; it must be at"),

@@ -40,6 +40,8 @@ TRIES = 3
         ("é: ü\n".encode() + b"\xe9", "r.yaml:2:1: byte 0xe9 is not UTF-8 text"),
         ("é: é".encode("latin-1"), "r.yaml:1:1: byte 0xe9 is not UTF-8 text"),
         ("name: a".encode("utf-16"), "r.yaml:1:1: the file is UTF-16; save it as UTF-8"),
+        ("name: a".encode("utf-16-le"), "r.yaml:1:1: the file is UTF-16; save it as UTF-8"),
+        ("name: a".encode("utf-16-be"), "r.yaml:1:1: the file is UTF-16; save it as UTF-8"),
         (b"name: a\x00b\n", "r.yaml:1:8: character U+0000 is not allowed in YAML"),
         (f'{RUN}metadata: {{a: "\\0"}}', "r.yaml:3:15: '\\x00' cannot be used"),
         (f'{RUN}metadata: {{a: "\\ud800"}}', "r.yaml:3:15: '\\ud800' cannot be used"),

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from zstackd.runs.halt import Halt
-from zstackd.runs.publish import Publisher
 from zstackd.service.catalogue import Catalogue
 from zstackd.service.events import Events
 from zstackd.service.hardware import Hardware
@@ -55,7 +54,7 @@ class Lodging:
         folder = self.accept()
         folder.frames.mkdir()
         (folder.frames / "z_0000.jpg").write_bytes(b"f" * frames)
-        publisher = Publisher(self.house.output, folder.run_id)
+        publisher = self.house.publisher(folder.run_id)
         publisher.hidden.mkdir()
         write_result(publisher.hidden, folder.run_id)
         with self.house.spool.journal(folder) as journal:

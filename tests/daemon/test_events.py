@@ -44,6 +44,24 @@ def test_who_comes_back_hears_what_was_missed() -> None:
         assert first.kind == "5"
 
 
+def test_who_comes_back_after_a_restart_hears_all_since() -> None:
+    events = Events()
+    for kind in ("recovered", "published"):
+        events.tell(kind)
+    with events.subscribe(after=5000) as back:
+        assert kinds([back.get(0) for _ in range(3)]) == ["recovered", "published", None]
+
+
+def test_all_that_is_remembered_can_be_heard() -> None:
+    events = Events()
+    for number in range(REMEMBERED):
+        events.tell(str(number))
+    with events.subscribe(after=0) as back:
+        first = back.get(0)
+        assert first is not None
+        assert (first.kind, back.dropped) == ("0", 0)
+
+
 def test_closing_frees_a_waiting_listener_and_forgets_it() -> None:
     events = Events()
     subscription = events.subscribe()

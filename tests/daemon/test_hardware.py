@@ -14,7 +14,7 @@ from tests.rigs import simulated_rig
 from zstackd.runs.autofocus import NoFocusError
 from zstackd.runs.halt import Halt
 from zstackd.runs.settling import NotStillError
-from zstackd.service.hardware import Hardware
+from zstackd.service.hardware import Hardware, NotReady
 from zstackd.service.lease import RigBusy
 from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_config.rig import Rig
@@ -22,7 +22,7 @@ from zstackd_config.run import ManualExposure
 from zstackd_drivers import controllers
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.errors import CameraError, CameraHung, CameraTimeout, LimitError, MotionError
-from zstackd_drivers.factory import settings_of_devices
+from zstackd_drivers.factory import open_devices, settings_of_devices
 from zstackd_drivers.serial.dialogue import Timeouts
 from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 
@@ -124,6 +124,25 @@ def test_a_device_that_failed_is_opened_again(hardware: Hardware) -> None:
     assert hardware.keep()
     with hardware.lent() as devices:
         assert devices.axis.snapshot().reference is Reference.UNREFERENCED
+
+
+def test_a_rig_that_is_being_opened_is_not_called_busy(
+    stop: Halt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = Hardware(Rig.model_validate(simulated_rig()), stop)
+    asked: list[str] = []
+
+    def opening(rig: Rig, **options: Any) -> Any:
+        for lend in (waiting.lent, waiting.glimpsed):
+            with pytest.raises(NotReady, match="it is being opened; try again"), lend():
+                pytest.fail("lent while it is opened")
+            asked.append(lend.__name__)
+        return open_devices(rig, **options)
+
+    monkeypatch.setattr("zstackd.service.hardware.open_devices", opening)
+    assert waiting.keep()
+    waiting.close()
+    assert asked == ["lent", "glimpsed"]
 
 
 def test_the_rig_is_lent_to_one_user_alone(hardware: Hardware) -> None:

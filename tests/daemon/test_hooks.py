@@ -1,6 +1,7 @@
 """Hooks are bounded in time and in output, are ended with all they started, and never harm."""
 
 import logging
+import re
 import sys
 import threading
 import time
@@ -135,3 +136,22 @@ def test_a_hook_whose_end_found_no_room_is_not_run_again(tmp_path: Path) -> None
         ends = [e for e in read_journal(spooled / "journal.jsonl") if e["event"] == "hook"]
     assert ran.read_text() == "once\n"
     assert [end["status"] for end in ends] == [0]
+
+
+def test_a_hook_is_told_all_that_the_page_of_operations_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| `(ZSTACKD_\w+)` \|", page, flags=re.MULTILINE)
+    code = f"import os; print(*[os.environ[word] for word in {words}], sep='|')"
+    command = {"command": [sys.executable, "-c", code]}
+    with contextmanager(lodgings)(tmp_path, on_published=command) as lodging:
+        run = lodging.publish(hook=True)
+        Hooks(lodging.house, Pulses().of("hooks")).turn()
+        (end,) = (
+            entry
+            for entry in read_journal(lodging.house.spool.runs / run.run_id / "journal.jsonl")
+            if entry["event"] == "hook"
+        )
+    told = dict(zip(words, end["output"].strip().split("|"), strict=True))
+    assert told["ZSTACKD_RIG"] == lodging.house.rig.name
+    assert told["ZSTACKD_RUN_ID"] == run.run_id
+    assert told["ZSTACKD_MANIFEST"] == f"{run.result}/manifest.json"

@@ -198,7 +198,7 @@ def test_a_folder_that_nobody_can_read_or_delete_does_not_keep_the_others(
         (result_of(run) / ACKNOWLEDGED).touch()
     Outbox(strict.house).look()
     # What hides a result before it is deleted is there already, and not empty.
-    blocker = strict.house.output / f".{first.run_id}.tmp"
+    blocker = strict.house.publisher(first.run_id).hidden
     blocker.mkdir()
     (blocker / "file").touch()
     Sweeper(strict.house).sweep()

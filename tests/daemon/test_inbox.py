@@ -16,8 +16,9 @@ from zstackd.runs.pulse import Pulses
 from zstackd.service import doorkeeper as doorkeeper_module
 from zstackd.service import inbox as inbox_module
 from zstackd.service.doorkeeper import Doorkeeper
-from zstackd.service.inbox import Inbox, as_text
+from zstackd.service.inbox import Inbox
 from zstackd_config.errors import InputError, StorageError
+from zstackd_config.lines import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ def test_a_bad_file_of_any_name_is_answered(inbox: Inbox, tmp_path: Path, name: 
 
 
 def test_names_are_printed_on_one_line() -> None:
-    assert as_text("a\nb\u2028c\x1b[31m\udcff é 😀") == r"a\nb\u2028c\x1b[31m\udcff é 😀"
+    assert one_line("a\nb\u2028c\x1b[31m\udcff é 😀") == r"a\nb\u2028c\x1b[31m\udcff é 😀"
 
 
 def test_long_names_that_differ_at_the_end_alone_are_answered_apart(

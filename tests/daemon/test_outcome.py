@@ -1,6 +1,7 @@
 """Exactly one result: whatever moment a run was caught at, its result is found or made anew."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from zstackd_config.errors import StorageError
 
 @pytest.fixture
 def publisher(lodging: Lodging) -> Publisher:
-    publisher = Publisher(lodging.house.output, lodging.accept().run_id)
+    publisher = lodging.house.publisher(lodging.accept().run_id)
     publisher.hidden.mkdir()
     write_result(publisher.hidden, publisher.run_id)
     return publisher
@@ -78,3 +79,17 @@ def test_a_result_of_somebody_else_under_the_name_is_not_ours(publisher: Publish
     write_result(target, "20260101T000000Z_other")
     out = result_already_out(announced(publisher), publisher)
     assert out == publisher.output / f"{publisher.run_id}-2"
+
+
+def test_a_result_of_the_same_id_may_be_another_service_s(publisher: Publisher) -> None:
+    """Two rigs that were given the same run in the same second share an output folder."""
+    other = replace(publisher, owner="another")
+    other.discard()
+    other.hidden.mkdir()
+    write_result(other.hidden, other.run_id)
+    theirs = other.appear(other.free_name())
+    assert theirs.name == publisher.run_id
+    ours = result_already_out(announced(publisher), publisher)
+    assert ours == publisher.output / f"{publisher.run_id}-2"
+    assert is_whole(theirs)
+    assert is_whole(ours)

@@ -139,3 +139,24 @@ def test_planes_closer_than_motor_steps_are_warned_of(
         else None
     )
     assert warnings == ((said,) if said else ())
+
+
+@pytest.mark.parametrize(
+    ("z_plan", "beyond"),
+    [
+        ({"bottom": 10, "top": 70, "step": 7}, "3 µm above the range, as step 7 µm does not "),
+        ({"bottom": 10, "top": 70, "step": 6}, None),
+        ({"bottom": 10, "top": 69, "step": 7}, None),  # short of it, by less than half a step
+        ({"range": 60, "step": 7}, "3 µm above the range"),
+        ({"above": 20, "below": 40, "step": 7}, "3 µm above the range"),
+        ({"bottom": 10, "top": 70, "step": 0.1}, None),
+        ({"bottom": 10, "top": 70, "step": "auto"}, None),
+        ({"absolute": [10, 20.5]}, None),
+    ],
+)
+def test_a_highest_plane_beyond_the_range_is_told(up: Rig, z_plan: Any, beyond: str) -> None:
+    relative = {} if {"top", "absolute"} & set(z_plan) else {"z_reference_um": 50}
+    run = parse_run(yaml.safe_dump({"name": "x", "z_plan": z_plan, **relative}), name="x")
+    said = [each for each in plan_run(up, run, source="x").warnings if "above the range" in each]
+    assert len(said) == (beyond is not None)
+    assert all(beyond in each and each.endswith("give step 6.6667, or auto") for each in said)

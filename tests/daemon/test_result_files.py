@@ -51,7 +51,7 @@ def test_without_heights_there_is_nothing_made_of_them(result: StackResult) -> N
 def test_files_written_side_by_side_are_those_written_one_by_one(
     tmp_path: Path, result: StackResult
 ) -> None:
-    publisher = Publisher(tmp_path, "20261128T080000Z_side-by-side")
+    publisher = Publisher(tmp_path, "20261128T080000Z_side-by-side", "ours")
     written = publisher.prepare(result, EVERYTHING, pixel_size_um=0.5, exposures_s={})
     alone = tmp_path / "alone"
     alone.mkdir()

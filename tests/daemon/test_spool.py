@@ -92,9 +92,9 @@ def test_recovery_closes_foreground_runs_and_hands_back_the_others(tmp_path: Pat
         capturing = begun(spool, request, output, "started", "plane")
         foreground = begun(spool, request, output, "started", "plane", foreground=True)
         done = begun(spool, request, output, "started", "published")
-        left = output / f".{done.run_id}.tmp"
-        kept = output / f".{capturing.run_id}.tmp"
-        foreign = output / ".20260101T000000Z_other.tmp"
+        left = output / f".{done.run_id}.{spool.owner}.tmp"
+        kept = output / f".{capturing.run_id}.{spool.owner}.tmp"
+        foreign = output / f".{done.run_id}.another.tmp"
         for folder in (left, kept, foreign):
             folder.mkdir(parents=True)
         torn = spool.runs / "20260101T000000Z_torn"
@@ -106,8 +106,19 @@ def test_recovery_closes_foreground_runs_and_hands_back_the_others(tmp_path: Pat
     assert [path.exists() for path in (left, kept, foreign, torn)] == [False, True, True, False]
 
 
-def file_for_hidden(output: Path, run: RunFolder) -> None:
-    (output / f".{run.run_id}.tmp").touch()
+def test_the_spool_keeps_its_own_word(tmp_path: Path) -> None:
+    with Spool(tmp_path / "a") as spool, Spool(tmp_path / "b") as other:
+        owner = spool.owner
+        assert owner != other.owner
+    with Spool(tmp_path / "a") as again:
+        assert again.owner == owner
+    (tmp_path / "a/id").write_text("../etc\n")
+    with Spool(tmp_path / "a") as mended:
+        assert mended.owner.isalnum()
+
+
+def file_for_hidden(output: Path, run: RunFolder, spool: Spool) -> None:
+    (output / f".{run.run_id}.{spool.owner}.tmp").touch()
 
 
 @pytest.mark.parametrize("can_be_listed", [True, False])
@@ -129,7 +140,7 @@ def test_recovery_does_not_fail_where_the_output_folder_is_ill(
 
     with Spool(tmp_path / "state") as spool:
         waiting = begun(spool, request, output)
-        file_for_hidden(output, begun(spool, request, output, "started", "published"))
+        file_for_hidden(output, begun(spool, request, output, "started", "published"), spool)
         if not can_be_listed:
             monkeypatch.setattr(Path, "iterdir", fails)
         assert [run.folder for run in recover(spool, output)] == [waiting]
@@ -146,7 +157,7 @@ def test_a_foreground_run_is_closed_whatever_ails_its_output_folder(
         run = begun(spool, request, output, "started", "publishing", foreground=True)
         if is_there:
             output.mkdir()
-            file_for_hidden(output, run)
+            file_for_hidden(output, run, spool)
         assert recover(spool, output) == []
     assert read_journal(run.journal)[-1]["event"] == "interrupted"
 

@@ -148,6 +148,13 @@ def test_frames_are_kept_as_the_rig_says(site: Site, keep: str, left: int) -> No
     assert len(list(site.state.glob("runs/*/frames/z_*.png"))) == left
 
 
+def test_a_script_is_told_where_the_result_is(site: Site) -> None:
+    ended = site.zstackd("run", site.run(), "--rig", site.rig(), "--json")
+    told = json.loads(ended.stdout)
+    result, manifest = site.published()
+    assert (Path(told["result"]), told["manifest"]) == (result, manifest)
+
+
 def test_a_result_of_the_same_name_is_left_alone(site: Site) -> None:
     rig, run = site.rig(), site.run(stacking={"align": False})
     for _ in range(2):

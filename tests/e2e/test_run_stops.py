@@ -52,7 +52,8 @@ def test_a_result_half_built_by_a_killed_run_is_removed(site: Site) -> None:
         process.kill()
         process.wait()
     (run,) = site.state.glob("runs/*")
-    ours, foreign = site.output / f".{run.name}.tmp", site.output / ".20260101T000000Z_x.tmp"
+    owner = (site.state / "id").read_text().strip()
+    ours, foreign = (site.output / f".{run.name}.{word}.tmp" for word in (owner, "another"))
     for folder in (ours, foreign):
         folder.mkdir(parents=True)
         (folder / "stack.tif").write_bytes(b"half")

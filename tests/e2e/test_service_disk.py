@@ -127,14 +127,16 @@ def test_an_output_that_is_another_file_system_full_then_closed(
         assert site.ends() == ["published", "open"]
         assert Counter(entry["event"] for entry in site.journals()[1])["captured"] == 1
         close(site.output, "rw")
-        (site.output / f".{published.name}.tmp").mkdir()  # as a crash may leave it
+        owner = (site.state / "id").read_text().strip()
+        left = site.output / f".{published.name}.{owner}.tmp"
+        left.mkdir()  # as a crash may leave it
         close(site.output)
         with site.serving(rig, ready=True) as process:
             site.wait_for_log("leftovers of ended runs stay in the output folder")
             close(site.output, "rw")
             site.wait_for_event("published", count=2)
             site.stop(process)
-        (site.output / f".{published.name}.tmp").rmdir()
+        left.rmdir()
         check_published(site, ["full", "closed"])
 
 

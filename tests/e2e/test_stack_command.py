@@ -160,7 +160,7 @@ def test_sizes_of_small_files_are_in_kb(stack: Stack, frames: Path, tmp_path: Pa
 
 def test_what_a_format_cannot_hold_is_a_warning(stack: Stack, frames: Path) -> None:
     for path, plane in zip(sorted(frames.glob("*.png")), planes(3), strict=True):
-        clear = np.full((200, 260, 1), 255 * 257)
+        clear = np.full((200, 260, 1), 200 * 257)
         cv2.imwrite(str(path), np.dstack([plane * 257, clear]).astype(np.uint16))
     done = stack("-i", frames, "-o", "out.jpg")
     transparency, bits = done.stderr.splitlines()
@@ -235,6 +235,34 @@ def test_a_truncated_jpeg_is_refused(stack: Stack, tmp_path: Path) -> None:
     line = refused(stack, "-i", folder, "-o", "out.png")
     assert line.startswith(f"{cut}: truncated JPEG")
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("program", ["stack", "focusstack"])
+def test_a_jpeg_that_is_spoilt_in_its_midst_is_left_out_and_named(
+    stack: Stack, tmp_path: Path, program: str
+) -> None:
+    folder = tmp_path / "jpegs"
+    folder.mkdir()
+    for index, plane in enumerate(planes(4)):
+        cv2.imwrite(str(folder / f"z{index}.jpg"), plane.astype(np.uint8))
+    spoilt = folder / "z1.jpg"
+    data = bytearray(spoilt.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 512] = np.random.default_rng(1).bytes(512)
+    spoilt.write_bytes(data)
+    if program == "stack":
+        done = stack("-i", folder, "-o", "out.png", "-q", "--report", "r.json")
+        assert json.loads((tmp_path / "r.json").read_text())["left_out"] == ["z1.jpg"]
+    else:
+        done = subprocess.run(
+            [str(PROGRAM.with_name("focusstack")), "-i", str(folder), "-o", "out.png"],
+            cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S, check=True,
+        )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("z1.jpg: left out: damaged JPEG (")
+    spoilt.unlink()
+    stack("-i", folder, "-o", "without.png", "-q", "--method", "laplacian")
+    if program == "focusstack":
+        assert (tmp_path / "out.png").read_bytes() == (tmp_path / "without.png").read_bytes()
 
 
 def test_a_text_called_jpg_is_refused(stack: Stack, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from typing import Any, Final, Self, TypedDict
 
 import httpx
 
+from zstackd.api.sockets import DEFAULT_SOCKET, socket_of
 from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
+from zstackd_config.rig import Rig
 
 _TIMEOUT_S: Final = 30.0
 _HOMING_S: Final = 180.0
@@ -66,10 +68,14 @@ class EventJson(TypedDict):
 
 
 class Client:
-    """While entered, asks the service behind `socket`; every method raises a `ZstackdError`."""
+    """While entered, asks the service behind `socket`; every method raises a `ZstackdError`.
 
-    def __init__(self, path: Path) -> None:
+    `state` is the state folder that the service must have; None: any.
+    """
+
+    def __init__(self, path: Path, *, state: Path | None = None) -> None:
         self._socket = path
+        self._state = state
         self._http = httpx.Client(
             # A Unix socket has no TLS: reading certificates for it would take 30 ms.
             transport=httpx.HTTPTransport(uds=str(path), verify=False),
@@ -80,6 +86,8 @@ class Client:
     def __enter__(self) -> Self:
         self._knock()
         self._http.__enter__()
+        if self._state is not None:
+            self._require(self._state)
         return self
 
     def __exit__(
@@ -154,6 +162,18 @@ class Client:
             except OSError as error:
                 raise self._unreachable(error) from error
 
+    def _require(self, state: Path) -> None:
+        try:
+            folder = Path(self.get("/v1/status")["spool"]["folder"])
+            if folder.resolve() != state.resolve():
+                raise Unreachable(
+                    f"{self._socket}: the service there is another rig's, with the state folder "
+                    f"{folder}, not {state}; start this rig's, or name its socket (--socket)"
+                )
+        except ZstackdError:
+            self._http.close()
+            raise
+
     def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         response = self._response(method, path, **request)
         if not response.content:
@@ -181,6 +201,17 @@ class Client:
         else:
             what = f"the service stopped answering ({error}); see `zstackd status`"
         return Unreachable(f"{self._socket}: {what}")
+
+
+def client_of(rig: Rig) -> Client:
+    """Return a client of the service of this rig, for which no other rig's may stand in.
+
+    The usual socket is a guess, where the rig file names none and there is none in its state
+    folder.
+    """
+    path = socket_of(rig)
+    is_guess = path == DEFAULT_SOCKET and rig.api.socket is None
+    return Client(path, state=rig.paths.state if is_guess else None)
 
 
 def _refusal(response: httpx.Response) -> ZstackdError:

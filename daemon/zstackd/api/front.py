@@ -21,7 +21,7 @@ from zstackd.service.house import House
 from zstackd.service.status_line import status_line
 from zstackd.system.notify import Notifier, Watchdog, watchdog_interval_s
 from zstackd_config.errors import InputError, ZstackdError
-from zstackd_config.load import load_rig, told_at
+from zstackd_config.load import load_rig, read_document, told_at
 from zstackd_config.rig import Rig
 
 _LOOK_S: Final = 1.0
@@ -57,7 +57,8 @@ class Reloading:
         try:
             return self.control.reload(rig)
         except InputError as error:
-            raise InputError(told_at(self.rig_file, str(error))) from error
+            content = read_document(self.rig_file)
+            raise InputError(told_at(self.rig_file, content, str(error))) from error
 
 
 class Front:

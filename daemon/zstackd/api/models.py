@@ -26,24 +26,26 @@ class Answer(BaseModel):
 class RunAnswer(Answer):
     """One run."""
 
-    run_id: str
-    name: str
-    state: RunState
-    accepted_at: str
-    started_at: str | None
-    ended_at: str | None
-    changed_at: str
+    run_id: str = Field(description="Id of the run; results and files are asked for by it.")
+    name: str = Field(description="Name from the run file.")
+    state: RunState = Field(
+        description="Where it stands; see [Operating](operations.md#where-a-run-stands)."
+    )
+    accepted_at: str = Field(description="When it was accepted.")
+    started_at: str | None = Field(description="When it was first begun.")
+    ended_at: str | None = Field(description="When it ended.")
+    changed_at: str = Field(description="When it last changed.")
     attempts: int = Field(description="How often the run was begun.")
-    priority: int
-    not_before: str | None
+    priority: int = Field(description="Priority from the run file.")
+    not_before: str | None = Field(description="Earliest start from the run file.")
     series: str | None = Field(description="Id of the time-lapse or repetition it belongs to.")
     point: int | None = Field(description="Its number in the series, from 0.")
-    planes_done: int
-    planes_total: int | None
+    planes_done: int = Field(description="Planes whose frames are stored.")
+    planes_total: int | None = Field(description="Planes in all; null until it was planned.")
     reason: str | None = Field(description="Why it waits, is paused, or has no whole result.")
     result: str | None = Field(description="The published folder.")
-    is_partial: bool
-    frames_kept: bool
+    is_partial: bool = Field(description="Whether planes are missing from the result.")
+    frames_kept: bool = Field(description="Whether its frames are still in the spool.")
     consumed: bool = Field(description="Whether a consumer took or acknowledged the result.")
 
     @classmethod
@@ -56,18 +58,18 @@ class RunAnswer(Answer):
 class RunsAnswer(Answer):
     """Runs, the newest first."""
 
-    runs: tuple[RunAnswer, ...]
+    runs: tuple[RunAnswer, ...] = Field(description="The runs.")
 
 
 class SeriesAnswer(Answer):
     """A time-lapse or repetition; each of its points becomes a run when its time has come."""
 
-    series_id: str
-    name: str
+    series_id: str = Field(description="Id of the series.")
+    name: str = Field(description="Name from the run file.")
     count: int = Field(description="Points in all.")
     upcoming: int = Field(description="Number of the next point, from 0.")
     due_at: datetime | None = Field(description="When that point is due; null after the last.")
-    skipped: int
+    skipped: int = Field(description="Points that were skipped.")
     current: str | None = Field(description="Id of the run of the point in work or in the queue.")
 
     @classmethod
@@ -79,14 +81,14 @@ class SeriesAnswer(Answer):
 class AllSeriesAnswer(Answer):
     """Series that have points left, oldest first."""
 
-    series: tuple[SeriesAnswer, ...]
+    series: tuple[SeriesAnswer, ...] = Field(description="The series.")
 
 
 class AcceptedAnswer(Answer):
     """What a run file became: one run, or a series of runs."""
 
-    run: RunAnswer | None
-    series: SeriesAnswer | None
+    run: RunAnswer | None = Field(description="The run; null where it is a series.")
+    series: SeriesAnswer | None = Field(description="The series; null where it is one run.")
     warnings: tuple[str, ...] = Field(description="What the plan would do better otherwise.")
 
     @classmethod
@@ -102,7 +104,7 @@ class AcceptedAnswer(Answer):
 class JournalAnswer(Answer):
     """The journal of a run, oldest entry first; every entry has `at` and `event`."""
 
-    entries: tuple[dict[str, JsonValue], ...]
+    entries: tuple[dict[str, JsonValue], ...] = Field(description="The entries.")
 
 
 class PlanAnswer(Answer):
@@ -113,8 +115,8 @@ class PlanAnswer(Answer):
         description="Whether the planes are relative to where the axis will stand."
     )
     seconds: float = Field(description="Estimated duration, in seconds.")
-    disk_bytes: int
-    peak_memory_bytes: int
+    disk_bytes: int = Field(description="Bytes of frames and result together, at most.")
+    peak_memory_bytes: int = Field(description="Bytes of memory, at most.")
     warnings: tuple[str, ...] = Field(description="What it would do better otherwise.")
 
     @classmethod
@@ -126,9 +128,9 @@ class PlanAnswer(Answer):
 class SpaceAnswer(Answer):
     """Room on the file system of one folder, in bytes; null where the folder is not there."""
 
-    folder: str
-    free_bytes: int | None
-    total_bytes: int | None
+    folder: str = Field(description="The folder.")
+    free_bytes: int | None = Field(description="Free for the service.")
+    total_bytes: int | None = Field(description="Size of the file system.")
 
     @classmethod
     def of(cls, space: Space) -> "SpaceAnswer":
@@ -144,9 +146,12 @@ class AxisAnswer(Answer):
     reference: Literal["unreferenced", "referenced"] = Field(
         description="Whether the position is known; an unreferenced axis never moves."
     )
-    position_um: float | None = Field(description="Height in micrometres.")
-    moving: bool
-    fault: str | None
+    position_um: float | None = Field(
+        description="Height in micrometres, as the controller says; while `reference` is "
+        "unreferenced, nobody vouches for it."
+    )
+    moving: bool = Field(description="Whether it moves now.")
+    fault: str | None = Field(description="Why the position is not known, where there is a reason.")
 
     @classmethod
     def of(cls, axis: AxisSnapshot) -> "AxisAnswer":
@@ -162,11 +167,11 @@ class AxisAnswer(Answer):
 class CameraAnswer(Answer):
     """The open camera."""
 
-    driver: str
-    model: str
+    driver: str = Field(description="Driver from the rig file.")
+    model: str = Field(description="The camera's own words on what it is.")
     size_px: tuple[int, int] = Field(description="Width and height in pixels.")
-    channels: int
-    bits: int
+    channels: int = Field(description="1 or 3.")
+    bits: int = Field(description="Bits per channel.")
 
     @classmethod
     def of(cls, camera: CameraInfo) -> "CameraAnswer":
@@ -180,15 +185,15 @@ class StatusAnswer(Answer):
     state: str = Field(description="idle, running, paused, degraded or stopping.")
     why: str | None = Field(description="One line; null where there is nothing to say.")
     rig: str = Field(description="Name of the rig.")
-    version: str
-    started_at: str
-    current: RunAnswer | None
+    version: str = Field(description="Version of zstackd.")
+    started_at: str = Field(description="When the service started.")
+    current: RunAnswer | None = Field(description="The run in work.")
     queue: int = Field(description="Runs that wait.")
     counts: dict[RunState, int] = Field(description="Runs in memory by state.")
     axis: AxisAnswer | None = Field(description="Null while the controller is not there.")
     camera: CameraAnswer | None = Field(description="Null while the camera is not there.")
-    spool: SpaceAnswer
-    output: SpaceAnswer
+    spool: SpaceAnswer = Field(description="Room in the state folder.")
+    output: SpaceAnswer = Field(description="Room in the output folder.")
     reserved_bytes: int = Field(description="What the run in work will still write.")
     faults: int = Field(description="Hardware faults since the start.")
     temperature_c: float | None = Field(description="Temperature of the computer, in °C.")
@@ -222,8 +227,8 @@ class ViewAnswer(Answer):
         description="The run in work, whose newest frame it is; null: it was taken to be looked at."
     )
     z_um: float | None = Field(description="Its height in micrometres; null: nobody knows it.")
-    exposure_time_ms: float
-    analogue_gain: float
+    exposure_time_ms: float = Field(description="Exposure time in milliseconds.")
+    analogue_gain: float = Field(description="Analogue gain (no unit).")
     sharpness: float = Field(description="Of what is shown, before it is reduced (no unit).")
     brightness: float = Field(description="Mean of what is shown, 0 to 1.")
     highlight: float = Field(description="What 99.9 % of it are below, 0 to 1; 1 is saturated.")
@@ -234,38 +239,40 @@ class ViewAnswer(Answer):
 class HealthAnswer(Answer):
     """Whether every essential thread makes progress."""
 
-    status: Literal["ok", "hanging"]
+    status: Literal["ok", "hanging"] = Field(description="Whether any of them hangs.")
     late_s: dict[str, float] = Field(description="Threads that hang, seconds overdue.")
 
 
 class ReloadAnswer(Answer):
     """What a reload of the rig file changed, one line each."""
 
-    changes: tuple[str, ...]
+    changes: tuple[str, ...] = Field(description="The sections that changed.")
 
 
 class MessagesAnswer(Answer):
     """The newest log messages of the service, oldest first."""
 
-    messages: tuple["Message", ...]
+    messages: tuple["Message", ...] = Field(description="The messages.")
 
 
 class Message(Answer):
     """One log message."""
 
-    at: datetime
-    level: str
-    text: str
+    at: datetime = Field(description="When.")
+    level: str = Field(description="info, warning or error.")
+    text: str = Field(description="The message.")
 
 
 class EventAnswer(Answer):
     """One event, as the `data` of a server-sent event; its `kind` is the event's name."""
 
-    number: int
-    at: str
-    kind: str
-    run_id: str | None
-    facts: dict[str, Any]
+    number: int = Field(
+        description="Grows by one from event to event, from 1 at the service's start."
+    )
+    at: str = Field(description="When.")
+    kind: str = Field(description="What happened; see below.")
+    run_id: str | None = Field(description="The run; null where no single run is meant.")
+    facts: dict[str, Any] = Field(description="What belongs to the kind.")
 
     @classmethod
     def of(cls, event: Event) -> "EventAnswer":
@@ -283,7 +290,7 @@ class Problem(Answer):
     """Why a request was refused (RFC 9457), with what the command line ends with."""
 
     title: str = Field(description="The HTTP status in words.")
-    status: int
+    status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What is wrong and what to do; one line for each problem.")
     exit_status: int = Field(description="Exit status of the command line for this problem.")
 
@@ -291,14 +298,14 @@ class Problem(Answer):
 class SampleAnswer(Answer):
     """One plane that was looked at."""
 
-    z_um: float
-    sharpness: float
+    z_um: float = Field(description="Height in micrometres.")
+    sharpness: float = Field(description="Sharpness there (no unit).")
 
 
 class FocusAnswer(Answer):
     """The height of best focus, where the axis now stands."""
 
-    z_um: float
+    z_um: float = Field(description="Height of best focus, in micrometres.")
     contrast: float = Field(description="How far the peak stands out, 0 to 1.")
     rivals_um: tuple[float, ...] = Field(description="Other heights where sharpness peaks.")
     samples: tuple[SampleAnswer, ...] = Field(description="Every plane looked at, by height.")

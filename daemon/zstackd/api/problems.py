@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from zstackd.api.models import Problem
 from zstackd.runs.autofocus import NoFocusError
@@ -21,6 +22,8 @@ from zstackd_config.errors import (
     StorageError,
     ZstackdError,
 )
+from zstackd_config.locate import dotted
+from zstackd_config.suggest import nearest
 from zstackd_config.wording import worded
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -100,19 +103,57 @@ def _worded(entry: ErrorDetails) -> str:
     if entry["type"] == "json_invalid" or entry["loc"] == ("body",):
         return "body: not what is wanted; send a JSON object, with content-type application/json"
     place = entry["loc"][1:] or entry["loc"]
-    return f"{'.'.join(str(part) for part in place)}: {worded([entry], place, ())}"
+    return f"{dotted(place)}: {worded([entry], place, ())}"
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
+async def _refused(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error = _not_so(request)
+    elif error.detail == HTTPStatus.NOT_FOUND.phrase:
+        error = _no_such_path(request)
     return refusal(error)
+
+
+def _no_such_path(request: Request) -> HTTPException:
+    return HTTPException(
+        HTTPStatus.NOT_FOUND,
+        f"{request.url.path}: no such path; /openapi.json names those there are",
+    )
+
+
+def _not_so(request: Request) -> HTTPException:
+    """Name every method of a path; the framework knows those of one of its routes."""
+    path, documented_paths = request.url.path, request.app.openapi()["paths"]
+    methods = ", ".join(
+        sorted(
+            method.upper()
+            for template, operations in documented_paths.items()
+            if compile_path(template)[0].match(path)
+            for method in operations
+        )
+    )
+    said = f"{path}: {request.method} is not possible; use {methods or 'GET'}"
+    return HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, said, headers={"Allow": methods or "GET"})
 
 
 async def _unexpected(_: Request, error: Exception) -> JSONResponse:
     """Answer without a word of the inside; the traceback goes to the log."""
     del error
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the service's log has it")
+
+
+def only_known_words(request: Request) -> None:
+    """Refuse a query with a word that the route does not know: `?status=` would list all runs."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    lines = [
+        f"{word}: unknown word of the query; {nearest(word, known)}"
+        for word in request.query_params
+        if word not in known
+    ]
+    if lines:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "\n".join(lines))
 
 
 def answer_errors(app: FastAPI) -> None:

@@ -46,7 +46,10 @@ _DOCUMENT: Final[dict[str, Any]] = {
     }
 }
 _MANIFEST: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The manifest.", "content": {"application/json": {"schema": {}}}}
+    200: {
+        "description": "The manifest, as it stands in the folder of the result.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Manifest"}}},
+    }
 }
 
 

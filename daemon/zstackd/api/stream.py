@@ -9,6 +9,7 @@ import anyio
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from zstackd.api.models import EventAnswer
@@ -37,7 +38,7 @@ def stream_router(control: Control, most_listeners: int = MOST_LISTENERS) -> API
                 "description": "Server-sent events; the `data` of each is an EventAnswer.",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             },
-            **documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
+            **documented(HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS),
         },
         operation_id="events",
     )
@@ -54,6 +55,8 @@ def stream_router(control: Control, most_listeners: int = MOST_LISTENERS) -> API
         ] = None,
     ) -> StreamingResponse:
         """Listen to what happens, from now on or from a remembered event on."""
+        if run_id is not None:
+            await run_in_threadpool(control.run, run_id)  # of a run that there is not, none comes
         if len(listening) >= most_listeners:
             # Every listener costs a thread, and the service has work to do.
             raise HTTPException(

@@ -69,10 +69,10 @@ def view_router(control: Control) -> APIRouter:
         *,
         max_side_px: Side = None,
         crop_px: Crop = None,
-        picture: Annotated[Kind, Query(alias="format")] = "jpg",
+        picture: Annotated[Kind, Query(alias="format", description="Of the picture.")] = "jpg",
         exposure_time_ms: Milliseconds = None,
         analogue_gain: Gain = None,
-        expose_anew: bool = False,
+        expose_anew: Annotated[bool, Query(description="Find the exposure again.")] = False,
     ) -> Response:
         """Take a frame and show it; while a run has the rig, show its newest frame.
 

@@ -23,7 +23,8 @@ def cancel(
 ) -> None:
     """End runs: at once where they wait, between planes where they are in work.
 
-    Cancelling a series ends it together with its run in the queue.
+    Cancelling a series ends it together with its run in the queue. `--json` prints a list with `id`
+    and `error` of each, and what the API answers.
     """
     with service(socket, rig) as client:
 
@@ -34,4 +35,4 @@ def cancel(
                 typer.echo(f"{run}: {'cancelled' if ended else 'will end at its next plane'}")
             return answer
 
-        each(runs, ask, as_json=as_json)
+        each(runs, ask, as_json=as_json, named="id")

@@ -16,7 +16,7 @@ from zstackd.runs.plan import Plan, plan_run
 from zstackd.service.schedule import Schedule, is_series, schedule_of
 from zstackd.store.room import readable
 from zstackd_config.errors import ZstackdError
-from zstackd_config.load import load_rig, load_run
+from zstackd_config.load import load_rig, parse_run, read_document
 from zstackd_config.rig import Rig
 from zstackd_config.sampling import largest_step_um
 from zstackd_drivers.factory import known_step_um
@@ -74,11 +74,12 @@ def _judged_rig(path: Path | None) -> tuple[Rig | None, list[_Judged]]:
 
 def _judged_run(path: Path, rig: Rig | None) -> _Judged:
     try:
-        run = load_run(path)
+        content = read_document(path)
+        run = parse_run(content, name=str(path))
         schedule = schedule_of(run, datetime.now(UTC), source=str(path)) if is_series(run) else None
         if rig is None:
             return _Judged(path, name=run.name, schedule=schedule)
-        plan = plan_run(rig, run, source=path, step_um=known_step_um(rig))
+        plan = plan_run(rig, run, source=str(path), content=content, step_um=known_step_um(rig))
     except ZstackdError as error:
         return _Judged(path, error=str(error))
     return _Judged(path, name=run.name, plan=plan, schedule=schedule)

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from zstackd.api.client import Client, Unreachable
-from zstackd.api.sockets import DEFAULT_SOCKET, socket_of
+from zstackd.api.client import Client, Unreachable, client_of
+from zstackd.api.sockets import DEFAULT_SOCKET
 from zstackd_config.errors import InputError, ZstackdError
 
 T = TypeVar("T")
 _MOST_IDS: Final = 50
+_VARIABLE: Final = "ZSTACKD_SOCKET"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 SocketOption = Annotated[
@@ -24,8 +25,7 @@ SocketOption = Annotated[
     typer.Option(
         "--socket",
         metavar="PATH",
-        envvar="ZSTACKD_SOCKET",
-        help=f"Control socket of the service [default: {DEFAULT_SOCKET}].",
+        help=f"Control socket of the service [default: ${_VARIABLE}, or {DEFAULT_SOCKET}].",
     ),
 ]
 RigOption = Annotated[
@@ -43,12 +43,22 @@ def finite(number: float | None) -> float | None:
 
 
 def service(socket: Path | None, rig: Path | None) -> Client:
-    """Return a client of the service that the options name."""
-    if socket is None and rig is not None:
-        from zstackd_config.load import load_rig  # noqa: PLC0415
+    """Return a client of the service that the options name, or else the environment.
 
-        socket = socket_of(load_rig(rig))
-    return Client(socket or DEFAULT_SOCKET)
+    What is named for one command counts before what stands in the environment: with several rigs
+    on one machine, the other way round would move the wrong one.
+    """
+    if rig is None:
+        return Client(socket or _usual_socket())
+    if socket is not None:
+        raise InputError(f"--socket {socket} and --rig {rig} both name a service; give one of them")
+    from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
+
+    return client_of(load_rig(rig))
+
+
+def _usual_socket() -> Path:
+    return Path(os.environ.get(_VARIABLE) or DEFAULT_SOCKET)
 
 
 def user() -> str:
@@ -66,9 +76,8 @@ def print_json(answer: Any) -> None:
 
 def _some_ids(incomplete: str) -> list[tuple[str, str]]:
     """Return ids for the shell to complete; none where the service cannot be asked."""
-    socket = Path(os.environ.get("ZSTACKD_SOCKET") or DEFAULT_SOCKET)
     try:
-        with Client(socket) as client:
+        with Client(_usual_socket()) as client:
             runs = client.get("/v1/runs", {"limit": _MOST_IDS})["runs"]
     except ZstackdError:
         return []
@@ -104,16 +113,20 @@ MaybeRunArgument = Annotated[
 """A run, or nothing for the service as a whole."""
 
 
-def each(things: Iterable[T], ask: Callable[[T], dict[str, Any]], *, as_json: bool) -> None:
+def each(
+    things: Iterable[T], ask: Callable[[T], dict[str, Any]], *, as_json: bool, named: str
+) -> None:
     """Ask for each of several things; what is refused does not keep the others from being done.
 
-    Prints all answers as JSON where asked to; raises the refusals at the end, a line for each.
+    Prints all answers as JSON where asked to, each with the thing under the key `named`, and with
+    `error`; raises the refusals at the end, a line for each.
     """
     answers, refused = list[dict[str, Any]](), list[ZstackdError]()
     for thing in things:
         try:
-            answers.append(ask(thing))
+            answers.append({named: str(thing), "error": None, **ask(thing)})
         except ZstackdError as error:
+            answers.append({named: str(thing), "error": str(error)})
             refused.append(error)
             if isinstance(error, Unreachable):
                 break

@@ -21,10 +21,15 @@ _INTRODUCTION: Final = """\
 messages. Shells complete commands, options and ids of runs; `sudo make install` sees to that, and
 `zstackd --install-completion` does it for one user.
 
+`--json` prints one JSON document, alone on standard output, with the keys of the control API
+([api.md](api.md)): `list` and `logs` a list, others one object. `watch` prints one object on each
+line. Errors stay one line each on standard error.
+
 Exit status: 0 done, 1 failed, 2 usage or an invalid file, 3 hardware, 130 interrupted.
 
 The commands that talk to the service find it at `/run/zstackd/control.sock`; elsewhere name its
-socket (`--socket`, or `ZSTACKD_SOCKET` in the environment) or its rig file (`--rig`).
+socket (`--socket`, or `ZSTACKD_SOCKET` in the environment) or its rig file (`--rig`). What a
+command names counts before the environment; a rig file never leads to another rig's service.
 """
 _ELSEWHERE: Final = {
     "stack": "Its options, and those of `focusstack`, are in [files.md](files.md)."

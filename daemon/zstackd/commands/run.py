@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from zstackd.commands.options import finite
+from zstackd.commands.options import JsonOption, finite, print_json
 from zstackd.commands.reach import require_standing
 from zstackd.runs.halt import Halt
 from zstackd.runs.plan import plan_run
@@ -18,13 +18,14 @@ from zstackd.store.durable import make_folder
 from zstackd.store.spool import Spool
 from zstackd.system.signals import StopSignals
 from zstackd.terminal.show import ProgressBars, ProgressLines, summary
-from zstackd_config.load import load_rig, load_run
+from zstackd_config.load import load_rig, parse_run, read_document
 from zstackd_config.rig import Rig
 from zstackd_drivers.factory import open_devices
 
 
 def run(
     request: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file.")],
+    *,
     rig: Annotated[Path, typer.Option("--rig", metavar="RIG.yaml", help="The rig file.")],
     output: Annotated[
         Path | None,
@@ -44,11 +45,22 @@ def run(
             callback=finite,
         ),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Capture, stack and publish one run in the foreground."""
+    """Capture, stack and publish one run in the foreground.
+
+    `--json` prints where the `result` is, and its `manifest`.
+    """
     settings = load_rig(rig)
     published = _run(settings, request, output or settings.paths.output, state, at_um)
-    typer.echo(summary(published))
+    if as_json:
+        print_json({"result": str(published.folder), "manifest": _document(published)})
+    else:
+        typer.echo(summary(published))
+
+
+def _document(published: Published) -> dict[str, Any]:
+    return published.manifest.model_dump(mode="json")
 
 
 def _run(
@@ -74,13 +86,14 @@ def _run(
                 request, name=name, keep=True, source=str(request), foreground=True
             )
             with show, spool.journal(folder) as journal:
-                publisher = Publisher(output.absolute(), folder.run_id)
+                publisher = Publisher(output.absolute(), folder.run_id, spool.owner)
                 task = Task(rig, folder, journal, publisher, halt, tell=show)
                 return run_with_rig(task, devices)
 
 
 def _checked_name(rig: Rig, request: Path) -> str:
     """Refuse, before anything is opened, what can be seen to be wrong."""
-    run = load_run(request)
-    plan_run(rig, run, source=request)
+    content = read_document(request)
+    run = parse_run(content, name=str(request))
+    plan_run(rig, run, source=str(request), content=content)
     return run.name

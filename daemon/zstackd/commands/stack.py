@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from zstackd.stack_command.options import read_words, stack_parser
 from zstackd.terminal.amounts import size_text
+from zstackd.terminal.guarding import errors_in_one_line
+from zstackd_config.lines import one_line
 
 if TYPE_CHECKING:  # they cost start-up, which `--help` and usage errors do without
     from zstackd.stack_command.job import OnFrame, StackDone, StackJob
@@ -23,7 +25,11 @@ def stack(words: Sequence[str]) -> int:
     Raises:
         InputError: an option, a frame or an output cannot be used.
     """
-    wanted = read_words(words)
+    with errors_in_one_line():
+        return _stack(read_words(words))
+
+
+def _stack(wanted: Namespace) -> int:
     if wanted.quiet:
         logging.getLogger("zstackd.stack_command").setLevel(logging.WARNING)
     from zstackd.stack_command.request import job_from, pattern_from  # noqa: PLC0415 - start-up
@@ -36,7 +42,7 @@ def stack(words: Sequence[str]) -> int:
     if wanted.json:
         _print_json(done.as_json())
     elif not wanted.quiet:
-        sys.stdout.write(f"{_summary(done)}\n")
+        _say(_summary(done))
     return 0
 
 
@@ -63,23 +69,24 @@ def _stack_batch(wanted: Namespace, pattern: "StackJob") -> int:
     told: list[dict[str, Any]] = []
     failed: list[str] = []
     for outcome in run_batch(wanted.batch, pattern, lambda job: _stack_one(wanted, job)):
-        said: dict[str, Any] = {"folder": str(outcome.folder), "error": outcome.error}
+        said: dict[str, Any] = {"folder": str(outcome.source.path), "error": outcome.error}
         if outcome.done is None:
-            failed.append(outcome.folder.name)
-            sys.stderr.write(f"{outcome.folder.name}: failed: {outcome.error}\n")
+            failed.append(outcome.source.name)
+            _tell(f"{outcome.source.name}: failed: {outcome.error}")
         else:
             said |= outcome.done.as_json()
-            _warn(outcome.done, notes=not wanted.quiet, of=f"{outcome.folder.name}: ")
+            _warn(outcome.done, notes=not wanted.quiet, of=f"{outcome.source.name}: ")
             if not (wanted.quiet or wanted.json):
-                sys.stdout.write(f"{outcome.folder.name}: {_summary(outcome.done)}\n")
+                _say(f"{outcome.source.name}: {_summary(outcome.done)}")
                 sys.stdout.flush()
         told.append(said)
     if wanted.json:
         _print_json({"stacks": told, "failed": failed})
     elif failed or not wanted.quiet:
         names = f"; failed: {', '.join(failed)}" if failed else ""
-        stream = sys.stderr if failed else sys.stdout
-        stream.write(f"{len(told) - len(failed)} of {len(told)} stacks written{names}\n")
+        (_tell if failed else _say)(
+            f"{len(told) - len(failed)} of {len(told)} stacks written{names}"
+        )
     return 1 if failed else 0
 
 
@@ -91,7 +98,9 @@ def _progress(total: int, *, shown: bool) -> Iterator["OnFrame | None"]:
     from rich.console import Console  # noqa: PLC0415 - costs start-up, wanted on a terminal only
     from rich.progress import Progress  # noqa: PLC0415
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    # Told so, it asks no more: while decoders are listened to, the answer would be another one.
+    console = Console(stderr=True, force_terminal=True)
+    with Progress(console=console, transient=True) as progress:
         task = progress.add_task("stacking", total=total)
 
         def advance(_report: "FrameReport") -> None:
@@ -104,11 +113,11 @@ def _warn(done: "StackDone", *, notes: bool, of: str = "") -> None:
     """Print what a person should know of a stack; each line begins with `of`."""
     for frame in done.report["frames"]:
         if frame["note"] and (notes or not frame["used"]):
-            sys.stderr.write(f"{of}{frame['name']}: {frame['note']}\n")
+            _tell(f"{of}{frame['name']}: {frame['note']}")
     for found in done.report["cut_off"]:
-        sys.stderr.write(f"{of}warning: {found['message']}\n")
+        _tell(f"{of}warning: {found['message']}")
     if len(done.report["frames"]) == 1:
-        sys.stderr.write(f"{of}warning: only one frame: nothing to fuse, it is written as it is\n")
+        _tell(f"{of}warning: only one frame: nothing to fuse, it is written as it is")
 
 
 def _warn_of_results_among_frames(done: "StackDone", folder: Path | None) -> None:
@@ -117,9 +126,9 @@ def _warn_of_results_among_frames(done: "StackDone", folder: Path | None) -> Non
     for file in done.files:
         inside = folder is not None and file.path.parent.resolve() == folder.resolve()
         if inside and looks_like_a_frame(file.path):
-            sys.stderr.write(
+            _tell(
                 f"{file.path}: warning: lies among the frames now, and -i {folder} would take it "
-                "for one of them the next time; move it elsewhere\n"
+                "for one of them the next time; move it elsewhere"
             )
 
 
@@ -130,6 +139,14 @@ def _summary(done: "StackDone") -> str:
     seconds = done.stacking_s + done.writing_s
     frames = "1 frame" if used == 1 else f"{used} frames"
     return f"{frames} of {width} × {height} px in {seconds:.1f} s: wrote {names}"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{one_line(line)}\n")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{one_line(line)}\n")
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ def submit(
     """Hand run files to the service, in this order; each is safe there once it is printed.
 
     A file that is refused does not keep the others from being taken; the exit status is then 2.
+    `--json` prints a list with `file` and `error` of each, and what the API answers.
     """
     with service(socket, rig) as client:
 
@@ -34,7 +35,7 @@ def submit(
                     sys.stderr.write(f"{path}: warning: {warning}\n")
             return accepted
 
-        each(runs, ask, as_json=as_json)
+        each(runs, ask, as_json=as_json, named="file")
 
 
 def _content(path: Path) -> bytes:

@@ -4,8 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zstackd.api.client import Client
-from zstackd.api.sockets import socket_of
+from zstackd.api.client import client_of
 from zstackd.doctor.diagnosis import Diagnosis, failure, fine, warning
 from zstackd.store.spool import Spool
 from zstackd_config.errors import StorageError, ZstackdError
@@ -29,7 +28,7 @@ def devices(rig: Rig) -> list[Diagnosis]:
 def _in_use(rig: Rig, why: StorageError) -> Diagnosis:
     """Return what the service says of the devices, which it has; they are left alone."""
     try:
-        with Client(socket_of(rig)) as client:
+        with client_of(rig) as client:
             status = client.get("/v1/status")
     except ZstackdError:
         return warning(

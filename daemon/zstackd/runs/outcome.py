@@ -44,11 +44,12 @@ def result_already_out(past: Past, publisher: Publisher) -> Path | None:
 
 def _out_as(name: str, announced: Mapping[str, Any], publisher: Publisher) -> Path | None:
     target = publisher.output / name
+    # First our own folder: a result of that id may be another service's.
+    if publisher.hidden.is_dir():
+        return _appearing(publisher, name)
     if _is_result_of(target, publisher.run_id):
         publisher.flush()
         return target
-    if publisher.hidden.is_dir():
-        return _appearing(publisher, name)
     if announced.get("place") == publisher.place():
         return target
     _log.warning("%s: the output folder is another one now; publishing there", publisher.run_id)

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Final
 
 from zstackd_config.camera import Picamera2Camera
@@ -14,6 +14,7 @@ from zstackd_config.load import told_at
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure, Run
 from zstackd_config.sampling import largest_step_um
+from zstackd_config.z_plan import AutoPlan, even_step_um, span_um
 from zstackd_drivers.camera import CameraInfo
 from zstackd_drivers.errors import LimitError
 from zstackd_drivers.stepping.approach import check_reach, overshoot_um
@@ -73,27 +74,30 @@ def plan_run(
     rig: Rig,
     run: Run,
     *,
-    source: str | Path,
+    source: str,
+    content: bytes | None = None,
     camera: CameraInfo | None = None,
     reference_um: float | None = None,
     step_um: float | None = None,
     move_s: MoveSeconds | None = None,
 ) -> Plan:
-    """Return the plan of `run` on `rig`; `source` names the run in errors, or is its file.
+    """Return the plan of `run` on `rig`; `source` names the run in errors.
 
-    `camera` is the open camera, where there is one; `reference_um` is where the axis stands, if
-    known, `step_um` what a motor step moves. Raises InputError where a plane, or the overshoot
-    before it, is out of reach; nothing is ever clipped.
+    `content` is the text of its run file, where errors are to tell the line. `camera` is the open
+    camera, where there is one; `reference_um` is where the axis stands, if known, `step_um` what a
+    motor step moves. Raises InputError where a plane, or the overshoot before it, is out of reach;
+    nothing is ever clipped.
     """
     from_current = reference_um is None and starts_from_current(run)
-    planes_um = _planes(rig, run, reference_um or 0.0, source)
+    told = partial(told_at, source, content)
+    planes_um = _planes(rig, run, reference_um or 0.0, told)
     problems = [] if from_current else _out_of_reach(planes_um, rig.focus)
     if problems and reference_um is not None and starts_from_current(run):
         problems[0] += f"; {_REFERENCES[run.z_reference_um].format(f'{reference_um:g}')}"
     problems += _search_out_of_reach(run, rig.focus)
     problems += _missing_reference(run, len(planes_um))
     if problems:
-        raise InputError("\n".join(_told(source, problem) for problem in problems))
+        raise InputError("\n".join(told(problem) for problem in problems))
     pixels, frame_raw_bytes = _frame_size(rig, camera)
     return Plan(
         planes_um=planes_um,
@@ -108,8 +112,21 @@ def plan_run(
         peak_memory_bytes=_INTERPRETER_BYTES
         + STACKER_BYTES_PER_PIXEL[run.stacking.memory] * pixels
         + FRAMES_IN_FLIGHT * frame_raw_bytes,
-        warnings=tuple(_warnings(rig, planes_um, step_um)),
+        warnings=(*_beyond_the_range(run, planes_um), *_warnings(rig, planes_um, step_um)),
     )
+
+
+def _beyond_the_range(run: Run, planes_um: Sequence[float]) -> Iterator[str]:
+    """Yield what to say of a highest plane beyond the range, as useq-schema rounds steps."""
+    asked_um = None if isinstance(run.z_plan, AutoPlan) else span_um(run.z_plan)
+    beyond_um = 0.0 if asked_um is None else max(planes_um) - min(planes_um) - asked_um
+    if asked_um is not None and beyond_um > _SAME_UM:
+        step_um = getattr(run.z_plan, "step", 0.0)
+        yield (
+            f"z_plan: the highest plane lies {beyond_um:.4g} µm above the range, as step "
+            f"{step_um:g} µm does not divide its {asked_um:g} µm; give step "
+            f"{even_step_um(asked_um, step_um):.5g}, or auto"
+        )
 
 
 def _warnings(rig: Rig, planes_um: Sequence[float], step_um: float | None) -> Iterator[str]:
@@ -135,15 +152,13 @@ def _warnings(rig: Rig, planes_um: Sequence[float], step_um: float | None) -> It
         )
 
 
-def _told(source: str | Path, problem: str) -> str:
-    return told_at(source, problem) if isinstance(source, Path) else f"{source}: {problem}"
-
-
-def _planes(rig: Rig, run: Run, reference_um: float, source: str | Path) -> tuple[float, ...]:
+def _planes(
+    rig: Rig, run: Run, reference_um: float, told: Callable[[str], str]
+) -> tuple[float, ...]:
     try:
         return run.planes_um(reference_um, largest_step_um=largest_step_um(rig.optics))
     except ConfigError as error:
-        raise InputError(_told(source, str(error))) from error
+        raise InputError(told(str(error))) from error
 
 
 _REFERENCES: Final[Mapping[float | str, str]] = {

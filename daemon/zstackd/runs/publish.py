@@ -25,18 +25,20 @@ _MOST_NAMES = 1000
 class Publisher:
     """Makes the result of one run appear in the output folder, whole or not at all.
 
+    `owner` is the spool's own word: another service may publish a run of the same id there.
     `mount` is the mount point that must be there, so that nothing is put into the empty folder
     under it.
     """
 
     output: Path
     run_id: str
+    owner: str
     mount: Path | None = None
 
     @property
     def hidden(self) -> Path:
         """Return the folder in which the result is put together."""
-        return self.output / f".{self.run_id}.tmp"
+        return self.output / f".{self.run_id}.{self.owner}.tmp"
 
     def require_place(self) -> None:
         """Raise StorageError where the output folder is not there now; it is never made anew."""

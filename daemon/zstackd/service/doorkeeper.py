@@ -6,10 +6,11 @@ from pathlib import Path
 
 from zstackd.runs.halt import Halt
 from zstackd.runs.pulse import Pulse
-from zstackd.service.inbox import Inbox, as_text, require_regular
+from zstackd.service.inbox import Inbox, require_regular
 from zstackd.service.reception import Reception
 from zstackd.store.durable import storage_at
 from zstackd_config.errors import StorageError, ZstackdError
+from zstackd_config.lines import one_line
 
 SCAN_S = 5.0
 SOON_S = 0.25
@@ -61,10 +62,10 @@ class Doorkeeper:
             try:
                 self._take(inbox, path)
             except FileNotFoundError:
-                _log.info("inbox: %s was taken back", as_text(path.name))
+                _log.info("inbox: %s was taken back", one_line(path.name))
             except (StorageError, OSError) as error:
                 if inbox.leave(path):
-                    _log.error("inbox: %s waits where it is: %s", as_text(path.name), error)
+                    _log.error("inbox: %s waits where it is: %s", one_line(path.name), error)
 
     def _take(self, inbox: Inbox, path: Path) -> None:
         try:
@@ -77,6 +78,6 @@ class Doorkeeper:
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - one file must not keep the others
-            _log.exception("inbox: %s met an internal error", as_text(path.name))
+            _log.exception("inbox: %s met an internal error", one_line(path.name))
             kind = type(error).__name__
             inbox.refuse(path, f"{path.name}: internal error: {kind}: {error}; report it")

@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 REMEMBERED: Final = 512
 """Events kept for a listener that comes back and says what it heard last."""
 
-QUEUE: Final = 256
+QUEUE: Final = REMEMBERED
+"""Events that wait for one listener: all that are remembered, for one that comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,14 @@ class Events:
                 subscription.put(event)
 
     def subscribe(self, *, after: int | None = None, size: int = QUEUE) -> Subscription:
-        """Return a new subscription; with `after` it begins with the remembered later events."""
+        """Return a new subscription; with `after` it begins with the remembered later events.
+
+        A number that is still to come is one of an earlier start: all that is remembered is later.
+        """
         subscription = Subscription(size, self._forget)
         with self._lock:
             if after is not None:
+                after = after if after <= self._number else 0
                 for event in self._recent:
                     if event.number > after:
                         subscription.put(event)

@@ -99,7 +99,7 @@ class Hardware:
         """
         # Not at once: the service itself looks after the devices now and then.
         if not self._lease.take(_LOOK_S):
-            raise RigBusy("the rig is busy with a run or a move; wait for its end, or cancel it")
+            raise self._refused("wait for its end, or cancel it")
         with self._used() as devices:
             yield devices
 
@@ -110,9 +110,15 @@ class Hardware:
         Raises as `lent`; also where somebody waits for them. Who wants them meanwhile, waits.
         """
         if not self._lease.glimpse():
-            raise RigBusy("the rig is busy with a run or a move; look again after it")
+            raise self._refused("look again after it")
         with self._used() as devices:
             yield devices
+
+    def _refused(self, then: str) -> RigBusy | NotReady:
+        """Return why the rig is not lent: it is in use, or, without devices, on the way to be."""
+        if self._devices is None:
+            return NotReady("the rig is not ready: it is being opened; try again in a moment")
+        return RigBusy(f"the rig is busy with a run or a move; {then}")
 
     @contextmanager
     def _used(self) -> Iterator[Devices]:

@@ -138,7 +138,7 @@ class Hooks:
             _log.info("%s: %s: %s", run.run_id, name, end.note)
         else:
             self._pulse.beat(expected_s=hook.timeout_s)
-            end = run_hook(hook, _environment(run), self._house.stop)
+            end = run_hook(hook, _environment(run, self._house.rig.name), self._house.stop)
             if self._house.stop.event.is_set():
                 return
             log_end(run.run_id, name, end)
@@ -176,11 +176,12 @@ def log_end(run_id: str, name: str, end: HookEnd) -> None:
     _log.warning("%s: %s failed: %s%s", run_id, name, said, where)
 
 
-def _environment(run: RunSummary) -> dict[str, str]:
+def _environment(run: RunSummary, rig: str) -> dict[str, str]:
     """Return what a hook is told, as variables."""
     result = run.result or Path()
     return {
         "ZSTACKD_RUN_ID": run.run_id,
+        "ZSTACKD_RIG": rig.replace("\0", ""),
         "ZSTACKD_NAME": run.name.replace("\0", ""),
         "ZSTACKD_STATE": str(run.state),
         "ZSTACKD_REASON": run.reason or "",

@@ -48,7 +48,7 @@ class House:
 
     def publisher(self, run_id: str) -> Publisher:
         """Return what lets the result of a run appear."""
-        return Publisher(self.output, run_id, self.mount)
+        return Publisher(self.output, run_id, self.spool.owner, self.mount)
 
     def forget_if_deleted(self, run_id: str, *, level: int) -> bool:
         """Forget a run whose folder somebody deleted from the spool; return whether that is so.

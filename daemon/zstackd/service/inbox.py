@@ -26,6 +26,7 @@ from watchdog.observers import Observer
 
 from zstackd.store.durable import storage_error, write_text
 from zstackd_config.errors import InputError
+from zstackd_config.lines import one_line
 
 STABLE_S = 1.0
 """A file whose closing nobody saw counts as complete once it has not changed for so long."""
@@ -184,7 +185,7 @@ class Inbox(FileSystemEventHandler):
             if now - since >= STRANGE_S:
                 self._strangers[name] = math.inf
                 said = "inbox: %s is left alone: run files end in .yaml or .yml; rename it"
-                _log.warning(said, as_text(name))
+                _log.warning(said, one_line(name))
 
     def leave(self, path: Path) -> bool:
         """Leave a file alone for a while, or until it changes, since it cannot be moved now.
@@ -202,8 +203,8 @@ class Inbox(FileSystemEventHandler):
 
     def refuse(self, path: Path, why: str) -> None:
         """Move a bad file aside as `<name>.rejected` and say why in `<name>.error.txt`."""
-        why = "\n".join(as_text(line) for line in why.split("\n"))
-        _log.warning("inbox: refused %s: %s", as_text(path.name), why.split("\n")[0])
+        why = "\n".join(one_line(line) for line in why.split("\n"))
+        _log.warning("inbox: refused %s: %s", one_line(path.name), why.split("\n")[0])
         name = _answerable(path.name)
         try:
             write_text(path.with_name(f"{name}.error.txt"), f"{why}\n")
@@ -220,13 +221,6 @@ def require_regular(path: Path) -> None:
 
 def _name(path: bytes | str) -> str:
     return Path(os.fsdecode(path)).name
-
-
-def as_text(name: str) -> str:
-    """Return a name with what cannot be printed in it written out, line ends too."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name
-    )
 
 
 def _answerable(name: str) -> str:

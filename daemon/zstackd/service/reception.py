@@ -8,9 +8,9 @@ from typing import Any
 from zstackd.runs.plan import Plan, plan_run
 from zstackd.service.backlog import Job
 from zstackd.service.house import House
-from zstackd.service.inbox import as_text
 from zstackd.service.schedule import is_series, schedule_of
 from zstackd.service.series import SeriesKeeper
+from zstackd_config.lines import one_line
 from zstackd_config.load import parse_run, read_document
 from zstackd_config.run import Run
 
@@ -31,7 +31,9 @@ class Reception:
         """
         run = parse_run(document, name=source)
         house = self._house
-        plan = plan_run(house.rig, run, source=source, step_um=house.hardware.step_um())
+        plan = plan_run(
+            house.rig, run, source=source, content=document, step_um=house.hardware.step_um()
+        )
         schedule_of(run, datetime.now(UTC), source=source)
         return run, plan
 
@@ -45,7 +47,7 @@ class Reception:
 
     def take_file(self, path: Path) -> str:
         """Accept a file of the inbox, which is moved into the spool; raises as `take_text`."""
-        source = as_text(path.name)
+        source = one_line(path.name)
         run, _ = self.judged(read_document(path), source=source)
         return self._take(run, path, source)
 

@@ -15,7 +15,7 @@ from zstackd.store.journal import DAMAGE
 from zstackd.store.spool import OpenRun, RunFolder, Spool
 from zstackd_config.errors import StorageError
 
-_HIDDEN = re.compile(r"\.(?P<run_id>.+)\.tmp")
+_HIDDEN = re.compile(r"\.(?P<run_id>[^.]+)\.(?P<owner>[^.]+)\.tmp")
 _log = logging.getLogger(__name__)
 
 
@@ -54,10 +54,10 @@ def _remove_left_behind(spool: Spool, output: Path, waiting: set[str]) -> None:
         return
     for path in output.iterdir():
         hidden = _HIDDEN.fullmatch(path.name)
-        run_id = hidden["run_id"] if hidden else ""
-        if run_id and run_id not in waiting and (spool.runs / run_id).is_dir():
-            _log.warning("%s: removed; it was never finished", path)
-            Publisher(output, run_id).discard()
+        if hidden is None or hidden["owner"] != spool.owner or hidden["run_id"] in waiting:
+            continue
+        _log.warning("%s: removed; it was never finished", path)
+        Publisher(output, hidden["run_id"], spool.owner).discard()
 
 
 def fail_damaged(spool: Spool, run: OpenRun, *, hook: bool = False) -> None:
@@ -84,7 +84,7 @@ def _close_as_it_is(spool: Spool, run: OpenRun) -> None:
 def _close(spool: Spool, run: OpenRun) -> None:
     """Close a run as what it is: published where its result is out, else interrupted."""
     run_id, past, started = run.folder.run_id, past_of(run.history), run.started
-    publisher = None if started is None else Publisher(Path(started["output"]), run_id)
+    publisher = None if started is None else Publisher(Path(started["output"]), run_id, spool.owner)
     with spool.journal(run.folder) as journal:
         out = None if publisher is None else _result_of(past, publisher)
         if out is not None:

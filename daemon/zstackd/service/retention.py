@@ -157,7 +157,7 @@ class Sweeper:
         """Hide the result by one rename, so that nobody sees half of it, then delete it."""
         if not is_ours_alone(each.run):
             return
-        publisher = Publisher(each.folder.parent, each.run.run_id)
+        publisher = Publisher(each.folder.parent, each.run.run_id, self._house.spool.owner)
         each.folder.rename(publisher.hidden)
         folder = RunFolder(self._house.spool.runs / each.run.run_id)
         with self._house.spool.journal(folder) as journal:

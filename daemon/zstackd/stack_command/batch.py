@@ -1,4 +1,7 @@
-"""Many stacks in one go: each subfolder of a folder by itself, whatever becomes of the others."""
+"""Many stacks in one go: each subfolder of a folder by itself, whatever becomes of the others.
+
+So is each file in the folder that holds a whole z-stack.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -8,20 +11,22 @@ from typing import Final
 
 from zstackd.stack_command.job import StackDone, StackJob
 from zstackd.stack_command.outputs import Wanted
+from zstackd.stack_command.scale import with_frames
+from zstackd.stack_command.sources import Source, sources
 from zstackd_config.errors import InputError, ZstackdError
-from zstackd_stacking.files.frames import find_frames, looks_like_a_frame, natural_order
+from zstackd_stacking.files.frames import looks_like_a_frame
 
 _LOG = logging.getLogger(__name__)
 
 NAME: Final = "{name}"
-"""Stands for the subfolder's name in the names of outputs."""
+"""Stands for the stack's name in the names of outputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one subfolder: what was done, or the error that prevented it."""
+    """What became of one stack: what was done, or the error that prevented it."""
 
-    folder: Path
+    source: Source
     done: StackDone | None
     error: str | None
 
@@ -29,25 +34,28 @@ class Outcome:
 def run_batch(
     folder: Path, pattern: StackJob, run: Callable[[StackJob], StackDone]
 ) -> Iterator[Outcome]:
-    """Run a job like `pattern` for each subfolder with images, in natural order, one by one.
+    """Run a job like `pattern` for each stack in a folder, in natural order, one by one.
 
     Hidden subfolders, those without images, and those into which results go are passed over.
 
     Raises:
-        InputError: the folder has no such subfolders, an output's name is the same for all, or
-            results would go among frames.
+        InputError: the folder holds no stacks, an output's name is the same for all, or results
+            would go among frames.
     """
     require_names(pattern.outputs)
-    found = {sub: _frames(sub) for sub in subfolders(folder, pattern.outputs)}
-    stacks = {sub: frames for sub, frames in found.items() if frames != []}
-    for sub in sorted(found.keys() - stacks.keys()):
-        _LOG.info("%s: no images in it, passed over", sub)
+    found = sources(folder, pattern.outputs)
+    stacks = [source for source in found if source.files() != []]
+    for source in sorted(set(found) - set(stacks), key=lambda source: source.path):
+        _LOG.info("%s: no images in it, passed over", source.path)
     if not stacks:
-        raise InputError(f"{folder}: none of its subfolders holds JPEG, PNG or TIFF images")
-    require_apart(pattern.outputs, list(stacks))
-    inputs = [frame for frames in stacks.values() for frame in frames or ()]
-    for sub in stacks:
-        yield _outcome(sub, pattern, inputs, run)
+        raise InputError(
+            f"{folder}: none of its subfolders holds JPEG, PNG or TIFF images, and no file in it a "
+            "z-stack"
+        )
+    require_apart(pattern.outputs, [source.path for source in stacks if source.path.is_dir()])
+    inputs = [file for source in stacks for file in source.files() or ()]
+    for source in stacks:
+        yield _outcome(source, pattern, inputs, run)
 
 
 def require_names(outputs: Sequence[Wanted]) -> None:
@@ -65,7 +73,7 @@ def require_apart(outputs: Sequence[Wanted], stacks: Sequence[Path]) -> None:
     folders = {sub.resolve() for sub in stacks}
     for wanted in outputs:
         for sub in stacks:
-            result = _named(wanted, sub).path
+            result = _named(wanted, sub.name).path
             if looks_like_a_frame(result) and result.parent.resolve() in folders:
                 name = wanted.path.name
                 better = sub.parent / (name if NAME in name else f"{NAME}_{name}")
@@ -75,58 +83,23 @@ def require_apart(outputs: Sequence[Wanted], stacks: Sequence[Path]) -> None:
                 )
 
 
-def subfolders(folder: Path, outputs: Sequence[Wanted]) -> list[Path]:
-    """Folders in `folder` in natural order, but for hidden ones and the results' own.
-
-    Raises:
-        InputError: the folder is missing, is none, cannot be read, or results would go among the
-            frames of one of its subfolders.
-    """
-    find_frames(folder)  # says what is wrong with the folder, if anything
-    found = natural_order(
-        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
-    results = {wanted.path.resolve().parent for wanted in outputs}
-    for sub in found:
-        if sub.resolve() in results:
-            _require_results_only(sub, [other.name for other in found])
-    return [sub for sub in found if sub.resolve() not in results]
-
-
-def _require_results_only(folder: Path, names: Sequence[str]) -> None:
-    """Refuse to write among frames: an earlier batch's results bear the names of its stacks."""
-    for image in find_frames(folder):
-        if not any(name in image.name for name in names):
-            raise InputError(
-                f"{folder}: results would go into this folder, but {image.name} in it looks like a "
-                "frame; name a folder of its own for them"
-            )
-
-
-def _frames(folder: Path) -> list[Path] | None:
-    """The images in a folder; None where it cannot be read, which its own turn will tell."""
-    try:
-        return find_frames(folder)
-    except InputError:
-        return None
-
-
 def _outcome(
-    folder: Path,
+    source: Source,
     pattern: StackJob,
     inputs: Sequence[Path],
     run: Callable[[StackJob], StackDone],
 ) -> Outcome:
-    outputs = [_named(wanted, folder) for wanted in pattern.outputs]
+    outputs = [_named(wanted, source.name) for wanted in pattern.outputs]
+    job = replace(pattern, outputs=outputs, inputs=inputs)
     try:
-        job = replace(pattern, frames=find_frames(folder), outputs=outputs, inputs=inputs)
-        return Outcome(folder, run(job), None)
+        return Outcome(source, run(with_frames(job, source.require_files())), None)
     except ZstackdError as error:
-        return Outcome(folder, None, str(error))
+        return Outcome(source, None, str(error))
     except Exception as error:  # noqa: BLE001 - one stack's fault must not end the others
-        _LOG.debug("%s: internal error", folder, exc_info=True)
-        return Outcome(folder, None, f"{folder}: internal error: {type(error).__name__}: {error}")
+        _LOG.debug("%s: internal error", source.path, exc_info=True)
+        what = f"{source.path}: internal error: {type(error).__name__}: {error}"
+        return Outcome(source, None, what)
 
 
-def _named(wanted: Wanted, folder: Path) -> Wanted:
-    return Wanted(wanted.role, Path(str(wanted.path).replace(NAME, folder.name)))
+def _named(wanted: Wanted, name: str) -> Wanted:
+    return Wanted(wanted.role, Path(str(wanted.path).replace(NAME, name)))

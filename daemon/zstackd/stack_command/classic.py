@@ -6,8 +6,10 @@ from pathlib import Path
 import cv2
 
 from zstackd_config.errors import InputError
+from zstackd_config.lines import one_line
 from zstackd_stacking import FrameReport
 from zstackd_stacking.files.atomic import require_writable
+from zstackd_stacking.files.decoder_words import listen_to_decoders
 from zstackd_stacking.files.frames import (
     feed,
     find_frames,
@@ -31,7 +33,7 @@ def stack_folder(
     stacker = LaplacianStacker(kernels=Kernels(gaussian_px, laplacian_px))
     frames = find_frames(folder)
     if not frames:
-        sys.stdout.write(f"{folder}: no images in this folder, nothing done\n")
+        sys.stdout.write(f"{one_line(str(folder))}: no images in this folder, nothing done\n")
         return
     output_format(output)
     require_writable(output, inputs=frames)
@@ -40,14 +42,15 @@ def stack_folder(
 
     def on_frame(report: FrameReport) -> None:
         if not report.used:
-            sys.stderr.write(f"{report.name}: {report.note}\n")
+            sys.stderr.write(f"{one_line(report.name)}: {report.note}\n")
         elif steps is not None:
             _keep_step(stacker, steps)
 
     order = frame_order(len(frames), "laplacian")
-    feed(stacker, frames, order, orientation=orientation, on_frame=on_frame)
+    with listen_to_decoders():
+        feed(stacker, frames, order, orientation=orientation, on_frame=on_frame)
     write_image(output, stacker.result().image, metadata=frame_metadata(frames[0]))
-    sys.stdout.write(f"{output}: written from {len(frames)} images\n")
+    sys.stdout.write(f"{one_line(str(output))}: written from {len(frames)} images\n")
 
 
 def _steps_folder(output: Path) -> Path:

@@ -2,18 +2,20 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zstackd.stack_command.outputs import Settings, Wanted, Written, check_places
-from zstackd.stack_command.writers import write_outputs
+from zstackd.stack_command.writers import report_of, write_outputs
 from zstackd.system.thrift import keep_little, trim
 from zstackd_config.errors import InputError
 from zstackd_stacking import FrameReport, StackOptions
-from zstackd_stacking.files.frames import find_frames, natural_order, stack_files
+from zstackd_stacking.files.decoder_words import listen_to_decoders
+from zstackd_stacking.files.frames import find_frames, stack_files
+from zstackd_stacking.files.natural import natural_order
+from zstackd_stacking.files.pages import FrameFile
 from zstackd_stacking.order import Reference
-from zstackd_stacking.report import as_json
 
 OnFrame = Callable[[FrameReport], None]
 
@@ -25,20 +27,22 @@ class StackJob:
     """What to stack, how, and where the results go.
 
     `reference` is a name, or a frame's number counted from 1. `inputs` are all files that must
-    not be overwritten: the frames, and in a batch those of the other stacks too.
+    not be overwritten: the frames', and in a batch those of the other stacks too. `near` is the end
+    of the stack, first or last, that is nearest to the lens, where the user says it.
     """
 
-    frames: Sequence[Path]
+    frames: Sequence[FrameFile]
     outputs: Sequence[Wanted]
     settings: Settings
     options: StackOptions
     reference: str | None = None
     inputs: Sequence[Path] = ()
+    near: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StackDone:
-    """What came of a job; `report` is as `zstackd_stacking.report.as_json` makes it."""
+    """What came of a job; `report` is as `report_of` makes it."""
 
     files: tuple[Written, ...]
     size_px: tuple[int, int]
@@ -84,24 +88,26 @@ def run_job(job: StackJob, on_frame: OnFrame | None = None) -> StackDone:
         StorageError: a result could not be written.
     """
     reference = _reference(job.reference, len(job.frames))
-    check_places(job.outputs, job.inputs or job.frames)
+    check_places(job.outputs, job.inputs)
     if job.options.memory == "low":
         keep_little()
         on_frame = _trimming(on_frame)
     started = time.perf_counter()
-    result = stack_files(
-        job.frames,
-        job.options,
-        reference=reference,
-        z_step_um=job.settings.z_step_um,
-        on_frame=on_frame,
-    )
+    with listen_to_decoders():
+        result = stack_files(
+            job.frames,
+            replace(job.options, high_is_near=_high_is_near(job.near, job.settings.z_step_um)),
+            reference=reference,
+            z_step_um=job.settings.z_step_um,
+            heights_um=job.settings.heights_um,
+            on_frame=on_frame,
+        )
     stacked = time.perf_counter()
     files = write_outputs(job.outputs, result, job.frames, job.settings)
     return StackDone(
         files=files,
         size_px=(result.image.shape[1], result.image.shape[0]),
-        report=as_json(result),
+        report=report_of(result, job.settings),
         stacking_s=stacked - started,
         writing_s=time.perf_counter() - stacked,
     )
@@ -116,6 +122,14 @@ def _trimming(on_frame: OnFrame | None) -> OnFrame:
             on_frame(report)
 
     return trimmed
+
+
+def _high_is_near(end: str | None, z_step_um: float | None) -> bool | None:
+    """Whether greater heights are nearer to the lens; None where the user did not say."""
+    if end is None:
+        return None
+    rising = z_step_um is None or z_step_um > 0
+    return rising == (end == "last")
 
 
 def _reference(word: str | None, count: int) -> Reference | int | None:

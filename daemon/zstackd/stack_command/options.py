@@ -55,12 +55,14 @@ def _add_inputs(parser: Parser) -> None:
     group = parser.add_argument_group("what to stack")
     add = group.add_argument
     add("frames", nargs="*", type=file_path, metavar="FRAME", help="images of one z-stack: JPEG, "
-        "PNG or TIFF of 8 or 16 bits")  # fmt: skip
+        "PNG or TIFF of 8 or 16 bits; or one TIFF (OME-TIFF, ImageJ's) that holds all "
+        "planes")  # fmt: skip
     add("-i", "--input", type=file_path, metavar="DIR", action=Once, help="all images in this "
         "folder")  # fmt: skip
     add("--batch", type=file_path, metavar="DIR", action=Once, help="each subfolder of this "
-        "folder by itself; one that fails does not stop the others; {name} in the names of outputs "
-        "stands for the subfolder's name")  # fmt: skip
+        "folder by itself, and each file in it that holds a whole z-stack; one that fails does not "
+        "stop the others; {name} in the names of outputs "
+        "stands for the subfolder's or file's name")  # fmt: skip
 
 
 def _add_outputs(parser: Parser) -> None:
@@ -87,7 +89,8 @@ def _add_outputs(parser: Parser) -> None:
 def _add_settings(parser: Parser) -> None:
     add = parser.add_argument_group("how").add_argument
     add("--z-step-um", type=micrometres, metavar="UM", help="height from each frame to the next "
-        "in µm, negative for stacks taken downward; without it heights are in planes")  # fmt: skip
+        "in µm, negative for stacks taken downward; without it, and without a z-stack file "
+        "that tells it, heights are in planes")  # fmt: skip
     add("--pixel-size-um", type=micrometres, metavar="UM", help="size of a pixel on the specimen "
         "in µm, for scale bars and resolution tags")  # fmt: skip
     methods = "; ".join(f"{name}: {what}" for name, what in METHODS.items())

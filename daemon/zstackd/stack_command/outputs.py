@@ -44,12 +44,28 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How files are written; sizes in µm, None where unknown."""
+    """How files are written; sizes in µm, None where unknown.
+
+    `pixel_size_from` and `z_step_from` name the option, or the part of the input, that tells them.
+    `heights_um` are those of the frames, where the steps between them are not even.
+    """
 
     pixel_size_um: float | None
     z_step_um: float | None
     quality: int
     mesh_vertices: int
+    pixel_size_from: str | None = None
+    z_step_from: str | None = None
+    heights_um: tuple[float, ...] | None = None
+
+    def scale_as_json(self) -> dict[str, float | str | None]:
+        """The scale, and where it comes from, as reports have it."""
+        return {
+            "pixel_size_um": self.pixel_size_um,
+            "pixel_size_from": self.pixel_size_from,
+            "z_step_um": self.z_step_um,
+            "z_step_from": self.z_step_from,
+        }
 
 
 def needs_heights(outputs: Sequence[Wanted]) -> bool:
@@ -57,7 +73,7 @@ def needs_heights(outputs: Sequence[Wanted]) -> bool:
     return any(wanted.role in _NEEDS_HEIGHTS for wanted in outputs)
 
 
-def check_kinds(outputs: Sequence[Wanted], settings: Settings) -> None:
+def check_kinds(outputs: Sequence[Wanted]) -> None:
     """Refuse outputs whose names ask for a format that they do not come in.
 
     Raises:
@@ -65,6 +81,15 @@ def check_kinds(outputs: Sequence[Wanted], settings: Settings) -> None:
     """
     for wanted in outputs:
         _require_ending(wanted)
+
+
+def require_scale(outputs: Sequence[Wanted], settings: Settings) -> None:
+    """Refuse outputs that need a scale where it is unknown.
+
+    Raises:
+        InputError: names the output, and the options that give the scale.
+    """
+    for wanted in outputs:
         if wanted.role == "mesh" and not (settings.pixel_size_um and settings.z_step_um):
             raise InputError(
                 f"{wanted.path}: a mesh is in µm: give --pixel-size-um and --z-step-um with it"

@@ -2,20 +2,20 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 from zstackd.stack_command.batch import NAME
 from zstackd.stack_command.job import StackJob, gather
 from zstackd.stack_command.outputs import Role, Settings, Wanted, check_kinds, needs_heights
+from zstackd.stack_command.scale import with_frames
 from zstackd_config.errors import InputError
 from zstackd_stacking import StackOptions
 from zstackd_stacking.files.output import MAX_QUALITY
+from zstackd_stacking.files.pages import LEAST_UM, MOST_UM
 from zstackd_stacking.methods.catalogue import measures_heights
 from zstackd_stacking.types import Method
 
-_LEAST_UM, _MOST_UM = 0.001, 100_000
 _LEAST_VERTICES, _MOST_VERTICES = 4, 20_000_000
 
 
@@ -28,7 +28,7 @@ def job_from(wanted: Namespace) -> StackJob:
     if wanted.output is None:
         raise InputError("zstackd stack: no output named; add -o FILE, such as -o stack.png")
     pattern = pattern_from(wanted)
-    return replace(pattern, frames=gather(wanted.frames, wanted.input))
+    return with_frames(pattern, gather(wanted.frames, wanted.input))
 
 
 def pattern_from(wanted: Namespace) -> StackJob:
@@ -46,20 +46,27 @@ def pattern_from(wanted: Namespace) -> StackJob:
         mesh_vertices=_between(
             "--mesh-vertices", wanted.mesh_vertices, _LEAST_VERTICES, _MOST_VERTICES
         ),
+        pixel_size_from=None if wanted.pixel_size_um is None else "--pixel-size-um",
+        z_step_from=None if wanted.z_step_um is None else "--z-step-um",
     )
     outputs = _outputs(wanted)
-    check_kinds(outputs, settings)
+    check_kinds(outputs)
     _require_heights(wanted.method, outputs)
     _check_memory(wanted.memory, wanted.method)
+    _check_near(wanted.near, wanted.method)
     options = StackOptions(
         method=wanted.method,
         align=not wanted.no_align,
         depth=needs_heights(outputs),
-        high_is_near=_high_is_near(wanted.near, wanted.method, settings.z_step_um),
         memory=wanted.memory,
     )
     return StackJob(
-        frames=(), outputs=outputs, settings=settings, options=options, reference=wanted.reference
+        frames=(),
+        outputs=outputs,
+        settings=settings,
+        options=options,
+        reference=wanted.reference,
+        near=wanted.near,
     )
 
 
@@ -93,26 +100,21 @@ def _check_memory(memory: str, method: Method) -> None:
         )
 
 
-def _high_is_near(end: str | None, method: Method, z_step_um: float | None) -> bool | None:
-    """Whether greater heights are nearer to the lens; None where the user did not say."""
-    if end is None:
-        return None
-    if method not in ("near", "far"):
+def _check_near(end: str | None, method: Method) -> None:
+    if end is not None and method not in ("near", "far"):
         raise InputError(f"--near {end}: only the methods near and far go by it, not {method}")
-    rising = z_step_um is None or z_step_um > 0
-    return rising == (end == "last")
 
 
 def _pixel_size(value_um: float | None) -> float | None:
-    if value_um is not None and not _LEAST_UM <= value_um <= _MOST_UM:
-        raise InputError(f"--pixel-size-um {value_um:g}: must be {_LEAST_UM:g} to {_MOST_UM:g} µm")
+    if value_um is not None and not LEAST_UM <= value_um <= MOST_UM:
+        raise InputError(f"--pixel-size-um {value_um:g}: must be {LEAST_UM:g} to {MOST_UM:g} µm")
     return value_um
 
 
 def _z_step(value_um: float | None) -> float | None:
-    if value_um is not None and not _LEAST_UM <= abs(value_um) <= _MOST_UM:
+    if value_um is not None and not LEAST_UM <= abs(value_um) <= MOST_UM:
         raise InputError(
-            f"--z-step-um {value_um:g}: must be {_LEAST_UM:g} to {_MOST_UM:g} µm; "
+            f"--z-step-um {value_um:g}: must be {LEAST_UM:g} to {MOST_UM:g} µm; "
             "negative where the frames were taken from above downward"
         )
     return value_um

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,12 +23,13 @@ from zstackd_stacking.files.output import (
     write_image,
     write_map_tiff,
 )
+from zstackd_stacking.files.pages import FrameFile
 from zstackd_stacking.report import as_json, cut_offs, unit_of
 from zstackd_stacking.types import FloatMap, Image
 
 
 def write_outputs(
-    outputs: Sequence[Wanted], result: StackResult, frames: Sequence[Path], settings: Settings
+    outputs: Sequence[Wanted], result: StackResult, frames: Sequence[FrameFile], settings: Settings
 ) -> tuple[Written, ...]:
     """Write everything asked for, each file by rename, and say how large it became.
 
@@ -43,10 +44,15 @@ def write_outputs(
     )
 
 
+def report_of(result: StackResult, settings: Settings) -> dict[str, Any]:
+    """What `zstackd_stacking.report.as_json` makes of a result, and the scale it was given."""
+    return {**as_json(result), "scale": settings.scale_as_json()}
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     result: StackResult
-    frames: Sequence[Path]
+    frames: Sequence[FrameFile]
     settings: Settings
 
     @property
@@ -158,7 +164,8 @@ def _aligned(work: _Work, path: Path) -> None:
 
 def _report(work: _Work, path: Path) -> None:
     if path.suffix.lower() == ".json":
-        text = json.dumps(as_json(work.result), ensure_ascii=False, allow_nan=False, indent=1)
+        content = report_of(work.result, work.settings)
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
         # Of a name that is no text, JSON has the escapes that Python's own names have.
         write_atomically(path, [f"{text}\n".encode(errors="backslashreplace")])
         return

@@ -19,6 +19,7 @@ from zstackd.store.arrival import REQUEST, bring
 from zstackd.store.durable import flush_folder, make_folder, storage_at, storage_error, write_bytes
 from zstackd.store.holder import way_out
 from zstackd.store.journal import ENDS, Journal, read_ends, read_journal
+from zstackd.store.owner import owner_of
 from zstackd_config.errors import StorageError
 
 _log = logging.getLogger(__name__)
@@ -96,6 +97,11 @@ class Spool:
         make_folder(self.runs)
         make_folder(self.series)
         self._descriptor = _locked(self.state / "lock")
+        try:
+            self.owner = owner_of(self.state)
+        except StorageError:
+            os.close(self._descriptor)
+            raise
         return self
 
     def __exit__(

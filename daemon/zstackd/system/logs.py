@@ -2,14 +2,17 @@
 
 import logging
 import sys
+from pathlib import Path
 
 from zstackd.system.journald import JournalFormatter, is_journal
+from zstackd_config.lines import one_line
 
 
 def configure_logging(*, debug: bool) -> None:
     """Send messages of INFO (DEBUG with `debug`) and above to stderr."""
     form = "%(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_with_printable_paths)
     handler.setFormatter((JournalFormatter if is_journal(sys.stderr) else logging.Formatter)(form))
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.INFO, handlers=[handler], force=True
@@ -18,3 +21,12 @@ def configure_logging(*, debug: bool) -> None:
         logging.getLogger(talkative).setLevel(logging.WARNING)
     # tifffile tells of every oddity of a damaged file before it gives up; our one line is enough.
     logging.getLogger("tifffile").setLevel(logging.NOTSET if debug else logging.CRITICAL)
+
+
+def _with_printable_paths(record: logging.LogRecord) -> bool:
+    """Let no path among a message's arguments break its line or colour the terminal."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            one_line(str(value)) if isinstance(value, Path) else value for value in record.args
+        )
+    return True

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zstackd_config.errors import InputError
+from zstackd_stacking.files.damage import DamagedError
 from zstackd_stacking.files.exif import UPRIGHT, orientation
 
 Data = bytes | mmap.mmap
@@ -25,6 +26,7 @@ _JPEG_SCAN, _JPEG_EXIF, _JPEG_PROFILE = 0xDA, 0xE1, 0xE2
 _JPEG_FILL = 0xFF
 _JPEG_SIZE_BYTES, _PNG_HEADER_BYTES = 6, 13
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_PNG_COLOUR_BYTES = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -33,7 +35,8 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 class Header:
     """An image as stored in its file, orientation (EXIF's, 1 to 8) not yet applied.
 
-    `exif` is the TIFF-structured block without any prefix, `icc` a whole profile.
+    `exif` is the TIFF-structured block without any prefix, `icc` a whole profile, `png_colour` the
+    bodies of a PNG's chunks that say the same more briefly, by their types.
     """
 
     kind: Kind
@@ -45,6 +48,7 @@ class Header:
     orientation: int = UPRIGHT
     exif: bytes | None = None
     icc: bytes | None = None
+    png_colour: tuple[tuple[bytes, bytes], ...] = ()
 
 
 def kind_of(start: bytes) -> Kind | None:
@@ -137,6 +141,11 @@ def png_header(data: Data, name: str) -> Header:
         orientation=orientation(chunks.get(b"eXIf")),
         exif=chunks.get(b"eXIf"),
         icc=_png_profile(chunks.get(b"iCCP")),
+        png_colour=tuple(
+            (kind, chunks[kind])
+            for kind, size in _PNG_COLOUR_BYTES.items()
+            if len(chunks.get(kind, b"")) == size
+        ),
     )
 
 
@@ -145,7 +154,7 @@ def require_whole_png(data: Data, name: str) -> None:
     for kind, start, end in _png_chunks(data, name):
         wanted = int.from_bytes(data[end : end + 4], "big")
         if zlib.crc32(data[start:end], zlib.crc32(kind)) != wanted:
-            raise InputError(f"{name}: damaged PNG at byte {start}; copy it again")
+            raise DamagedError(name, f"damaged PNG at byte {start}")
 
 
 def _png_chunks(data: Data, name: str) -> Iterator[tuple[bytes, int, int]]:

@@ -1,9 +1,8 @@
 """Image files become a stack: found, sorted, checked, read ahead, and fed to a stacker."""
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,11 @@ from typing import Final
 
 from zstackd_config.errors import InputError
 from zstackd_stacking.files.containers import Header
+from zstackd_stacking.files.damage import DamagedError
 from zstackd_stacking.files.images import Loaded, load_image, probe_image, upright_size
+from zstackd_stacking.files.natural import natural_order
 from zstackd_stacking.files.output import FORMATS, Metadata
+from zstackd_stacking.files.pages import FrameFile
 from zstackd_stacking.methods.catalogue import FrameSink, Rereader, make_stacker
 from zstackd_stacking.order import Reference, stacking_order
 from zstackd_stacking.types import FrameReport, Image, Method, StackOptions, StackResult
@@ -21,7 +23,6 @@ _LOG = logging.getLogger(__name__)
 _DEFAULTS: Final = StackOptions()
 _PROFILE_SPACE = slice(16, 20)
 """Where a profile says which colours it is for (ICC.1:2022, 7.2.8)."""
-_NUMBERS = re.compile(r"(\d+)")
 
 OnFrame = Callable[[FrameReport], None]
 
@@ -52,73 +53,47 @@ def looks_like_a_frame(path: Path) -> bool:
     return path.suffix.lower() in FORMATS and not path.name.startswith(".")
 
 
-def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Each file once, sorted as people count: `z2.jpg` before `z10.jpg`.
-
-    A hyphen is a minus sign where other names have the number without it: `z-5`, `z0`, `z5`.
-    """
-    once: dict[tuple[int, int] | Path, Path] = {}
-    given = list(paths)
-    before = {lead for path in given for lead, _ in _leads(path)}
-    for path in sorted(given, key=lambda path: _natural_key(path, before)):
-        status = path.stat() if path.exists() else None
-        once.setdefault((status.st_dev, status.st_ino) if status else path, path)
-    return list(once.values())
-
-
-def _leads(path: Path) -> list[tuple[tuple[int, str], int]]:
-    """Every number in a path after what leads to it: how many were before, and the text between."""
-    parts = _NUMBERS.split(str(path).casefold())
-    return [((place, parts[place]), int(parts[place + 1])) for place in range(0, len(parts) - 1, 2)]
-
-
-def _natural_key(path: Path, before: Set[tuple[int, str]]) -> tuple[list[tuple[str, int]], str]:
-    key = []
-    for (place, text), number in _leads(path):
-        unsigned = text.removesuffix("-")
-        if unsigned != text and (place, unsigned) in before:
-            key.append((unsigned, -number))
-        else:
-            key.append((text, number))
-    return [*key, (_NUMBERS.split(str(path).casefold())[-1], 0)], str(path)
-
-
 def stack_files(
-    paths: Sequence[Path],
+    paths: Sequence[FrameFile],
     options: StackOptions = _DEFAULTS,
     *,
     reference: Reference | int | None = None,
     z_step_um: float | None = None,
+    heights_um: Sequence[float] | None = None,
     on_frame: OnFrame | None = None,
 ) -> StackResult:
     """Fuse image files, given from one end of the focus range to the other.
 
     Args:
-        paths: frames in order of focus; all of one size, depth and kind.
+        paths: frames in order of focus; all of one size, depth and kind. Of a file that holds a
+            whole z-stack: the planes that `zstackd_stacking.files.zstack.read_zstack` finds.
         options: method, alignment, depth map.
         reference: the frame whose geometry the result has: first, middle, last or an index;
             by default the middle one, or for the classic method the first.
         z_step_um: distance between planes; heights are then in µm from the first frame on,
             otherwise in planes.
+        heights_um: of each frame, where the distances are not even.
         on_frame: called after each frame, each time it was looked at, with what became of it.
 
     Raises:
         InputError: no frames, one that cannot be read, or frames that do not match.
+
+    A frame whose image is damaged is left out, as its report says.
     """
     order = frame_order(len(paths), options.method, reference)
     orientation = require_alike(paths, order[0])
     sink = make_stacker(options)
     ahead = options.memory != "low"
-    feed(
+    left_out = feed(
         sink,
         paths,
         order,
         ahead=ahead,
-        z_step_um=z_step_um,
+        heights_um=heights_um or _even_heights(len(paths), z_step_um),
         orientation=orientation,
         on_frame=on_frame,
     )
-    result = sink.result()
+    result = with_left_out(sink.result(), left_out)
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
         return replace(result, image=load_image(paths[0]).image)
     return result
@@ -140,7 +115,7 @@ def frame_order(
     return stacking_order(count, usual if reference is None else reference)
 
 
-def require_alike(paths: Sequence[Path], reference: int) -> int | None:
+def require_alike(paths: Sequence[FrameFile], reference: int) -> int | None:
     """Refuse frames that differ in size, bits or channels, by their headers alone.
 
     Returns the orientation to be applied to all, see `common_orientation`; warns where it is not
@@ -185,27 +160,45 @@ def _kind(header: Header) -> str:
     return f"{width} × {height} px {header.bits}-bit {colours}"
 
 
+def _even_heights(count: int, z_step_um: float | None) -> list[float] | None:
+    if z_step_um is None:
+        return None
+    return [index * z_step_um + 0.0 for index in range(count)]  # never -0
+
+
 def feed(
     sink: FrameSink,
-    paths: Sequence[Path],
+    paths: Sequence[FrameFile],
     order: Sequence[int],
     *,
     ahead: bool = True,
-    z_step_um: float | None = None,
+    heights_um: Sequence[float] | None = None,
     orientation: int | None = None,
     on_frame: OnFrame | None = None,
-) -> None:
+) -> list[FrameReport]:
     """Give each frame to `sink` in `order`, and again where it asks for it.
 
     With `ahead`, the next frame is read meanwhile; without, no two are held at once.
-    `orientation` is applied to all, by default each one's own.
+    `orientation` is applied to all, by default each one's own. Returns the reports of damaged
+    frames, which the sink does not get.
+
+    Raises:
+        InputError: a frame cannot be read, or all are damaged.
     """
     images = _images(paths, order, _read(paths, order, orientation, ahead=ahead))
+    left_out: list[FrameReport] = []
 
     def add(index: int) -> FrameReport:
-        z_um = None if z_step_um is None else index * z_step_um + 0.0  # never -0
-        # Nothing here keeps the image, so that the sink can let it go early.
-        return sink.add(next(images), index=index, z_um=z_um, name=paths[index].name)
+        z_um = None if heights_um is None else heights_um[index]
+        name = paths[index].name
+        try:
+            # Nothing here keeps the image, so that the sink can let it go early.
+            return sink.add(next(images), index=index, z_um=z_um, name=name)
+        except DamagedError as error:
+            if len(left_out) == len(paths) - 1:
+                raise
+            left_out.append(_left_out(index, name, z_um, error))
+            return left_out[-1]
 
     def told(reports: Iterable[FrameReport]) -> None:
         for report in reports:
@@ -217,18 +210,49 @@ def feed(
         for indices in sink.rounds():
             frames = _read(paths, indices, orientation, ahead=ahead)
             told(
-                sink.again(loaded.image, index=i) for i, loaded in zip(indices, frames, strict=True)
+                sink.again(_whole(loaded).image, index=i)
+                for i, loaded in zip(indices, frames, strict=True)
             )
+    return left_out
+
+
+def with_left_out(result: StackResult, left_out: Sequence[FrameReport]) -> StackResult:
+    """The result of a sink with the reports of frames that it did not get."""
+    frames = sorted([*result.report.frames, *left_out], key=lambda frame: frame.index)
+    return replace(result, report=replace(result.report, frames=tuple(frames)))
+
+
+def _left_out(index: int, name: str, z_um: float | None, error: DamagedError) -> FrameReport:
+    return FrameReport(
+        index=index,
+        name=name,
+        z_um=z_um,
+        sharpness=0.0,
+        transform=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+        residual_px=None,
+        used=False,
+        note=f"left out: {error.what}",
+    )
+
+
+def _whole(frame: Loaded | DamagedError) -> Loaded:
+    if isinstance(frame, DamagedError):
+        raise frame
+    return frame
 
 
 def _images(
-    paths: Sequence[Path], order: Sequence[int], frames: Iterator[Loaded]
+    paths: Sequence[FrameFile], order: Sequence[int], frames: Iterator[Loaded | DamagedError]
 ) -> Iterator[Image]:
-    """The images of the frames; warns where the first transparency is left out."""
+    """The images of the frames, going on after a damaged one has raised its error.
+
+    Warns where the first transparency is left out.
+    """
     warned = False
 
-    def image(index: int, loaded: Loaded) -> Image:
+    def image(index: int, read: Loaded | DamagedError) -> Image:
         nonlocal warned
+        loaded = _whole(read)
         if loaded.header.alpha and not warned:
             _LOG.warning(
                 "%s: warning: transparency is left out, here and in all frames", paths[index]
@@ -240,26 +264,35 @@ def _images(
 
 
 def _read(
-    paths: Sequence[Path], indices: Sequence[int], orientation: int | None, *, ahead: bool
-) -> Iterator[Loaded]:
+    paths: Sequence[FrameFile], indices: Sequence[int], orientation: int | None, *, ahead: bool
+) -> Iterator[Loaded | DamagedError]:
     wanted = [paths[index] for index in indices]
     if ahead:
         return read_ahead(wanted, orientation)
-    return (load_image(path, orientation) for path in wanted)
+    return (_load(path, orientation) for path in wanted)
 
 
-def read_ahead(paths: Sequence[Path], orientation: int | None = None) -> Iterator[Loaded]:
-    """Yield each image in turn while the next one, never more, is read in a thread."""
+def _load(frame: FrameFile, orientation: int | None) -> Loaded | DamagedError:
+    try:
+        return load_image(frame, orientation)
+    except DamagedError as error:
+        return error
+
+
+def read_ahead(
+    paths: Sequence[FrameFile], orientation: int | None = None
+) -> Iterator[Loaded | DamagedError]:
+    """Yield each image, or its damage, while the next one, never more, is read in a thread."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
-        coming = reader.submit(load_image, paths[0], orientation)
+        coming = reader.submit(_load, paths[0], orientation)
         for number in range(1, len(paths) + 1):
             loaded = coming.result()
             if number < len(paths):
-                coming = reader.submit(load_image, paths[number], orientation)
+                coming = reader.submit(_load, paths[number], orientation)
             yield loaded
 
 
-def frame_metadata(path: Path) -> Metadata:
+def frame_metadata(path: FrameFile) -> Metadata:
     """EXIF block and colour profile of a frame, to be passed on to the result.
 
     A profile for other colours than those that the frame is read as (CMYK) is left out, with a
@@ -268,7 +301,7 @@ def frame_metadata(path: Path) -> Metadata:
     header = probe_image(path)
     space = (header.icc or b"")[_PROFILE_SPACE].decode("ascii", errors="replace")
     if header.icc is None or space == ("GRAY" if header.channels == 1 else "RGB "):
-        return Metadata(header.exif, header.icc)
+        return Metadata(header.exif, header.icc, header.png_colour)
     _LOG.warning(
         "%s: warning: its colour profile is for %s, not for what it is read as, and is left out: "
         "colours are approximate",

@@ -23,8 +23,11 @@ from zstackd_stacking.files.containers import (
     require_whole_jpeg,
     require_whole_png,
 )
+from zstackd_stacking.files.damage import DamagedError
+from zstackd_stacking.files.decoder_words import decoder_words, is_padding
 from zstackd_stacking.files.exif import turn, turned_size
-from zstackd_stacking.types import Image, as_image
+from zstackd_stacking.files.pages import FrameFile, Page, path_of
+from zstackd_stacking.types import Image, as_image, without_alpha
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +40,10 @@ _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATI
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One image, upright, with the header of the file that it came from."""
+    """One image, upright, with the header of the file that it came from.
+
+    `header.alpha` tells whether it was transparent anywhere.
+    """
 
     image: Image
     header: Header
@@ -58,29 +64,35 @@ def read_image(path: Path) -> Image:
     return loaded.image
 
 
-def load_image(path: Path, orientation: int | None = None) -> Loaded:
+def load_image(frame: FrameFile, orientation: int | None = None) -> Loaded:
     """As `read_image`, with the file's header; says nothing about transparency.
 
-    `orientation` (EXIF's, 1 to 8) is applied instead of the file's own.
+    `orientation` (EXIF's, 1 to 8) is applied instead of the file's own. Of a file of many planes
+    only the one is read.
     """
-    header = _whole_header(path)
+    header = probe_image(frame) if isinstance(frame, Page) else _whole_header(frame)
     if orientation is not None:
         header = replace(header, orientation=orientation)
-    if header.kind == "tiff":
+    if isinstance(frame, Page) or header.kind == "tiff":
         from zstackd_stacking.files.tiff import read_tiff  # noqa: PLC0415 - tifffile costs start-up
 
-        return Loaded(turn(read_tiff(path, str(path)), header.orientation), header)
-    return Loaded(turn(_decode(header, path), header.orientation), header)
+        image, transparent = read_tiff(frame, str(frame))
+    else:
+        image, transparent = _decode(header, frame)
+    return Loaded(turn(image, header.orientation), replace(header, alpha=transparent))
 
 
-def probe_image(path: Path) -> Header:
+def probe_image(frame: FrameFile) -> Header:
     """The header of an image file, at the cost of reading little more than that.
 
     Raises:
         InputError: as `read_image`, except that damage further into the file goes unnoticed.
     """
+    path = path_of(frame)
     _require_file(path)
     try:
+        if isinstance(frame, Page):
+            return _tiff_header(frame)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _header(data, path)
     except OSError as error:
@@ -99,15 +111,21 @@ def _header(data: Data, path: Path) -> Header:
     elif kind == "png":
         header = png_header(data, str(path))
     elif kind == "tiff":
-        from zstackd_stacking.files.tiff import tiff_header  # noqa: PLC0415 - as above
-
-        header = tiff_header(path, str(path))
+        return _tiff_header(path)
     else:
         raise InputError(
             f"{path}: not a JPEG, PNG or TIFF image (it starts with {_start(data)}); "
             "remove it or convert it"
         )
     _require_sane_size(header, path)
+    return header
+
+
+def _tiff_header(frame: FrameFile) -> Header:
+    from zstackd_stacking.files.tiff import tiff_header  # noqa: PLC0415 - as above
+
+    header = tiff_header(frame, str(frame))
+    _require_sane_size(header, frame)
     return header
 
 
@@ -118,7 +136,7 @@ def _start(data: Data) -> str:
     return f'"{text}"' if text.isprintable() and text.isascii() else f"bytes {start.hex(' ')}"
 
 
-def _require_sane_size(header: Header, path: Path) -> None:
+def _require_sane_size(header: Header, path: FrameFile) -> None:
     pixels = header.width_px * header.height_px
     if not 0 < pixels <= MAX_PIXELS:
         raise InputError(
@@ -138,27 +156,32 @@ def _whole_header(path: Path) -> Header:
     return header
 
 
-def _decode(header: Header, path: Path) -> Image:
-    try:
-        decoded = _pixels(path)
-    except cv2.error:
-        decoded = None
-    if decoded is None:
-        raise InputError(f"{path}: damaged {header.kind.upper()}; copy it again from the camera")
-    image = as_image(decoded)
-    if header.channels == 1 and image.ndim > 2:  # noqa: PLR2004 - grey with alpha comes as BGR
-        return as_image(image[..., 0])
-    return image
+def _decode(header: Header, path: Path) -> tuple[Image, bool]:
+    """The image, and whether it was transparent anywhere."""
+    with decoder_words() as words:
+        try:
+            decoded = _pixels(path, cv2.IMREAD_UNCHANGED if header.alpha else _FLAGS)
+        except cv2.error:
+            decoded = None
+    said = words.damage()
+    if decoded is None or (said and not is_padding(said, _read_bytes(path))):
+        raise DamagedError(
+            str(path), f"damaged {header.kind.upper()}{f' ({said})' if said else ''}"
+        )
+    colours, opaque = without_alpha(decoded)
+    if header.channels == 1 and colours.ndim > 2:  # noqa: PLR2004 - grey with alpha comes as BGR
+        colours = colours[..., 0]
+    return as_image(colours), header.alpha and not opaque
 
 
-def _pixels(path: Path) -> NDArray[Any] | None:
+def _pixels(path: Path, flags: int) -> NDArray[Any] | None:
     """The pixels of a JPEG or PNG; None where it is damaged."""
     try:
         str(path).encode()
     except UnicodeEncodeError:  # OpenCV takes no such name
-        return cv2.imdecode(np.frombuffer(_read_bytes(path), np.uint8), _FLAGS)
+        return cv2.imdecode(np.frombuffer(_read_bytes(path), np.uint8), flags)
     # With a place for the result, if only none, OpenCV decodes into it instead of copying there.
-    return cv2.imread(str(path), None, _FLAGS)
+    return cv2.imread(str(path), None, flags)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -49,10 +49,14 @@ _PNG_SETTINGS = [
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What goes from the reference frame to the result: EXIF block and colour profile, raw."""
+    """What goes from the reference frame to the result: EXIF block and colour profile, raw.
+
+    `png_colour` are chunks of a PNG, type and body, for a result that is one and has no profile.
+    """
 
     exif: bytes | None = None
     icc: bytes | None = None
+    png_colour: tuple[tuple[bytes, bytes], ...] = ()
 
 
 NO_METADATA: Final = Metadata()
@@ -164,6 +168,8 @@ def _encode_png(image: Image, pixel_size_um: float | None, metadata: Metadata) -
     chunks = []
     if metadata.icc:
         chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
+    else:
+        chunks += [_chunk(kind, body) for kind, body in metadata.png_colour]
     if pixel_size_um:
         per_metre = min(round(_UM_PER_M / pixel_size_um), 2**31 - 1)
         chunks.append(_chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)))

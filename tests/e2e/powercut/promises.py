@@ -118,7 +118,7 @@ def _has_announced_its_result(run: Entries) -> bool:
 
 def _is_ready(files: Files, run_id: str) -> bool:
     """Return whether a result stands whole beside the others, to appear at the next start."""
-    hidden = f"output/.{run_id}.tmp/"
+    hidden = f"output/.{run_id}.{files['state/id'].decode().strip()}.tmp/"
     manifest = _manifest_in(files, hidden)
     return manifest is not None and _keeps_its_manifest(files, hidden, manifest)
 

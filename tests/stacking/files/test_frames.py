@@ -16,12 +16,12 @@ from zstackd_stacking import FrameReport, StackOptions
 from zstackd_stacking.files.frames import (
     find_frames,
     frame_order,
-    natural_order,
     read_ahead,
     require_alike,
     stack_files,
 )
 from zstackd_stacking.files.images import Loaded, load_image
+from zstackd_stacking.files.natural import natural_order
 from zstackd_stacking.files.output import write_image
 from zstackd_stacking.order import Reference
 from zstackd_stacking.types import Image, Memory, Method
@@ -78,6 +78,34 @@ def test_numbers_of_any_length_sort_as_numbers(numbers: list[int], random: objec
 )
 def test_a_hyphen_is_a_sign_where_numbers_stand_without_it_too(names: list[str]) -> None:
     paths = [Path("/stack-3") / name for name in names]
+    assert natural_order(reversed(paths)) == paths
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["z_1.25.png", "z_1.5.png", "z_10.25.png"],
+        ["z_0.png", "z_0.5.png", "z_1.png", "z_1.25.png", "z_2.png"],
+        ["z0.05.tif", "z0.10.tif", "z0.2.tif", "z0.5.tif"],
+        ["z1.10um.tif", "z1.15um.tif", "z1.2um.tif"],
+        ["z-1.5 µm.tif", "z-1.25 µm.tif", "z0.0 µm.tif", "z0.5 µm.tif"],
+        ["img_1.2.png", "img_1.9.png", "img_1.10.png", "img_1.11.png", "img_2.1.png"],
+        ["2026.1.9.png", "2026.1.10.png", "2026.10.1.png"],
+        ["s1.20 z1.png", "s1.20 z1.5.png", "s1.20 z2.png"],
+    ],
+)
+def test_a_point_is_a_decimal_one_unless_numbers_are_counted_on(names: list[str]) -> None:
+    paths = [Path("/stack.3") / name for name in names]
+    assert natural_order(reversed(paths)) == paths
+
+
+@given(st.lists(st.integers(-2000, 2000), unique=True, min_size=2))
+def test_heights_sort_as_heights_however_python_writes_them(steps: list[int]) -> None:
+    """Fractions of one to three digits, as of a range of planes with a step."""
+    heights = sorted(step / 8 for step in steps)
+    if heights[-1] <= 0:  # without one that has no sign, a hyphen is none
+        heights.append(0.125)
+    paths = [Path(f"/nowhere/z{height}.tif") for height in heights]
     assert natural_order(reversed(paths)) == paths
 
 
@@ -140,6 +168,7 @@ def test_images_come_in_order_and_at_most_one_ahead(
 
     monkeypatch.setattr("zstackd_stacking.files.frames.load_image", counted)
     for number, loaded in enumerate(read_ahead(frames), start=1):
+        assert isinstance(loaded, Loaded)
         np.testing.assert_array_equal(loaded.image, load_image(frames[number - 1]).image)
         assert len(begun) <= number + 1
     assert begun == frames

@@ -79,6 +79,46 @@ def test_transparency_is_dropped_with_a_warning_and_colours_stay(
     assert "transparency" in caplog.text
 
 
+@pytest.mark.parametrize("pixels", [COLOUR, DEEP, COLOUR[..., 0]], ids=["8", "16", "mono"])
+@pytest.mark.parametrize("kind", [".png", ".tif", "planar"])
+def test_an_opaque_alpha_channel_is_dropped_without_a_word(
+    tmp_path: Path, pixels: Image, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"frame{kind if kind.startswith('.') else '.tif'}"
+    full = np.full(pixels.shape[:2], np.iinfo(pixels.dtype).max, pixels.dtype)
+    both = np.dstack([pixels[..., ::-1] if pixels.ndim == 3 else pixels, full])
+    meaning = "rgb" if pixels.ndim == 3 else "minisblack"
+    if kind == ".png":
+        if pixels.dtype == np.uint8:
+            PillowImage.fromarray(both).save(path)
+        else:  # Pillow has no 16 bits of colour
+            cv2.imwrite(str(path), np.dstack([pixels, full]))
+    elif kind == "planar":
+        apart = np.ascontiguousarray(both.transpose(2, 0, 1))
+        options = {"planarconfig": "separate", "extrasamples": ["unassalpha"]}
+        tiff(path, apart, photometric=meaning, **options)
+    else:
+        tiff(path, both, photometric=meaning, extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(read_image(path), pixels)
+    assert probe_image(path).alpha
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("opaque", [True, False])
+def test_a_compressed_tiff_may_have_an_alpha_channel_that_is_opaque(
+    tmp_path: Path, opaque: bool
+) -> None:
+    path = tmp_path / "frame.tif"
+    alpha = np.full((40, 60), 255, np.uint8)
+    alpha[3, 4] = 255 if opaque else 254
+    picture = PillowImage.fromarray(np.dstack([COLOUR[..., ::-1], alpha]))
+    picture.save(path, compression="tiff_lzw")
+    if opaque:
+        np.testing.assert_array_equal(read_image(path), COLOUR)
+    else:
+        assert "save it without" in refusal(path)
+
+
 @pytest.mark.parametrize("extension", [".png", ".tif"])
 def test_a_palette_is_expanded(tmp_path: Path, extension: str) -> None:
     picture = PillowImage.fromarray(COLOUR[..., ::-1]).convert("P")
@@ -267,7 +307,7 @@ def test_a_damaged_deflate_stream_is_one_line(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[2000:2100] = bytes(100)
     path.write_bytes(data)
-    assert "cannot be read as TIFF" in refusal(path)
+    assert "damaged TIFF (" in refusal(path)
 
 
 @pytest.mark.parametrize("preview", [True, False])

@@ -3,13 +3,14 @@
 import errno
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image as PillowImage
-from PIL import ImageCms
+from PIL import ImageCms, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from zstackd_config.errors import InputError, StorageError
@@ -17,7 +18,7 @@ from zstackd_stacking.files.atomic import replacing, require_writable, write_ato
 from zstackd_stacking.files.camera_tags import exposure_s, tags_from_exif
 from zstackd_stacking.files.exif import of_result
 from zstackd_stacking.files.frames import frame_metadata
-from zstackd_stacking.files.images import read_image
+from zstackd_stacking.files.images import probe_image, read_image
 from zstackd_stacking.files.output import Metadata, write_depth_tiff, write_image
 
 RNG = np.random.default_rng(8)
@@ -68,6 +69,23 @@ def test_a_long_colour_profile_survives(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"result{extension}"
     write_image(path, COLOUR, metadata=Metadata(icc=profile))
     assert frame_metadata(path).icc == profile
+
+
+def test_what_a_png_says_of_its_colours_reaches_a_png(tmp_path: Path) -> None:
+    said = PngImagePlugin.PngInfo()
+    chunks = ((b"sRGB", b"\1"), (b"gAMA", struct.pack(">I", 45455)), (b"cHRM", bytes(range(32))))
+    for kind, body in chunks:
+        said.add(kind, body)
+    said.add(b"cICP", b"short")  # damaged
+    frame, result = tmp_path / "frame.png", tmp_path / "result.png"
+    PillowImage.fromarray(COLOUR).save(frame, pnginfo=said)
+    metadata = frame_metadata(frame)
+    write_image(result, COLOUR, metadata=metadata)
+    assert probe_image(result).png_colour == chunks
+    np.testing.assert_array_equal(read_image(result), COLOUR)
+    write_image(result, COLOUR, metadata=replace(metadata, icc=ICC))
+    assert probe_image(result).png_colour == ()
+    assert probe_image(result).icc == ICC
 
 
 def test_a_tiff_s_metadata_reach_a_jpeg(tmp_path: Path, frame: Path) -> None:
