@@ -127,7 +127,9 @@ put_files() {
     if [ "$(systemd_version)" -ge 254 ]; then
         put systemd/zstackd-backoff.conf "$lib/systemd/system/zstackd.service.d/backoff.conf"
     fi
-    put docs/install.md "$share/doc/zstackd/install.md"
+    for page in docs/*.md docs/images/*; do
+        put "$page" "$share/doc/zstackd/${page#docs/}"
+    done
     for example in config/examples/*.yaml; do
         put "$example" "$share/zstackd/examples/${example##*/}"
     done

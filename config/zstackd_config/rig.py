@@ -3,7 +3,7 @@
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, PositiveFloat, ValidationInfo, field_validator
 
@@ -23,6 +23,9 @@ __all__ = [
     "SimulatedCamera",
     "Simulation",
 ]
+
+MOST_BREATHING_PER_MM: Final = 0.2
+Breathing = Annotated[float, Field(ge=-MOST_BREATHING_PER_MM, le=MOST_BREATHING_PER_MM)]
 
 
 class Optics(Settings):
@@ -45,7 +48,7 @@ class Optics(Settings):
     wavelength_nm: Annotated[float, Field(ge=200, le=2000)] = Field(
         550.0, description="Wavelength of the light, in nanometres."
     )
-    breathing_per_mm: Annotated[float, Field(ge=-0.2, le=0.2)] = Field(
+    breathing_per_mm: Breathing = Field(
         0.0,
         description="Relative change of magnification per millimetre of focus, as `zstackd "
         "calibrate magnification` measures it; the alignment of a stack starts from it.",
@@ -55,7 +58,7 @@ class Optics(Settings):
         "above",
         description="Side from which the objective looks: greater heights are nearer to one above "
         "the specimen, farther from one below it, as in an inverted microscope. The stacking "
-        "methods near and far go by it.",
+        "methods near and far and the relief go by it.",
     )
 
     @field_validator("numerical_aperture")
@@ -125,7 +128,7 @@ class Simulation(Settings):
     noise: Annotated[float, Field(ge=0, le=10)] = Field(
         1.0, description="Sensor noise relative to a typical small sensor (no unit)."
     )
-    breathing_per_mm: Annotated[float, Field(ge=-0.2, le=0.2)] = Field(
+    breathing_per_mm: Breathing = Field(
         0.02, description="Relative change of magnification per millimetre of focus."
     )
     vibration_um: Annotated[float, Field(ge=0, le=100)] = Field(

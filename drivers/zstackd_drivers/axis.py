@@ -15,7 +15,10 @@ class Reference(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AxisSnapshot:
-    """The axis at one moment; `position_um` is None where nothing was reported yet."""
+    """The axis at one moment; `position_um` is None where nothing was reported yet.
+
+    At rest after a move it is the height of the motor step, otherwise what was reported last.
+    """
 
     reference: Reference
     position_um: float | None
@@ -25,10 +28,15 @@ class AxisSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class MoveReport:
-    """One finished move: what was asked, what the controller reports, how it came there."""
+    """One finished move: what was asked, what the controller reports, how it came there.
+
+    `z_um` is where the axis stands by all that is known: on a whole motor step, which the report
+    tells where it is fine enough, and confirms where it is not.
+    """
 
     commanded_um: float
     reported_um: float
+    z_um: float
     approach: Literal["up", "down"]
     motion_s: float
 

@@ -16,6 +16,7 @@ _LEAST_SURE_SHARE: Final = 0.005
 _CLEARLY_SHARPER: Final = 1.2
 _LEAST_STEPS: Final = 2
 _RANGE_SHARE: Final = 0.25
+_ROUNDED: Final = 2.001
 
 End = Literal["low", "high"]
 
@@ -46,10 +47,28 @@ def unit_of(report: StackReport) -> Literal["um", "planes"]:
     return "planes" if report.frames[0].z_um is None else "um"
 
 
+def high_is_near(said: bool | None, report: StackReport) -> bool:
+    """Whether greater heights are nearer to the lens.
+
+    Where nobody `said` so: they are in µm; of frames without heights the first is the nearest.
+    """
+    return unit_of(report) == "um" if said is None else said
+
+
 def z_step_of(report: StackReport) -> float | None:
     """The usual distance between neighbouring frames in µm; None where it is unknown."""
     heights = sorted(frame.z_um for frame in report.frames if frame.z_um is not None)
-    return float(median(np.diff(heights).tolist())) if len(heights) > 1 else None
+    return usual_gap(heights) if len(heights) > 1 else None
+
+
+def usual_gap(heights: list[float]) -> float:
+    """The mean gap of heights that are even but for their rounding to motor steps, or the median.
+
+    Rounded to steps that are shorter than they are, gaps differ by a factor of two at most.
+    """
+    gaps = np.diff(heights).tolist()
+    usual = float(median(gaps))
+    return (heights[-1] - heights[0]) / len(gaps) if max(gaps) <= _ROUNDED * usual else usual
 
 
 def cut_offs(result: StackResult) -> tuple[CutOff, ...]:
@@ -64,7 +83,7 @@ def cut_offs(result: StackResult) -> tuple[CutOff, ...]:
     if len(used) < _LEAST_FRAMES:
         return ()
     heights = [height_of(frame) for frame in used]
-    step = float(median(np.diff(heights).tolist()))
+    step = usual_gap(heights)
     shares = _end_shares(result, heights[0], heights[-1], step)
     if shares is None:
         return _by_sharpness(used, step, result.report)

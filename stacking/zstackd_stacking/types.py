@@ -1,5 +1,6 @@
 """What goes into a stack and what comes out."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -51,6 +52,8 @@ class StackOptions:
 
     `breathing_per_um`: relative change of magnification per µm of height, where it is known; the
     alignment of frames with `z_um` starts from it (all but laplacian).
+    `most_breathing_per_um`: the most that it can be where it is not known; what looks like more is
+    the growing blur of something out of focus.
     `high_is_near` tells the methods `near` and `far` at which end the lens is: whether greater
     heights are nearer to it. None: they are, where frames have heights in µm; of frames that have
     none the first is the nearest.
@@ -62,6 +65,7 @@ class StackOptions:
     align: bool = True
     depth: bool = True
     breathing_per_um: float = 0.0
+    most_breathing_per_um: float = math.inf
     high_is_near: bool | None = None
     memory: Memory = "normal"
 

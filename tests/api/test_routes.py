@@ -354,3 +354,26 @@ def test_the_openapi_document_is_whole(client: httpx.Client) -> None:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert operation["description"], f"{method} {path}"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/runs/my%20run", "run_id: 'my run' is no id of a run; write letters, digits, - "),
+        ("/v1/runs/x/files/.hidden", "name: '.hidden' is no name of a result's file; write "),
+    ],
+)
+def test_texts_of_a_wrong_make_are_told_in_words(
+    client: httpx.Client, path: str, said: str
+) -> None:
+    status, detail, exit_status = problem(client.get(path))
+    assert (status, exit_status) == (422, 2)
+    assert detail.startswith(said)
+
+
+def test_a_source_of_several_lines_is_told_in_words(client: httpx.Client) -> None:
+    _, detail, _ = problem(
+        client.post("/v1/runs", content=json.dumps(RUN), params={"source": "a\nb"})
+    )
+    assert detail.startswith("source: ")
+    assert "is not one line of text; leave line ends and control characters out" in detail

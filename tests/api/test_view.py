@@ -18,6 +18,8 @@ from tests.api.conftest import LONG_RUN, RIG, until
 from zstackd.api.models import ViewAnswer
 from zstackd.api.picture import shown
 from zstackd.service.viewfinder import MOST_IN_LINE, View
+from zstackd_config.rig import Optics
+from zstackd_config.sampling import largest_step_um
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.camera import ExposureValues
 
@@ -65,6 +67,7 @@ def test_a_look_shows_a_frame_and_what_is_known_of_it(client: httpx.Client) -> N
     assert seen.facts.run_id is None
     assert 0 < seen.facts.brightness < seen.facts.highlight <= 1
     assert seen.facts.exposure_time_ms > 0
+    assert seen.facts.largest_step_um == largest_step_um(Optics.model_validate(RIG["optics"]))
 
 
 def test_the_sharpness_tells_the_way_to_the_focus(client: httpx.Client) -> None:

@@ -55,8 +55,12 @@ def places(rig: Rig) -> list[float]:
     return [(limit_um - focus.origin_um) / focus.um_per_unit for limit_um in focus.limits_um]
 
 
-def test_the_pasted_fragment_keeps_the_limits_in_place(bench: Bench) -> None:
+def test_the_pasted_fragment_keeps_the_limits_in_place(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench(20, 120) == 0
+    said = "limits_um -90 to 399 µm become -45 to 199.5 µm, the same places of the motor: copy all"
+    assert said in capsys.readouterr().out
     before = Rig.model_validate(bench.document)
     after = Rig.model_validate(merged(bench.document, bench.fragment()))
     assert after.focus.um_per_unit == 500

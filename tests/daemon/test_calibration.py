@@ -230,23 +230,38 @@ def as_manual(settings: Any) -> dict[str, Any]:
     return {key: value for key, value in settings["exposure"].items() if key != "mode"}
 
 
-def rulings(pitch_px: float, angle_deg: float) -> NDArray[np.uint8]:
+def rulings(
+    pitch_px: float, angle_deg: float, size_px: tuple[int, int] = (800, 600), *, seed: int = 1
+) -> NDArray[np.uint8]:
     """Thin dark lines, blurred and noisy, on an unevenly lit ground."""
-    y, x = np.mgrid[0:600, 0:800].astype(np.float64)
+    width, height = size_px
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     turn = np.deg2rad(angle_deg)
     phase = (x * np.cos(turn) + y * np.sin(turn)) / pitch_px
     distance_px = np.abs(phase - np.round(phase)) * pitch_px
     light = 180 - 0.06 * x - 120 * np.exp(-((distance_px / 1.8) ** 2))
-    noisy = light + np.random.default_rng(1).normal(0, 6, light.shape)
+    noisy = light + np.random.default_rng(seed).normal(0, 6, light.shape)
     return np.asarray(np.clip(cv2.GaussianBlur(noisy, (0, 0), 0.8), 0, 255), np.uint8)
 
 
 @pytest.mark.parametrize(("pitch_px", "angle_deg"), [(11.3, 0), (27.77, 12.5), (60.2, 93.0)])
 def test_pixel_size_from_rulings(pitch_px: float, angle_deg: float) -> None:
     measured = measure_rulings(rulings(pitch_px, angle_deg))
-    assert measured.pitch_px == pytest.approx(pitch_px, rel=0.003)
+    assert measured.pitch_px == pytest.approx(pitch_px, rel=0.0005)
     finding = findings.of_rulings(measured, pitch_um=10)
     assert finding.settings["optics"]["pixel_size_um"] == pytest.approx(10 / pitch_px, rel=0.003)
+
+
+@pytest.mark.parametrize("pitch_px", [25.0, 34.0])
+def test_the_error_of_a_pixel_size_is_told_as_it_is_on_few_lines_too(pitch_px: float) -> None:
+    size_px = (320, 240)
+    apart = []
+    for seed in range(20):
+        measured = measure_rulings(rulings(pitch_px, 9.0 * seed, size_px, seed=seed))
+        assert 4 <= measured.count <= 7
+        apart.append(abs(measured.pitch_px - pitch_px) / measured.error_px)
+    assert np.median(apart) < 1.2
+    assert np.mean(np.array(apart) < 3) > 0.75
 
 
 def test_a_frame_without_rulings_is_refused() -> None:

@@ -1,6 +1,7 @@
 """The doctor's judgement of the computer, the folders and the devices."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,21 @@ def test_a_folder_cannot_be_made_where_nobody_may_write(open_to_all: Path) -> No
     assert f"{open_to_all} is not writable" in state.finding
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="being two users takes root")
+@pytest.mark.parametrize(("service", "level"), [("root", Level.WARN), ("", Level.FAIL)])
+def test_a_folder_of_the_service_user_need_not_be_writable_for_others(
+    open_to_all: Path, monkeypatch: pytest.MonkeyPatch, service: str, level: Level
+) -> None:
+    open_to_all.chmod(0o755)
+    monkeypatch.setattr("zstackd.doctor.folders.answer", lambda _: service)
+    with ordinary_user():
+        line = folders(Paths(state=open_to_all, output=open_to_all.with_name("none")))[0]
+    assert line.level is level
+    if level is Level.WARN:
+        assert "belongs to root, the user of the service" in line.finding
+        assert "sudo -u root zstackd doctor" in line.remedy
+
+
 @pytest.fixture
 def open_to_all() -> Iterator[Path]:
     """A folder that all may enter and look at, and only root may write to."""
@@ -184,6 +200,48 @@ def test_a_rig_in_use_is_not_touched(tmp_path: Path) -> None:
         (line,) = devices(rig)
     assert line.level is Level.WARN
     assert "something else uses the rig" in line.finding
+
+
+class StartingService:
+    """The client of a service that is starting for as many looks as there are states."""
+
+    def __init__(self, *states: str) -> None:
+        self._states = list(states)
+
+    def __enter__(self) -> "StartingService":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def get(self, _: str) -> dict[str, str]:
+        state = self._states.pop(0) if len(self._states) > 1 else self._states[0]
+        return {"state": state, "why": "opening the rig"}
+
+
+@pytest.mark.parametrize(
+    ("states", "level", "said"),
+    [
+        (("starting", "starting", "idle"), Level.OK, "is idle"),
+        (("starting", "degraded"), Level.FAIL, "is degraded"),
+        (("starting",), Level.WARN, "is starting: opening the rig"),
+    ],
+)
+def test_a_service_that_is_starting_is_waited_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    states: tuple[str, ...],
+    level: Level,
+    said: str,
+) -> None:
+    service = StartingService(*states)
+    monkeypatch.setattr("zstackd.doctor.devices.Client", lambda _: service)
+    monkeypatch.setattr("zstackd.doctor.devices.STARTING_S", 0.5)
+    rig = load_rig(rig_file(tmp_path))
+    with Spool(rig.paths.state):
+        (line,) = devices(rig)
+    assert line.level is level
+    assert said in line.finding
 
 
 def test_the_command_prints_json_and_fails_on_a_bad_rig(

@@ -1,5 +1,7 @@
 """Facts of a run's journal as people read them."""
 
+from typing import Any
+
 import pytest
 
 from zstackd.commands.facts import facts_text
@@ -22,7 +24,14 @@ def test_long_lists_are_told_by_their_length_short_ones_by_their_values() -> Non
 
 
 def test_what_only_programs_need_is_left_out() -> None:
-    facts = {"sha256": "0f", "place": "1:2", "run": "x", "camera": {"bits": 8}, "reason": None}
+    facts: dict[str, Any] = {
+        "sha256": "0f",
+        "place": "1:2",
+        "run": "x",
+        "camera": {"bits": 8},
+        "reason": None,
+        "warnings": [],
+    }
     assert facts_text(facts | {"hook": True, "partial": False}) == ""
 
 

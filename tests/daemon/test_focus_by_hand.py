@@ -76,6 +76,16 @@ def test_a_fine_step_can_be_seen(hand: Hand) -> None:
     assert moved[:2] == (0, "the axis stands at 50.05 µm, referenced")
 
 
+def test_a_jog_of_less_than_half_a_step_is_refused(hand: Hand) -> None:
+    status, _, err = hand("jog", "0.1", "--at-um", "50")
+    assert status == 2
+    assert err == (
+        "nothing moved: 0.1 µm is less than half a motor step; jog farther, such steps do "
+        "not add up"
+    )
+    assert hand("jog", "0.2", "--at-um", "50")[1] == "the axis stands at 50.25 µm, referenced"
+
+
 def test_beyond_the_limits(hand: Hand) -> None:
     status, out, err = hand("move", "5000")
     assert (status, out) == (2, "")

@@ -29,11 +29,11 @@ def test_a_dng_is_written_beside_its_frame_where_there_is_one(
         extra={},
         raw=raw,
     )
-    move = MoveReport(commanded_um=1.3, reported_um=1.25, approach="up", motion_s=0.0)
+    move = MoveReport(commanded_um=1.3, reported_um=1.0, z_um=1.25, approach="up", motion_s=0.0)
     stored = store.write(CapturedFrame(3, move, frame))
     dng = tmp_path / "frames" / "z_0003.dng"
     assert stored.file == "z_0003.jpg"
-    assert (stored.commanded_um, stored.reported_um) == (1.3, 1.25)
+    assert (stored.commanded_um, stored.reported_um, stored.z_um) == (1.3, 1.0, 1.25)
     assert (dng.read_bytes() if dng.exists() else None) == raw
     entry = json.loads(json.dumps({"event": "frame", **asdict(stored)}))
     assert past_of([entry]).frames == (stored,)

@@ -14,6 +14,7 @@ from zstackd.service.performer import Performer
 from zstackd.service.series import SeriesKeeper
 from zstackd.service.service_control import ServiceControl
 from zstackd.store.journal import read_journal
+from zstackd.store.room import NoRoom, require_disk
 from zstackd.store.run_state import RunState
 from zstackd_config.errors import StorageError
 
@@ -40,28 +41,34 @@ def perform_next(lodging: Lodging, performer: Performer) -> None:
     performer.perform(job)
 
 
+def no_room(folder: Path, free_mb: int, monkeypatch: pytest.MonkeyPatch) -> NoRoom:
+    """The error that a disk with so much room left makes of a run."""
+    monkeypatch.setattr("zstackd.store.room.free_bytes", lambda _: free_mb * 10**6)
+    with pytest.raises(NoRoom) as caught:
+        require_disk(folder, 6 * 10**6, what="the run", reserve_bytes=10**6)
+    return caught.value
+
+
 def test_a_run_that_waits_for_room_says_so_once(
-    lodging: Lodging, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    lodging: Lodging,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("WARNING")
     house, run = lodging.house, lodging.accept()
     house.backlog.put(Job(run))
-    reasons = [
-        *(
-            f"/spool: the run needs 6 MB and 1 MB in reserve, {free} MB are free"
-            for free in (5, 3, 4)
-        ),
-        "/out: cannot be written: Read-only file system",
-        "/spool: the run needs 6 MB and 1 MB in reserve, 2 MB are free",
-    ]
-    for reason in reasons:
+    full = [no_room(tmp_path, free_mb, monkeypatch) for free_mb in (5, 3, 4, 2)]
+    odd = [StorageError(f"{tmp_path} needs {words}") for words in ("a disk", "to be mounted")]
+    errors = [*full[:3], *odd, full[3]]
+    for error in errors:
         performer = Performer(house)
-        monkeypatch.setattr(performer, "_run", failing(StorageError(reason)))
+        monkeypatch.setattr(performer, "_run", failing(error))
         perform_next(lodging, performer)
     (job,) = house.backlog.waiting()
     assert job.ready_at == 0  # tried again by a clock that nobody sets
     assert job.again_s > time.monotonic()
-    said = [reasons[0], reasons[3], reasons[4]]
+    said = [str(errors[number]) for number in (0, 3, 4, 5)]
     assert [entry["reason"] for entry in read_journal(run.journal)[1:]] == said
     assert [record.getMessage() for record in caplog.records] == [
         f"{run.run_id}: waits: {reason}" for reason in said
@@ -112,7 +119,7 @@ def test_a_run_whose_turn_comes_while_somebody_moves_the_axis_waits(
         perform_next(lodging, Performer(house))
     (job,) = house.backlog.waiting()
     assert job.held_for is not None
-    assert "the rig is busy" in job.held_for or "the rig is not ready" in job.held_for
+    assert "the rig is busy" in job.held_for.why or "the rig is not ready" in job.held_for.why
     assert not lodging.summary(run).ended
     house.hardware.close()
 

@@ -9,13 +9,16 @@ import pytest
 from zstackd.runs.publish import Publisher
 from zstackd.runs.result_files import result_files
 from zstackd.store.durable import sha256_of
+from zstackd_config.rig import Optics
 from zstackd_config.run import Output
 from zstackd_stacking import FrameReport, StackReport, StackResult
+from zstackd_stacking.files.images import read_image
 from zstackd_stacking.types import as_floats, as_image
 
 EVERYTHING = Output(format="png", extras=("focus_curve", "confidence", "mesh", "relief"))
 ALWAYS = [("stack.png", "image"), ("preview.jpg", "preview")]
 HEIGHTS = [("depth.tif", "depth"), ("depth.png", "depth_picture")]
+OPTICS = Optics(pixel_size_um=0.5, numerical_aperture=0.25, magnification=10)
 CURVE = ("focus_curve.png", "focus_curve")
 
 
@@ -33,7 +36,7 @@ def result() -> StackResult:
 
 
 def listed(result: StackResult, settings: Output) -> list[tuple[str, str]]:
-    files = result_files(result, settings, pixel_size_um=0.5, exposures_s={})
+    files = result_files(result, settings, pixel_size_um=0.5, high_is_near=True, exposures_s={})
     return [(file.name, file.role) for file in files]
 
 
@@ -52,12 +55,35 @@ def test_files_written_side_by_side_are_those_written_one_by_one(
     tmp_path: Path, result: StackResult
 ) -> None:
     publisher = Publisher(tmp_path, "20261128T080000Z_side-by-side", "ours")
-    written = publisher.prepare(result, EVERYTHING, pixel_size_um=0.5, exposures_s={})
+    written = publisher.prepare(result, EVERYTHING, optics=OPTICS, exposures_s={})
     alone = tmp_path / "alone"
     alone.mkdir()
-    for file in result_files(result, EVERYTHING, pixel_size_um=0.5, exposures_s={}):
+    files = result_files(result, EVERYTHING, pixel_size_um=0.5, high_is_near=True, exposures_s={})
+    for file in files:
         file.write(alone / file.name)
     assert {path.name for path in publisher.hidden.iterdir()} == {file.name for file in written}
     assert [(file.name, file.sha256) for file in written] == [
         (file.name, sha256_of(alone / file.name)) for file in written
     ]
+
+
+def test_the_relief_of_an_inverted_microscope_is_raised_towards_the_lens(
+    tmp_path: Path, result: StackResult
+) -> None:
+    reliefs = {}
+    for side in ("above", "below"):
+        publisher = Publisher(tmp_path, f"20261128T080000Z_{side}", "ours")
+        optics = OPTICS.model_copy(update={"viewed_from": side})
+        files = publisher.prepare(result, EVERYTHING, optics=optics, exposures_s={})
+        reliefs[side] = next(file.sha256 for file in files if file.role == "relief")
+    assert reliefs["above"] != reliefs["below"]
+
+
+def test_the_preview_of_16_bits_is_no_matter_for_a_warning(
+    tmp_path: Path, result: StackResult, caplog: pytest.LogCaptureFixture
+) -> None:
+    faint = as_image(result.image.astype(np.uint16) * 16)
+    publisher = Publisher(tmp_path, "20261128T080000Z_16-bits", "ours")
+    publisher.prepare(replace(result, image=faint), EVERYTHING, optics=OPTICS, exposures_s={})
+    assert caplog.records == []
+    assert read_image(publisher.hidden / "preview.jpg").mean() > 100

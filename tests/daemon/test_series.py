@@ -35,6 +35,7 @@ class Bench:
 
     spool: Spool
     now: datetime = BEGIN
+    boot: str = "first boot"
     events: Events = field(default_factory=Events)
     backlog: Backlog = field(default_factory=Backlog)
 
@@ -47,7 +48,9 @@ class Bench:
     def keeper_now(self) -> SeriesKeeper:
         """Return a keeper as a start makes it."""
         steps = ClockSteps(self.wall_s, lambda: self.wall_s() - self.set_s)
-        return SeriesKeeper(self.spool, self.backlog, self.catalogue, lambda: self.now, steps)
+        return SeriesKeeper(
+            self.spool, self.backlog, self.catalogue, lambda: self.now, steps, boot=self.boot
+        )
 
     def wall_s(self) -> float:
         return self.now.timestamp()
@@ -58,9 +61,8 @@ class Bench:
         self.now += timedelta(seconds=seconds)
 
     def begin(self, **changes: object) -> RunFolder:
-        folder = self.spool.accept_series(
-            document(**changes), name="s", source="test", begins=self.now.isoformat()
-        )
+        facts = {"begins": self.now.isoformat(), "boot": self.boot}
+        folder = self.spool.accept_series(document(**changes), name="s", source="test", **facts)
         self.keeper.begin(folder)
         return folder
 
@@ -258,6 +260,28 @@ def test_a_clock_that_is_set_neither_hurries_nor_stops_a_series(
     way = "forward" if set_s > 0 else "back"
     said = f"the clock was set {way} by 86400 s; 1 series keep the distances of their points"
     assert [record.getMessage() for record in caplog.records] == [said]
+
+
+@pytest.mark.parametrize("behind_s", [60.0, 7200.0])
+def test_after_a_power_cut_without_a_clock_a_series_comes_back_to_its_times(
+    bench: Bench, caplog: pytest.LogCaptureFixture, behind_s: float
+) -> None:
+    series = bench.begin(**LAPSE)
+    assert bench.due(0) == ["0000"]
+    bench.do()
+    bench.boot = "second boot"
+    bench.set_clock(-behind_s)  # where it stood when the power went
+    bench.keeper = bench.keeper_now()
+    bench.keeper.load()
+    bench.keeper.turn()
+    bench.set_clock(behind_s)  # the network tells the time
+    assert bench.due(599) == []
+    assert bench.due(600) == ["0001"]
+    bench.do()
+    assert bench.due(1199) == []
+    assert bench.due(1200) == ["0002"]
+    assert not [e for e in read_journal(series.journal) if e["event"] == "clock_set"]
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 def test_a_series_that_has_not_begun_begins_at_its_time(bench: Bench) -> None:

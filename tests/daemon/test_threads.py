@@ -12,7 +12,14 @@ from zstackd.runs.channel import Channel
 from zstackd.runs.halt import Cancelled, Halt
 from zstackd.runs.worker import Worker
 from zstackd.system.signals import StopSignals
-from zstackd_config.errors import HardwareError, Interrupted, StorageError
+from zstackd_config.errors import (
+    HardwareError,
+    InputError,
+    Interrupted,
+    StackError,
+    StorageError,
+    ZstackdError,
+)
 
 PATIENCE_S = 60.0
 
@@ -33,6 +40,34 @@ def test_the_first_cause_wins_and_every_listener_is_told_once_in_order() -> None
     assert told == ["motor", "camera", "late"]
     with pytest.raises(Interrupted, match="stopped by SIGTERM"):
         halt.check()
+
+
+@pytest.mark.parametrize("error", [StorageError, StackError, InputError])
+def test_what_no_device_has_to_do_with_leaves_them_alone_until_a_stop(
+    error: type[ZstackdError],
+) -> None:
+    halt, told = Halt(), []
+    halt.listen(lambda: told.append("motor"), of_devices=True)
+    halt.listen(lambda: told.append("queue"))
+    halt.fail(error("disk full"))
+    halt.listen(lambda: told.append("late motor"), of_devices=True)
+    assert told == ["queue"]
+    halt.fail(error("still full"))
+    assert told == ["queue"]
+    halt.request("stopped by SIGTERM")
+    halt.request("stopped by SIGTERM")
+    assert told == ["queue", "motor", "late motor"]
+    with pytest.raises(error, match="disk full"):
+        halt.check()
+
+
+@pytest.mark.parametrize("error", [HardwareError, Interrupted, ValueError, MemoryError])
+def test_whatever_else_stops_a_run_stops_the_motor(error: type[Exception]) -> None:
+    halt, told = Halt(), []
+    halt.listen(lambda: told.append("motor"), of_devices=True)
+    halt.fail(error("x"))
+    halt.listen(lambda: told.append("late motor"), of_devices=True)
+    assert told == ["motor", "late motor"]
 
 
 def test_a_full_channel_waits_for_room_and_keeps_the_order() -> None:

@@ -106,6 +106,28 @@ def test_a_workspace_offset_moves_no_plane(
             assert bench.twin.motor_position_um() == pytest.approx(z, abs=0.25)
 
 
+@pytest.mark.parametrize(("steps_per_unit", "stands_um"), [(400.0, 1002.5), (4000.0, 1002.25)])
+def test_where_a_plane_was_is_told_to_the_motor_step(
+    grbl_bench: OpenBench, steps_per_unit: float, stands_um: float
+) -> None:
+    with grbl_bench(settings={102: steps_per_unit}) as bench:
+        bench.axis.home()
+        report = bench.axis.move_to(1002.3)
+        assert report.z_um == pytest.approx(stands_um, abs=1e-6)
+        assert report.z_um != pytest.approx(report.reported_um, abs=1e-3)
+        assert bench.axis.snapshot().position_um == report.z_um
+        assert bench.twin.motor_position_um() == pytest.approx(report.z_um, abs=1e-6)
+
+
+def test_jogs_below_what_grbl_reports_add_up(grbl_bench: OpenBench) -> None:
+    with grbl_bench() as bench:
+        bench.axis.home()
+        bench.axis.move_to(1000.0)
+        for _ in range(8):
+            bench.axis.move_to((bench.axis.snapshot().position_um or 0.0) + 0.3)
+        assert bench.twin.motor_position_um() == pytest.approx(1002.0, abs=1e-6)
+
+
 def test_a_motion_that_nobody_asked_for_is_noticed(grbl_bench: OpenBench) -> None:
     with grbl_bench() as bench:
         bench.axis.home()
@@ -200,6 +222,34 @@ def test_a_rig_that_does_not_suit_the_controller(
     with caplog.at_level(logging.WARNING), grbl_bench(focus_changes=focus, settings=shipped):
         (said,) = caplog.messages
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("travel", "origin_um", "words"),
+    [
+        ((0.0, 6.0), 0.0, None),
+        ((0.0, 6.0), -500.0, None),
+        ((0.0, 6.0), 6000.0, "reach from Z -6 to -1 units, but with the switch at the bottom, 0 "),
+        ((0.0, 6.0), -2000.0, "$132=6 leaves 0 to 6: correct focus.origin_um or limits_um"),
+        ((-6.0, 0.0), 6000.0, None),
+        ((-6.0, 0.0), 0.0, "from Z 0 to 5 units, but with the switch at the bottom, -6 ($23) "),
+    ],
+)
+def test_limits_beyond_a_travel_whose_switch_is_at_the_bottom(
+    grbl_bench: OpenBench,
+    caplog: pytest.LogCaptureFixture,
+    travel: tuple[float, float],
+    origin_um: float,
+    words: str | None,
+) -> None:
+    changes: dict[str, Any] = {"travel": travel, "home": "low", "settings": {23: 4, 132: 6}}
+    changes["start"] = travel[0] + 2.0
+    with (
+        caplog.at_level(logging.WARNING),
+        grbl_bench(focus_changes={"origin_um": origin_um}, **changes),
+    ):
+        assert len(caplog.messages) == (0 if words is None else 1)
+        assert words is None or words in caplog.messages[0]
 
 
 def test_homing_that_is_not_enabled_is_refused_and_nothing_moves(grbl_bench: OpenBench) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.drivers.conftest import TIMEOUTS
 
 from zstackd_drivers.axis import Reference
-from zstackd_drivers.errors import LimitError, MotionError, WrongDeviceError
+from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
 from zstackd_drivers.firmware.faults import Action, Fault
 from zstackd_drivers.marlin.machine import IDLE_LIMIT_S
 
@@ -54,6 +57,32 @@ def test_homing_that_fails_halts_the_board_and_the_next_one_revives_it(
         for _ in range(2):
             with pytest.raises(MotionError, match="Printer halted"):
                 bench.axis.home()
+        assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+
+
+@pytest.mark.parametrize("keepalive_s", [0.0, None])
+def test_homing_and_long_moves_may_take_longer_than_a_controller_is_silent(
+    marlin_bench: OpenBench, keepalive_s: float | None
+) -> None:
+    impatient = replace(TIMEOUTS, busy_s=0.4)
+    with marlin_bench(
+        scale=10.0, keepalive_s=keepalive_s, homing_speed=0.25, timeouts=impatient
+    ) as bench:
+        begun_ns = bench.clock.monotonic_ns()
+        bench.axis.home()
+        assert bench.clock.monotonic_ns() - begun_ns > 6e9
+        assert bench.axis.move_to(4000.0).reported_um == pytest.approx(4000.0, abs=0.13)
+
+
+def test_homing_of_a_silent_controller_that_never_ends_is_given_up(
+    marlin_bench: OpenBench,
+) -> None:
+    with marlin_bench(keepalive_s=None) as bench:
+        begun = time.monotonic()
+        bench.twin.script(Fault(Action.SILENCE, on_motion=0))
+        with pytest.raises(LinkError, match=r"no reply to 'N[0-9]+ G28 Z"):
+            bench.axis.home()
+        assert time.monotonic() - begun < 30.0
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
 
 

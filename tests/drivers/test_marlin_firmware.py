@@ -69,6 +69,21 @@ def test_it_says_that_it_is_busy_every_two_seconds() -> None:
     assert heard == ["echo:busy: processing"] * 4 + ["ok"]
 
 
+@pytest.mark.parametrize("keepalive_s", [0.0, None])
+def test_one_without_keepalive_says_nothing_while_it_is_busy(keepalive_s: float | None) -> None:
+    bench = Bench(keepalive_s=keepalive_s)
+    bench.send("G1 Z8 F60", "M400")
+    assert [line for _ in range(9) for line in bench.wait(1.0)] == ["ok"]
+
+
+def test_m113_sets_and_tells_how_often_it_says_that_it_is_busy() -> None:
+    bench = Bench(keepalive_s=0.0)
+    assert bench.send("M113") == ["echo:M113 S0", "ok"]
+    assert bench.send("M113 S3", "M113") == ["ok", "echo:M113 S3", "ok"]
+    assert bench.send("M113 S99", "M113") == ["ok", "echo:M113 S60", "ok"]
+    assert Bench(keepalive_s=None).send("M113 S2") == ['echo:Unknown command: "M113"', "ok"]
+
+
 def test_relative_moves_add_up() -> None:
     bench = Bench()
     bench.send("G91", "G1 Z1 F240", "G1 Z1", "M400")

@@ -156,6 +156,20 @@ def test_a_range_that_is_too_short_is_warned_of(stack: Stack, frames: Path) -> N
     assert "extend the range by 10 µm above it, to 30 µm" in line
 
 
+def test_a_relief_stands_out_towards_the_end_that_is_near(
+    stack: Stack, frames: Path, tmp_path: Path
+) -> None:
+    """Without heights the first frame is the nearest, as for the method near."""
+
+    def relief(name: str, *words: str) -> bytes:
+        stack("-i", frames, "-o", "s.png", "--relief", f"{name}.png", *words)
+        return (tmp_path / f"{name}.png").read_bytes()
+
+    assert relief("unsaid") == relief("first", "--near", "first") != relief("l", "--near", "last")
+    high = "--z-step-um", "2"
+    assert relief("high", *high) == relief("h", *high, "--near", "last")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -169,7 +183,10 @@ def test_a_range_that_is_too_short_is_warned_of(stack: Stack, frames: Path) -> N
             ["--relief", "r.png", "--method", "average"],
             "r.png: the method average measures no heights; choose another one, or leave --relief",
         ),
-        (["--near", "last"], "--near last: only the methods near and far go by it, not pyramid"),
+        (
+            ["--near", "last"],
+            "--near last: only the methods near and far and --relief go by it, not pyramid",
+        ),
         (
             ["--memory", "low", "--method", "near"],
             "--memory low: the method near takes no less by it; only pyramid does: leave it out",

@@ -123,6 +123,12 @@ def test_the_step_is_the_usual_one_whatever_the_order_of_the_frames() -> None:
     assert z_step_of(StackReport("pyramid", 0, tuple(frames))) == 5.0
 
 
+def test_the_step_of_heights_that_were_rounded_to_motor_steps_is_their_mean() -> None:
+    heights = [round(4.0 * index / 2.5) * 2.5 for index in range(11)]
+    frames = [frame(index, z_um=z_um) for index, z_um in enumerate(heights)]
+    assert z_step_of(StackReport("pyramid", 0, tuple(frames))) == pytest.approx(4.0)
+
+
 def test_without_heights_the_unit_is_planes() -> None:
     about = report(BULGE, None)
     assert unit_of(about) == "planes"
@@ -152,6 +158,13 @@ def test_the_plot_shades_ends_where_the_subject_is_cut_off() -> None:
     assert np.flatnonzero(is_shaded.any(axis=0)).max() < shaded.shape[1] / 2
     assert is_shaded.sum() > 5000
     assert not np.all(plain == SHADE, axis=2).any()
+
+
+@pytest.mark.parametrize(("planes", "thick_px"), [(9, 9), (200, 3)])
+def test_dots_of_many_frames_do_not_run_into_a_thick_line(planes: int, thick_px: int) -> None:
+    picture = focus_plot(report([1.0 - 0.2 * i / planes for i in range(planes)]))
+    near = np.abs(picture.astype(int) - CURVE_BLUE).max(axis=2) < 30
+    assert near[:, 80:900].sum(axis=0).max() == pytest.approx(thick_px, abs=2)
 
 
 @pytest.mark.parametrize("sharpness", [[1.0], [0.0, 0.0], [1.0, -0.3, 0.2], [-1.0, -2.0]], ids=str)

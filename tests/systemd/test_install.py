@@ -116,8 +116,13 @@ def test_every_file_is_where_the_system_looks_for_it(stage: Stage) -> None:
         f"usr/local/share/zstackd/examples/{path.name}"
         for path in (ROOT / "config/examples").glob("*.yaml")
     }
+    pages = {
+        f"usr/local/share/doc/zstackd/{path.relative_to(ROOT / 'docs')}"
+        for path in [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/images").iterdir()]
+    }
     assert examples
-    assert stage.files() - {backoff} == examples | {
+    assert "usr/local/share/doc/zstackd/install.md" in pages
+    assert stage.files() - {backoff} == examples | pages | {
         f"{local}/systemd/system/zstackd.service",
         f"{local}/sysusers.d/zstackd.conf",
         f"{local}/tmpfiles.d/zstackd.conf",  # noqa: S108 - no temporary file
@@ -125,7 +130,6 @@ def test_every_file_is_where_the_system_looks_for_it(stage: Stage) -> None:
         f"{local}/udev/rules.d/60-zstackd.rules",
         "usr/local/bin/zstackd",
         "usr/local/bin/focusstack",
-        "usr/local/share/doc/zstackd/install.md",
         "usr/local/share/bash-completion/completions/zstackd",
         "usr/local/share/zsh/site-functions/_zstackd",
         "usr/local/share/fish/vendor_completions.d/zstackd.fish",

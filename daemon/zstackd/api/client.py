@@ -16,7 +16,9 @@ from zstackd_config.errors import HardwareError, InputError, Interrupted, Zstack
 from zstackd_config.rig import Rig
 
 _TIMEOUT_S: Final = 30.0
-_HOMING_S: Final = 180.0
+_MOTION_S: Final = 3600.0
+"""The axis has a bound of its own for each motion, by its speed and distance."""
+
 _FOCUSING_S: Final = 900.0
 _LOOK_S: Final = 120.0
 _SILENCE_S: Final = 60.0
@@ -127,7 +129,11 @@ class Client:
 
     def home(self) -> dict[str, Any]:
         """Home the focus axis, however long it takes."""
-        return self.post("/v1/focus/home", timeout_s=_HOMING_S)
+        return self.post("/v1/focus/home", timeout_s=_MOTION_S)
+
+    def move_to(self, z_um: float) -> dict[str, Any]:
+        """Move the focus axis, however long it takes."""
+        return self.post("/v1/focus/move", document={"z_um": z_um}, timeout_s=_MOTION_S)
 
     def find_focus(self, low_um: float, high_um: float) -> dict[str, Any]:
         """Look for the sharpest height, however long it takes."""

@@ -182,7 +182,7 @@ class CameraAnswer(Answer):
 class StatusAnswer(Answer):
     """The service at one moment."""
 
-    state: str = Field(description="idle, running, paused, degraded or stopping.")
+    state: str = Field(description="starting, idle, running, paused, degraded or stopping.")
     why: str | None = Field(description="One line; null where there is nothing to say.")
     rig: str = Field(description="Name of the rig.")
     version: str = Field(description="Version of zstackd.")
@@ -233,7 +233,9 @@ class ViewAnswer(Answer):
     brightness: float = Field(description="Mean of what is shown, 0 to 1.")
     highlight: float = Field(description="What 99.9 % of it are below, 0 to 1; 1 is saturated.")
     size_px: tuple[int, int] = Field(description="Width and height of the whole frame.")
-    depth_of_field_um: float = Field(description="By the rig's optics, in micrometres.")
+    largest_step_um: float = Field(
+        description="Distance of planes at which the rig's optics lose nothing, in micrometres."
+    )
 
 
 class HealthAnswer(Answer):

@@ -46,7 +46,7 @@ def shown(view: View, kind: Kind, *, max_side_px: int | None, crop_px: int | Non
         brightness=light.mean,
         highlight=light.highlight,
         size_px=(width, height),
-        depth_of_field_um=view.depth_of_field_um,
+        largest_step_um=view.largest_step_um,
     )
     return Shown(_encoded(_reduced(part, max_side_px), kind), facts)
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from zstackd.api.models import Problem
+from zstackd.api.patterns import IN_WORDS
 from zstackd.runs.autofocus import NoFocusError
 from zstackd.service.control import NoSuchRun, WrongState
 from zstackd.service.lease import RigBusy
@@ -24,6 +25,7 @@ from zstackd_config.errors import (
 )
 from zstackd_config.locate import dotted
 from zstackd_config.suggest import nearest
+from zstackd_config.values import shown
 from zstackd_config.wording import worded
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -103,7 +105,13 @@ def _worded(entry: ErrorDetails) -> str:
     if entry["type"] == "json_invalid" or entry["loc"] == ("body",):
         return "body: not what is wanted; send a JSON object, with content-type application/json"
     place = entry["loc"][1:] or entry["loc"]
-    return f"{dotted(place)}: {worded([entry], place, ())}"
+    said = _unfit(entry) if entry["type"] == "string_pattern_mismatch" else None
+    return f"{dotted(place)}: {said or worded([entry], place, ())}"
+
+
+def _unfit(entry: ErrorDetails) -> str | None:
+    words = IN_WORDS.get(entry["ctx"]["pattern"])
+    return None if words is None else f"{shown(entry['input'])} is {words}"
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

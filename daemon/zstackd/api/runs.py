@@ -17,21 +17,20 @@ from zstackd.api.models import (
     RunsAnswer,
     SeriesAnswer,
 )
+from zstackd.api.patterns import FILE_NAME, PRINTABLE, RUN_ID
 from zstackd.api.problems import documented
 from zstackd.service.control import Control
 from zstackd.store.run_state import RunState
 
 MOST_RUNS: Final = 1000
 
-RunId = Annotated[
-    str, Path(pattern=r"^[A-Za-z0-9_-]+$", max_length=100, description="Id of the run.")
-]
+RunId = Annotated[str, Path(pattern=RUN_ID, max_length=100, description="Id of the run.")]
 Words = Annotated[
     str,
     Query(
         min_length=1,
         max_length=100,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f]+$",
+        pattern=PRINTABLE,
         description="Who asks, or what the file is called: for messages and the journal only.",
     ),
 ]
@@ -185,7 +184,7 @@ def _add_results(routes: APIRouter, control: Control) -> None:
         run_id: RunId,
         name: Annotated[
             str,
-            Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100, description="Its name."),
+            Path(pattern=FILE_NAME, max_length=100, description="Its name."),
         ],
     ) -> StreamingResponse:
         """Fetch a file that the manifest of a published run names."""

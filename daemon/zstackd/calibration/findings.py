@@ -1,7 +1,8 @@
 """From what was measured to what the operator reads: settings, one line, numbers, a picture."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -155,31 +156,36 @@ def of_step(lower: FoundFocus, upper: FoundFocus, *, height_um: float, rig: Rig)
     """
     measured_um = abs(upper.z_um - lower.z_um)
     factor = height_um / measured_um
-    unit_um = rig.focus.um_per_unit
+    unit_um, settings = rig.focus.um_per_unit, _rescaled(rig, factor)
     curves = [
         Series(name, tuple((s.z_um, s.sharpness) for s in focus.samples))
         for name, focus in (("lower", lower), ("upper", upper))
     ]
     return Finding(
         kind="steps",
-        settings=_rescaled(rig, factor),
+        settings=settings,
         summary=f"{measured_um:.2f} µm by the present setting are {height_um:g} µm: "
-        f"{unit_um * factor:.5g} µm per controller unit instead of {unit_um:g}; copy all lengths "
-        f"of the fragment together, so that the limits stay where they are, and multiply the "
-        f"heights of run files by {factor:.5g}",
+        f"{unit_um * factor:.5g} µm per controller unit instead of {unit_um:g}; limits_um "
+        f"{_listed(rig.focus.limits_um)} µm become {_listed(settings['focus']['limits_um'])} µm, "
+        "the same places of the motor: copy all lengths of the fragment together, and multiply "
+        f"the heights of run files by {factor:.5g}",
         numbers={"lower_um": lower.z_um, "upper_um": upper.z_um, "height_um": height_um},
         picture=chart(*curves, x_label="height by the present setting, µm", y_label="sharpness"),
     )
 
 
-def _rescaled(rig: Rig, factor: float) -> dict[str, dict[str, object]]:
+def _listed(limits_um: Sequence[float]) -> str:
+    return " to ".join(f"{limit_um:g}" for limit_um in limits_um)
+
+
+def _rescaled(rig: Rig, factor: float) -> dict[str, dict[str, Any]]:
     """Return all of a rig that changes where a unit is `factor` times as long as it was taken."""
 
     def by(length: float) -> float:
         return float(f"{length * factor:.5g}")
 
     focus = rig.focus
-    settings: dict[str, dict[str, object]] = {
+    settings: dict[str, dict[str, Any]] = {
         "focus": {
             "um_per_unit": by(focus.um_per_unit),
             "origin_um": by(focus.origin_um),

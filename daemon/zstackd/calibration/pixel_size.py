@@ -16,6 +16,13 @@ LEAST_RULINGS: Final = 4
 _LEAST_PITCH_PX: Final = 4.0
 _LEAST_CORRELATION: Final = 0.2
 _ANGLES: Final = 180
+_ROUNDS: Final = 3
+_LEAST_PLACES: Final = 3
+_FINE_PX: Final = 0.25
+_SOUGHT: Final = 0.15
+"""How far from where it should be a line is sought, as a part of the pitch."""
+
+_T_68: Final = {1: 1.84, 2: 1.32, 3: 1.20, 4: 1.14}
 
 Profile = NDArray[np.float64]
 
@@ -24,8 +31,10 @@ Profile = NDArray[np.float64]
 class Rulings:
     """Evenly spaced parallel lines: pitch in pixels, its standard error, and how they stand.
 
-    `angle_deg` is the direction across the lines, 0 along the rows of the frame. `correlation` is
-    how alike the lines are, 0 to 1. `profile` is the mean brightness across them.
+    `error_px` is what the scatter of the lines about even spacing makes of the pitch, greater where
+    they are few (Student's t). `angle_deg` is the direction across the lines, 0 along the rows of
+    the frame. `correlation` is how alike the lines are, 0 to 1. `profile` is the mean brightness
+    across them.
     """
 
     pitch_px: float
@@ -40,8 +49,8 @@ def measure_rulings(image: Image) -> Rulings:
     """Return the rulings that fill a frame (H, W[, 3]) of a stage micrometer, in focus.
 
     The frame is averaged along every direction; the one with the most contrast is along the lines.
-    The pitch is the slope of the places of the autocorrelation's maxima over their number, so that
-    it rests on all lines.
+    The autocorrelation tells about how far apart the lines are. Each of them is then sought by the
+    mean of them all, and the pitch is the slope of their places over their number.
 
     Raises:
         StackError: fewer than four evenly spaced lines can be seen.
@@ -52,22 +61,23 @@ def measure_rulings(image: Image) -> Rulings:
     correlation = _autocorrelation(profile)
     maxima = _maxima(correlation)
     if len(maxima) < LEAST_RULINGS - 1:
-        raise StackError(
-            f"calibrate pixel-size: only {len(maxima) + 1} evenly spaced lines can be seen; at "
-            f"least {LEAST_RULINGS} are needed: bring the ruling of a stage micrometer into focus "
-            "and let it fill the frame"
-        )
-    numbers = np.arange(1, len(maxima) + 1, dtype=float)
-    places = np.array(maxima)
-    pitch_px = float(numbers @ places / (numbers @ numbers))
-    spread = float(np.sqrt(np.mean((places - pitch_px * numbers) ** 2)))
+        raise _too_few(len(maxima) + 1)
+    pitch_px, error_px = _fitted(profile, maxima[-1] / len(maxima))
     return Rulings(
         pitch_px=pitch_px,
-        error_px=spread / float(np.sqrt(numbers @ numbers)),
+        error_px=error_px,
         angle_deg=angle_deg,
         count=int(len(profile) / pitch_px),
         correlation=float(correlation[round(pitch_px)]),
         profile=tuple(profile.tolist()),
+    )
+
+
+def _too_few(count: int) -> StackError:
+    return StackError(
+        f"calibrate pixel-size: only {count} evenly spaced lines can be seen; at least "
+        f"{LEAST_RULINGS} are needed: bring the ruling of a stage micrometer into focus and let it "
+        "fill the frame"
     )
 
 
@@ -149,3 +159,56 @@ def _vertex(values: Profile, place: int) -> float:
     before, at, after = (float(values[place + offset]) for offset in (-1, 0, 1))
     bend = before - 2 * at + after
     return place + (0.5 * (before - after) / bend if bend < 0 else 0.0)
+
+
+def _fitted(profile: Profile, pitch_px: float) -> tuple[float, float]:
+    """Return the pitch by the places of the lines, and its standard error, both in pixels."""
+    pitch, line = pitch_px, _line(profile, pitch_px)
+    for _ in range(_ROUNDS):
+        centres = _centres(len(profile), pitch, line)
+        if len(centres) < _LEAST_PLACES:
+            raise _too_few(len(centres))
+        numbers = np.arange(len(centres)) - (len(centres) - 1) / 2
+        places = _places(profile, centres, pitch)
+        spread = float(numbers @ numbers)
+        pitch = float(numbers @ places) / spread
+        line = float(places.mean() + pitch * numbers[0])
+    off = places - places.mean() - pitch * numbers
+    freedom = len(places) - 2
+    return pitch, _student(freedom) * math.sqrt(float(off @ off) / freedom / spread)
+
+
+def _student(freedom: int) -> float:
+    """Return by how much a scatter of so few degrees of freedom may fall short, for 68 %."""
+    return _T_68.get(freedom, 1 + 0.6 / freedom)
+
+
+def _line(profile: Profile, pitch: float) -> float:
+    """Return where a line is: where the profile, folded by the pitch, stands out most."""
+    steps = np.arange(0.0, pitch, _FINE_PX)
+    turns = np.arange(int(len(profile) / pitch)) * pitch
+    folded = np.interp(steps[:, None] + turns, np.arange(len(profile)), profile).mean(axis=1)
+    return float(steps[int(np.argmax(np.abs(folded - np.median(folded))))])
+
+
+def _centres(length: int, pitch: float, line: float) -> Profile:
+    """Return where lines should be, as far as there is half a pitch and more on either side."""
+    room = pitch * (0.5 + _SOUGHT)
+    first = math.ceil((room - line) / pitch)
+    last = math.floor((length - 1 - room - line) / pitch)
+    return np.asarray(line + pitch * np.arange(first, last + 1))
+
+
+def _places(profile: Profile, centres: Profile, pitch: float) -> Profile:
+    """Return where lines are that should be at `centres`: where each is most like their mean."""
+    pixels = np.arange(len(profile))
+    around = np.arange(-pitch / 2, pitch / 2 + _FINE_PX / 2, _FINE_PX)
+    mean = np.interp(centres[:, None] + around, pixels, profile).mean(axis=0)
+    shifts = np.arange(-_SOUGHT * pitch, _SOUGHT * pitch, _FINE_PX)
+    found = []
+    for centre in centres:
+        shifted = np.interp(centre + shifts[:, None] + around, pixels, profile)
+        likeness = -np.mean((shifted - mean) ** 2, axis=1)
+        best = min(max(int(np.argmax(likeness)), 1), len(shifts) - 2)
+        found.append(centre + shifts[0] + _FINE_PX * _vertex(likeness, best))
+    return np.array(found)

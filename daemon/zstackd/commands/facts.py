@@ -27,7 +27,9 @@ def facts_text(facts: dict[str, Any], most: int = 100) -> str:
 
 def _fact(name: str, value: Any) -> str:
     """Return a fact as `name value unit`; nothing where it says nothing."""
-    if value is None or value is False or isinstance(value, dict) or (name, value) == _HOOK_DUE:
+    if value in (None, [], "") or value is False or isinstance(value, dict):
+        return ""
+    if (name, value) == _HOOK_DUE:
         return ""
     stem, _, unit = name.rpartition("_")
     called = (stem if stem and unit in _UNITS else name).replace("_", " ")

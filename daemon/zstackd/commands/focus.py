@@ -59,7 +59,10 @@ def home(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption
     """Run the homing cycle; afterwards the service knows the position."""
     from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
 
-    _tell(_asked(socket, rig, Client.home, lambda own: _facts(by_hand.home(own))), as_json=as_json)
+    _tell(
+        _asked(socket, rig, _heeded(Client.home), lambda own: _facts(by_hand.home(own))),
+        as_json=as_json,
+    )
 
 
 @focus.command()
@@ -109,10 +112,10 @@ def move(
     def ask(client: Client) -> Axis:
         _axis(client)
         _not_vouched(at_um)
-        return client.post("/v1/focus/move", document={"z_um": z_um})
+        return client.move_to(z_um)
 
     own = _own(lambda rig: by_hand.move(rig, z_um, at_um=at_um), at_um)
-    _tell(_asked(socket, rig, ask, own), as_json=as_json)
+    _tell(_asked(socket, rig, _heeded(ask), own), as_json=as_json)
 
 
 @focus.command(context_settings=_NEGATIVE)
@@ -129,10 +132,14 @@ def jog(
     def ask(client: Client) -> Axis:
         axis = _axis(client)
         _not_vouched(at_um)
-        return client.post("/v1/focus/move", document={"z_um": _known_height(axis) + by_um})
+        before_um = _known_height(axis)
+        moved = client.move_to(before_um + by_um)
+        if by_um and moved["position_um"] == before_um:
+            raise InputError(by_hand.too_small(by_um))
+        return moved
 
     own = _own(lambda rig: by_hand.jog(rig, by_um, at_um=at_um), at_um)
-    _tell(_asked(socket, rig, ask, own), as_json=as_json)
+    _tell(_asked(socket, rig, _heeded(ask), own), as_json=as_json)
 
 
 @focus.command()
@@ -164,7 +171,7 @@ def auto(
         require_standing(settings.focus, at_um)
         return asdict(by_hand.auto(settings, (low_um, high_um), at_um=at_um))
 
-    found = _asked(socket, rig, ask, own)
+    found = _asked(socket, rig, _heeded(ask), own)
     if as_json:
         print_json(found)
     else:
@@ -202,6 +209,19 @@ def _asked(
     from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
 
     return own(load_rig(rig))
+
+
+def _heeded(ask: Callable[[Client], Axis]) -> Callable[[Client], Axis]:
+    """Ctrl-C, and the end of the terminal, stop a motor that the service moves, too."""
+
+    def asked(client: Client) -> Axis:
+        try:
+            return ask(client)
+        except KeyboardInterrupt:
+            client.post("/v1/focus/stop")
+            raise
+
+    return asked
 
 
 def _own(act: Callable[[Rig], AxisSnapshot], at_um: float | None) -> Callable[[Rig], Axis]:

@@ -98,13 +98,13 @@ def _own(
     from zstackd.api.picture import shown  # noqa: PLC0415 - start-up
     from zstackd.api.view import exposure_of  # noqa: PLC0415
     from zstackd.runs import by_hand  # noqa: PLC0415
-    from zstackd.runs.autofocus import depth_of_field_um  # noqa: PLC0415
     from zstackd.service.viewfinder import View  # noqa: PLC0415
     from zstackd_config.load import load_rig  # noqa: PLC0415
+    from zstackd_config.sampling import largest_step_um  # noqa: PLC0415
 
     exposure, rig = exposure_of(*light), load_rig(rig_file)
     frame = by_hand.snap(rig, exposure)
-    view = View(frame.image, None, None, frame.exposure, depth_of_field_um(rig.optics))
+    view = View(frame.image, None, None, frame.exposure, largest_step_um(rig.optics))
     picture, facts = shown(view, kind, max_side_px=None, crop_px=crop_px)
     return picture, facts.model_dump()
 

@@ -22,6 +22,7 @@ COLOURS: Final = {
     "failed": "red",
     "interrupted": "yellow",
     "cancelled": "yellow",
+    "starting": "yellow",
     "degraded": "red",
     "paused": "yellow",
     "waiting": "yellow",

@@ -1,16 +1,24 @@
 """The devices: opened as the service would open them, but never moved."""
 
 import logging
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
-from zstackd.api.client import client_of
+from zstackd.api.client import Client, client_of
 from zstackd.doctor.diagnosis import Diagnosis, failure, fine, warning
 from zstackd.store.spool import Spool
 from zstackd_config.errors import StorageError, ZstackdError
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.factory import open_axis, open_camera
+
+STARTING_S: Final = 10.0
+"""How long the opening of a rig is waited for: a controller may take 6 s to tell its name."""
+
+_AGAIN_S: Final = 0.2
 
 
 def devices(rig: Rig) -> list[Diagnosis]:
@@ -29,8 +37,14 @@ def _in_use(rig: Rig, why: StorageError) -> Diagnosis:
     """Return what the service says of the devices, which it has; they are left alone."""
     try:
         with client_of(rig) as client:
-            status = client.get("/v1/status")
+            status = _once_started(client)
     except ZstackdError:
+        if not os.access(rig.paths.state, os.W_OK, effective_ids=True):
+            return warning(
+                "devices",
+                f"not looked at, since this user may not take the rig ({why})",
+                "run it as the user of the service: `sudo -u zstackd zstackd doctor`",
+            )
         return warning(
             "devices",
             f"not looked at, since something else uses the rig ({why})",
@@ -39,7 +53,19 @@ def _in_use(rig: Rig, why: StorageError) -> Diagnosis:
     said = f"the service has them and is {status['state']}"
     if status["state"] == "degraded":
         return failure("devices", f"{said}: {status['why']}")
+    if status["state"] == "starting":
+        return warning("devices", f"{said}: {status['why']}", "look again in a moment")
     return fine("devices", said)
+
+
+def _once_started(client: Client) -> dict[str, Any]:
+    """Return the service's status once it has tried to open the rig, or at last as it is."""
+    end = time.monotonic() + STARTING_S
+    while True:
+        status: dict[str, Any] = client.get("/v1/status")
+        if status["state"] != "starting" or time.monotonic() > end:
+            return status
+        time.sleep(_AGAIN_S)
 
 
 def _axis(rig: Rig) -> list[Diagnosis]:

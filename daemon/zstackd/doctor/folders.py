@@ -1,10 +1,13 @@
 """The folders: room, permission, speed."""
 
 import os
+import pwd
+import stat
 import time
 from pathlib import Path
 from typing import Final
 
+from zstackd.doctor.commands import answer
 from zstackd.doctor.diagnosis import Diagnosis, failure, fine, warning
 from zstackd.store.durable import probe_writable
 from zstackd.store.room import free_bytes, readable
@@ -32,9 +35,32 @@ def _folder(name: str, folder: Path) -> list[Diagnosis]:
         probe_writable(folder)
         return [_room(name, folder), _speed(name, folder)]
     except ZstackdError as error:
-        return [failure(name, str(error))]
+        owner = _service_that_owns(folder)
+        if owner is None:
+            return [failure(name, str(error))]
+        return [
+            warning(
+                name,
+                f"{folder} belongs to {owner}, the user of the service: you may not write to it, "
+                "and need not",
+                f"to have it tried, run `sudo -u {owner} zstackd doctor`",
+            ),
+            _room(name, folder),
+        ]
     except OSError as error:
         return [failure(name, f"{folder}: {error.strerror}", "look at the disk with `dmesg`")]
+
+
+def _service_that_owns(folder: Path) -> str | None:
+    """Return the user of the service where that one, another than ours, owns a folder."""
+    user = answer(["systemctl", "show", "zstackd.service", "--property=User", "--value"])
+    try:
+        uid = pwd.getpwnam(user or "").pw_uid
+    except KeyError:
+        return None
+    status = folder.stat()
+    theirs = status.st_uid == uid != os.geteuid() and status.st_mode & stat.S_IWUSR
+    return user if theirs else None
 
 
 def _missing(name: str, folder: Path) -> Diagnosis:

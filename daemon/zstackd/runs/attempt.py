@@ -46,8 +46,8 @@ class Attempt:
             planned = task.past.planned or self._planned(devices)
             missing = task.past.missing() if task.past.planned else _all(planned)
             store = self._store(planned, missing)
-            timings = Timings(devices.clock)
-            fusing = self._fusing(planned, _all(planned), store, timings)
+            timings = Timings(devices.clock, task.past.spent_s)
+            fusing = self._fusing(_all(planned), store, timings)
             self._capture(devices, planned, missing, store, timings)
         return self._finished(planned, store, fusing, timings)
 
@@ -59,8 +59,9 @@ class Attempt:
             raise StackError(f"{self._task.folder.run_id}: no frame was captured: nothing to stack")
         missing = sorted(set(_all(planned)) - set(frames))
         store = self._store(planned, missing)
-        timings = Timings(make_clock(self._task.rig))
-        fusing = self._fusing(planned, frames, store, timings)
+        timings = Timings(make_clock(self._task.rig), self._task.past.spent_s)
+        timings.mark_captured()
+        fusing = self._fusing(frames, store, timings)
         return self._finished(planned, store, fusing, timings, partial_because)
 
     def _planned(self, devices: Devices) -> Planned:
@@ -101,11 +102,10 @@ class Attempt:
         return store
 
     def _fusing(
-        self, planned: Planned, frames: Sequence[int], store: FrameStore, timings: Timings
+        self, frames: Sequence[int], store: FrameStore, timings: Timings
     ) -> Worker[StackResult]:
         fusing = Fusing(
             store=store,
-            planes_um=planned.plan.planes_um,
             frames=frames,
             options=self._run.stacking,
             breathing_per_mm=self._task.rig.optics.breathing_per_mm,
@@ -150,16 +150,16 @@ class Attempt:
                 reserve_bytes=task.reserve_bytes,
             ),
         )
-        with self._writing(store) as frames:
+        with self._writing(store, timings) as frames:
             loop.run(missing, task.past.exposure_for(self._run.exposure), frames)
         task.journal.append("captured", planes=len(planned.plan.planes_um))
 
     @contextmanager
-    def _writing(self, store: FrameStore) -> Iterator[Channel[CapturedFrame]]:
+    def _writing(self, store: FrameStore, timings: Timings) -> Iterator[Channel[CapturedFrame]]:
         """Write frames meanwhile; the thread that does has ended before the run is closed."""
         halt = self._task.halt
         frames = Channel[CapturedFrame](_QUEUE_FRAMES, halt)
-        writer = Worker("frame writer", lambda: self._write(frames, store), halt)
+        writer = Worker("frame writer", lambda: self._write(frames, store, timings), halt)
         writer.start()
         try:
             yield frames
@@ -174,13 +174,13 @@ class Attempt:
             # The frame in work is finished; a disk that does not answer is not waited for.
             writer.join(time.monotonic() + _PATIENCE_S)
 
-    def _write(self, frames: Channel[CapturedFrame], store: FrameStore) -> None:
+    def _write(self, frames: Channel[CapturedFrame], store: FrameStore, timings: Timings) -> None:
         pulse = self._task.pulses.of("frame writer")
         pulse.rest()
         while (captured := frames.get()) is not None:
             pulse.beat()
             stored = store.write(captured)
-            self._task.journal.append("frame", **asdict(stored))
+            self._task.journal.append("frame", **asdict(stored), spent_s=timings.so_far())
             store.announce(stored)
             pulse.rest()
 

@@ -82,10 +82,10 @@ class Sweep:
         self.samples: list[FocusSample] = []
 
     def look(self, z_um: float) -> FocusSample:
-        """Move to a height and measure a fresh frame there; the height is the reported one."""
+        """Move to a height and measure a fresh frame there; its height is that of the step."""
         self._check()
-        reported_um = self._devices.axis.move_to(z_um).reported_um
-        sample = FocusSample(reported_um, self._measure())
+        stands_um = self._devices.axis.move_to(z_um).z_um
+        sample = FocusSample(stands_um, self._measure())
         self.samples.append(sample)
         return sample
 

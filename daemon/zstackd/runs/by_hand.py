@@ -53,8 +53,18 @@ def move(rig: Rig, z_um: float, *, at_um: float | None) -> AxisSnapshot:
 def jog(rig: Rig, by_um: float, *, at_um: float | None) -> AxisSnapshot:
     """Move by a distance; raises as `move`."""
     with _referenced(rig, at_um) as axis:
+        if by_um and abs(by_um) < axis.step_um / 2:
+            raise InputError(too_small(by_um))
         axis.move_to((axis.snapshot().position_um or 0.0) + by_um)
         return axis.snapshot()
+
+
+def too_small(by_um: float) -> str:
+    """Return what to say of a distance over which the axis cannot go."""
+    return (
+        f"nothing moved: {by_um:g} µm is less than half a motor step; jog farther, such steps "
+        "do not add up"
+    )
 
 
 def stop(rig: Rig) -> None:

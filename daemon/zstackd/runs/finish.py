@@ -80,7 +80,7 @@ class Finish:
             lambda: task.publisher.prepare(
                 result,
                 self.run.output,
-                pixel_size_um=task.rig.optics.pixel_size_um,
+                optics=task.rig.optics,
                 exposures_s=exposures_s,
             ),
             task.halt,

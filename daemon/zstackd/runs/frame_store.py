@@ -42,7 +42,10 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
-    """A frame on disk, with all that was known when it was taken; heights in micrometres."""
+    """A frame on disk, with all that was known when it was taken; heights in micrometres.
+
+    `z_um` is the height that everything measured in the frame counts from, see `MoveReport`.
+    """
 
     index: int
     file: str
@@ -50,6 +53,7 @@ class StoredFrame:
     sha256: str
     commanded_um: float
     reported_um: float
+    z_um: float
     approach: Literal["up", "down"]
     sensor_timestamp_ns: int
     exposure: ExposureValues
@@ -118,6 +122,11 @@ class FrameStore:
             name = self._stored[index].file
         return read_image(self.folder / name)
 
+    def z_um(self, index: int) -> float:
+        """Return the height of a stored frame."""
+        with self._changed:
+            return self._stored[index].z_um
+
     def first_stored(self, indices: Sequence[int]) -> int:
         """Return the first of these frames that is stored, waiting until one is.
 
@@ -167,6 +176,7 @@ def _stored(
         sha256=digest,
         commanded_um=move.commanded_um,
         reported_um=move.reported_um,
+        z_um=move.z_um,
         approach=move.approach,
         sensor_timestamp_ns=frame.sensor_timestamp_ns,
         exposure=frame.exposure,

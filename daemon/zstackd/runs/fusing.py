@@ -9,6 +9,7 @@ from zstackd.runs.halt import Halt
 from zstackd.runs.progress import Tell
 from zstackd.runs.pulse import Pulse
 from zstackd.runs.timing import Timings
+from zstackd_config.rig import MOST_BREATHING_PER_MM
 from zstackd_config.run import Stacking
 from zstackd_stacking import Image, StackOptions, StackResult, stacking_order
 from zstackd_stacking.methods.catalogue import Rereader, make_stacker, passes
@@ -24,7 +25,6 @@ class Fusing:
     """
 
     store: FrameStore
-    planes_um: Sequence[float]
     frames: Sequence[int]
     options: Stacking
     breathing_per_mm: float
@@ -41,6 +41,7 @@ class Fusing:
                 method=self.options.method,
                 align=self.options.align,
                 breathing_per_um=self.breathing_per_mm / 1000,
+                most_breathing_per_um=MOST_BREATHING_PER_MM / 1000,
                 high_is_near=self.high_is_near,
                 memory=self.options.memory,
             )
@@ -48,7 +49,8 @@ class Fusing:
         for done, index in enumerate(self._order(), start=1):
             image = self._read(index)
             with self.timings.measured("stacking"):
-                sink.add(image, index=index, z_um=self.planes_um[index], name=f"plane {index}")
+                z_um = self.store.z_um(index)
+                sink.add(image, index=index, z_um=z_um, name=f"plane {index}")
             self.tell("stack", done, self._looks)
         if isinstance(sink, Rereader):
             self._show_again(sink)

@@ -68,8 +68,12 @@ class FrameEntry(_Entry):
     bytes: int = Field(description="Size in bytes.")
     sha256: str = Field(description="SHA-256 of its bytes.")
     raw: RawEntry | None = Field(description="Its DNG, where the camera keeps them.")
-    commanded_um: float = Field(description="Height that was asked for, in micrometres.")
+    commanded_um: float = Field(description="Height of the plane as planned, in micrometres.")
     reported_um: float = Field(description="Height that the controller reported, in micrometres.")
+    z_um: float = Field(
+        description="Where the axis stood by all that is known, on a whole motor step, in "
+        "micrometres; heights count from it."
+    )
     approach: Literal["up", "down"] = Field(description="Direction of the last motion onto it.")
     sensor_timestamp_ns: int = Field(description="Start of exposure in the rig clock's time.")
     exposure: Exposure = Field(description="Exposure that the frame's own metadata tell.")
@@ -97,6 +101,7 @@ class FrameEntry(_Entry):
             raw=None if stored.raw is None else RawEntry(**asdict(stored.raw)),
             commanded_um=stored.commanded_um,
             reported_um=stored.reported_um,
+            z_um=stored.z_um,
             approach=stored.approach,
             sensor_timestamp_ns=stored.sensor_timestamp_ns,
             exposure=Exposure.of(stored.exposure),
@@ -120,11 +125,17 @@ class CameraEntry(_Entry):
 
 
 class TimingEntry(_Entry):
-    """Seconds of the rig's clock; `time_scale` of them pass in one second of the wall clock."""
+    """Seconds of the rig's clock; `time_scale` of them pass in one second of the wall clock.
+
+    They are those of all attempts together; of one that was cut off, up to its last frame.
+    """
 
     time_scale: float = Field(description="1 on a real rig.")
-    wall_s: float = Field(description="From the start of the run to the finished stack.")
-    capture_s: float = Field(description="From the start of the run to the last frame in hand.")
+    wall_s: float = Field(
+        description="From the start of the run to the finished stack, less what lies between "
+        "attempts."
+    )
+    capture_s: float = Field(description="The same, to the last frame in hand.")
     motion_s: float = Field(description="Moving, in seconds.")
     settle_s: float = Field(description="Resting after moves, in seconds.")
     exposure_s: float = Field(description="Exposing, in seconds.")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,14 +76,16 @@ class Planned:
 class Past:
     """The earlier attempts at one run; empty for a run that was never begun.
 
-    `frames` are those the journal knows, in order of planes; whether the files are still what was
-    written is for `damaged` to say. `publishing` is the entry after which a result may be out.
+    `spent_s` is what they spent, by `Timings.so_far`. `frames` are those the journal knows, in
+    order of planes; whether the files are still what was written is for `damaged` to say.
+    `publishing` is the entry after which a result may be out.
     """
 
     attempts: int = 0
     planned: Planned | None = None
     exposure: ExposureValues | None = None
     frames: tuple[StoredFrame, ...] = ()
+    spent_s: Mapping[str, float] = field(default_factory=dict)
     captured: bool = False
     publishing: Mapping[str, Any] | None = None
     series: str | None = None
@@ -96,7 +98,7 @@ class Past:
 
     def begun_anew(self) -> "Past":
         """Return the past of a run that takes all its planes again, by a new plan."""
-        return replace(self, planned=None, exposure=None, frames=(), captured=False)
+        return replace(self, planned=None, exposure=None, frames=(), spent_s={}, captured=False)
 
     def missing(self) -> list[int]:
         """Return the planes that no frame is known of; a replayed folder begins anew."""
@@ -124,11 +126,13 @@ class Past:
 def past_of(entries: Sequence[Mapping[str, Any]]) -> Past:
     """Return what the entries of a journal prove; what came before its last plan is undone."""
     frames: dict[int, StoredFrame] = {}
+    spent_s: Mapping[str, float] = {}
     of_plan = _since_last("planned", entries)
     for entry in of_plan:
         if entry["event"] == "frame":
             stored = _stored(entry)
             frames[stored.index] = stored
+            spent_s = dict(entry.get("spent_s", spent_s))
     accepted = _last(entries, "accepted") or {}
     planned = _last(entries, "planned")
     exposure = _last(of_plan, "exposure_locked")
@@ -137,6 +141,7 @@ def past_of(entries: Sequence[Mapping[str, Any]]) -> Past:
         planned=None if planned is None else _planned(planned),
         exposure=None if exposure is None else _exposure(exposure),
         frames=tuple(frames[index] for index in sorted(frames)),
+        spent_s=spent_s,
         captured=_last(of_plan, "captured") is not None,
         # What earlier attempts announced they may have undone.
         publishing=_last(_since_last("started", entries), "publishing"),
@@ -210,6 +215,8 @@ def _stored(entry: Mapping[str, Any]) -> StoredFrame:
         sha256=entry["sha256"],
         commanded_um=entry["commanded_um"],
         reported_um=entry["reported_um"],
+        # Journals of a time that kept it not: heights were the commanded ones.
+        z_um=entry.get("z_um", entry["commanded_um"]),
         approach=entry["approach"],
         sensor_timestamp_ns=entry["sensor_timestamp_ns"],
         exposure=_exposure(entry["exposure"]),

@@ -12,6 +12,7 @@ from zstackd.runs.result_files import ResultFile, result_files
 from zstackd.store.durable import flush_folder, is_folder, sha256_of, storage_error, write_text
 from zstackd.store.output_mount import NAME as MOUNT_NAME
 from zstackd_config.errors import StorageError
+from zstackd_config.rig import Optics
 from zstackd_config.run import Output
 from zstackd_stacking import StackResult
 from zstackd_stacking.workers import mapped
@@ -55,7 +56,7 @@ class Publisher:
         result: StackResult,
         settings: Output,
         *,
-        pixel_size_um: float,
+        optics: Optics,
         exposures_s: Mapping[int, float],
     ) -> tuple[PublishedFile, ...]:
         """Write every file but the manifest into the hidden folder and return what they are.
@@ -66,7 +67,13 @@ class Publisher:
         self.require_place()
         self.discard()
         self._make_hidden()
-        files = result_files(result, settings, pixel_size_um=pixel_size_um, exposures_s=exposures_s)
+        files = result_files(
+            result,
+            settings,
+            pixel_size_um=optics.pixel_size_um,
+            high_is_near=optics.viewed_from == "above",
+            exposures_s=exposures_s,
+        )
         return tuple(mapped(self._written, files, most=_AT_ONCE))
 
     def _written(self, file: ResultFile) -> PublishedFile:

@@ -10,6 +10,7 @@ from zstackd_config.run import Output
 from zstackd_stacking import StackResult
 from zstackd_stacking.files.output import (
     CONFIDENCE_NOTE,
+    in_eight_bits,
     write_depth_tiff,
     write_image,
     write_map_tiff,
@@ -39,11 +40,13 @@ def result_files(
     settings: Output,
     *,
     pixel_size_um: float,
+    high_is_near: bool,
     exposures_s: Mapping[int, float],
 ) -> list[ResultFile]:
     """Every file that is wanted but the manifest; without heights (in µm) those that need none.
 
-    `exposures_s` are the exposure times in seconds of the frames, by their index.
+    `high_is_near` tells whether greater heights are nearer to the lens, `exposures_s` the exposure
+    times in seconds of the frames, by their index.
     """
     possible = [
         ResultFile(
@@ -52,7 +55,7 @@ def result_files(
             lambda path: _write_stack(path, result, settings, pixel_size_um, exposures_s),
         ),
         ResultFile("preview.jpg", "preview", lambda path: _write_preview(path, result.image)),
-        *_height_files(result, pixel_size_um),
+        *_height_files(result, pixel_size_um, high_is_near=high_is_near),
         ResultFile(
             "focus_curve.png",
             "focus_curve",
@@ -62,7 +65,9 @@ def result_files(
     return [file for file in possible if file.role in _ALWAYS or file.role in settings.extras]
 
 
-def _height_files(result: StackResult, pixel_size_um: float) -> list[ResultFile]:
+def _height_files(
+    result: StackResult, pixel_size_um: float, *, high_is_near: bool
+) -> list[ResultFile]:
     heights, sure = result.depth_um, result.confidence
     if heights is None or sure is None:
         return []
@@ -90,7 +95,10 @@ def _height_files(result: StackResult, pixel_size_um: float) -> list[ResultFile]
             "relief.png",
             "relief",
             lambda path: write_image(
-                path, relief_picture(heights, sure, pixel_size_um=pixel_size_um)
+                path,
+                relief_picture(
+                    heights, sure, pixel_size_um=pixel_size_um, high_is_near=high_is_near
+                ),
             ),
         ),
         ResultFile(
@@ -118,7 +126,7 @@ def _write_stack(
 
 def _write_preview(path: Path, image: Image) -> None:
     small = reduced(image, max_side_px=_PREVIEW_SIDE_PX)
-    write_image(path, small, quality=_PREVIEW_QUALITY)
+    write_image(path, in_eight_bits(small), quality=_PREVIEW_QUALITY)
 
 
 def _write_mesh(path: Path, heights: FloatMap, image: Image, pixel_size_um: float) -> None:

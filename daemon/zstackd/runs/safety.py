@@ -1,4 +1,4 @@
-"""Whatever stops a run stops the motor first."""
+"""Whatever stops a run stops the motor first, but for what no device has to do with."""
 
 import threading
 from collections.abc import Iterator
@@ -18,9 +18,10 @@ BETWEEN_PLANES = (Cancelled, NoRoom)
 def motor_stops_with(halt: Halt, devices: Devices) -> Iterator[None]:
     """Inside, the halt stops the motor, then frees whoever waits for the camera.
 
-    An error raised inside halts the run too, other than those that can only be raised between
-    planes, where nothing moves. A stop that came between two moves would be missed by the next
-    one, so it is said again until the body is left.
+    Not where the disk is full or a stack cannot be made (see `Halt`): the move in work ends, the
+    next one is not begun. An error raised inside halts the run too, other than those that can only
+    be raised between planes, where nothing moves. A stop that came between two moves would be
+    missed by the next one, so it is said again until the body is left.
     """
     left = threading.Event()
 
@@ -35,7 +36,7 @@ def motor_stops_with(halt: Halt, devices: Devices) -> Iterator[None]:
 
     listeners = (stop, devices.camera.cancel)
     for listener in listeners:
-        halt.listen(listener)
+        halt.listen(listener, of_devices=True)
     try:
         yield
     except BETWEEN_PLANES:

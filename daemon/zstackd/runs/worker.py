@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Worker(Generic[T]):
-    """Runs `work` in a thread; an error in it stops the whole run, motor first.
+    """Runs `work` in a thread; an error in it stops the whole run.
 
     A cancellation does not: the axis may be moving, and whoever moves it ends at the next plane.
     """

@@ -7,7 +7,21 @@ from dataclasses import dataclass, field
 
 from zstackd.runs.gate import Gate
 from zstackd.runs.halt import Halt
+from zstackd.store.room import NoRoom
 from zstackd.store.spool import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What holds a run up: `why` in words; `lack` is the same however the figures in it change."""
+
+    why: str
+    lack: str
+
+    @classmethod
+    def by(cls, error: Exception) -> "Hold":
+        """Return what an error tells."""
+        return cls(str(error), error.lack if isinstance(error, NoRoom) else str(error))
 
 
 @dataclass(eq=False, slots=True)
@@ -31,7 +45,7 @@ class Job:
     skip_after: float | None = None
     begun: bool = False
     needs_rig: bool = True
-    held_for: str | None = None
+    held_for: Hold | None = None
     tries: int = 0
     retake: bool = False
     reserved_bytes: int = 0

@@ -2,10 +2,22 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 LEAST_S: Final = 10.0
 """What is less is drift, or a clock that is brought back slowly during a long run."""
+
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str | None:
+    """Return what names the time since the computer was started; None where nothing does."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
 
 
 def _elapsed_s() -> float:

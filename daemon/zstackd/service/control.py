@@ -50,10 +50,10 @@ class Space:
 class ServiceStatus:
     """The service at one moment.
 
-    `state` is one word for people and scripts: `idle`, `running`, `paused`, `degraded` (see
-    `why`) or `stopping`. `why` is one line; None where there is nothing to say. `queue` counts
-    runs that wait; `counts` all runs in memory by state. `reserved_bytes` is what the run in work
-    will still write.
+    `state` is one word for people and scripts: `starting`, `idle`, `running`, `paused`,
+    `degraded` (see `why`) or `stopping`. `why` is one line; None where there is nothing to say.
+    `queue` counts runs that wait; `counts` all runs in memory by state. `reserved_bytes` is what
+    the run in work will still write.
     """
 
     state: str

@@ -36,9 +36,9 @@ class NotReady(HardwareError):
 class Hardware:
     """Owns the open devices; safe from any thread.
 
-    Whoever uses them holds the lease (`lent`, `glimpsed`). `trouble` says why they are not open.
-    `faults` counts how often they failed since the start, `cameras_opened` how often the camera was
-    opened: each time it has forgotten its exposure.
+    Whoever uses them holds the lease (`lent`, `glimpsed`). `trouble` says why they are not open,
+    `opening` that this is about to be tried. `faults` counts how often they failed since the start,
+    `cameras_opened` how often the camera was opened: each time it has forgotten its exposure.
     """
 
     def __init__(self, rig: Rig, stop: Halt | None = None) -> None:
@@ -55,6 +55,7 @@ class Hardware:
         self._hung: CameraHung | None = None
         self._hung_until_s = 0.0
         self._must_prove_camera = False
+        self.opening = True
         self.faults = 0
         self.cameras_opened = 0
 
@@ -272,14 +273,14 @@ class Hardware:
             return
         _log.info("the rig is ready: %s", devices.axis.identity())
         self._retries.reset()
-        self._trouble, self._must_prove_camera = None, False
+        self._trouble, self._must_prove_camera, self.opening = None, False, False
         self._fault_when_opened = self._fault()
 
     def _say(self, trouble: str) -> None:
         if trouble != self._trouble:
             self.faults += 1
             _log.error("the rig is not ready: %s; trying again until it is", trouble)
-        self._trouble = trouble
+        self._trouble, self.opening = trouble, False
 
     def _opened(self) -> Devices:
         with ExitStack() as stack:
@@ -292,7 +293,7 @@ class Hardware:
     def _close(self, why: str) -> None:
         self._devices = None
         self._camera_cancelled = False
-        self._trouble = why
+        self._trouble, self.opening = why, True
         try:
             self._stack.close()
         except ZstackdError as error:

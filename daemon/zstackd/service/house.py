@@ -133,10 +133,10 @@ class House:
             return "paused", self.gate.reason
         why = self.hardware.trouble or self.awaits_operator() or self._held_up()
         if why is not None and job is None:
-            return "degraded", why
+            return ("starting" if self.hardware.opening else "degraded"), why
         return ("running" if job else "idle"), None
 
     def _held_up(self) -> str | None:
         """Return what the first waiting run is held up by."""
-        held = (job.held_for for job in self.backlog.waiting() if job.held_for is not None)
+        held = (job.held_for.why for job in self.backlog.waiting() if job.held_for is not None)
         return next(held, None)

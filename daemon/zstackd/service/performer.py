@@ -12,7 +12,7 @@ from zstackd.runs.plan import plan_run
 from zstackd.runs.progress import Stage
 from zstackd.runs.runner import Judge, run_from_frames, run_with_rig, usual_end
 from zstackd.runs.task import Task
-from zstackd.service.backlog import Job
+from zstackd.service.backlog import Hold, Job
 from zstackd.service.hardware import NotReady
 from zstackd.service.house import House
 from zstackd.service.lease import RigBusy
@@ -57,12 +57,12 @@ class Performer:
         except Interrupted as error:
             _log.warning("%s: interrupted: %s", job.run_id, error)
         except (NeedsOperator, RigBusy, NotReady) as error:
-            self._put_back(job, str(error))
+            self._put_back(job, Hold.by(error))
         except StorageError as error:
             if isinstance(error, NoMemory):
                 _log.error("%s: failed: %s", job.run_id, error)
             else:
-                self._put_back(job, str(error))
+                self._put_back(job, Hold.by(error))
         except CameraHung as error:
             _log.error("%s: the camera hangs: %s", job.run_id, error)
         except ZstackdError as error:
@@ -210,19 +210,20 @@ class Performer:
 
         return judge
 
-    def _put_back(self, job: Job, why: str) -> None:
+    def _put_back(self, job: Job, hold: Hold) -> None:
         """Let the job wait: for room, which is looked for again soon, or for an operator."""
         summary = self._house.catalogue.get(job.run_id)
-        if job.held_for is not None and _lack(job.held_for) == _lack(why):
-            why = job.held_for  # said already; what is free changes all the time
-        if job.held_for != why:
-            _log.warning("%s: waits: %s", job.run_id, why)
+        if job.held_for is not None and job.held_for.lack == hold.lack:
+            hold = job.held_for  # said already; what is free changes all the time
+        else:
+            _log.warning("%s: waits: %s", job.run_id, hold.why)
+        why = hold.why
         if summary is None or (summary.state, summary.reason) != (RunState.WAITING, why):
             self._say_waiting(job, why)
         self._house.backlog.put_back(
             replace(
                 job_again(job, past_of(read_journal(job.folder.journal))),
-                held_for=why,
+                held_for=hold,
                 tries=job.tries + 1,
                 again_s=time.monotonic() + RETRY_S[min(job.tries, len(RETRY_S) - 1)],
             )
@@ -235,11 +236,6 @@ class Performer:
         except StorageError as error:
             # There may be no room even for this line; the run waits all the same.
             _log.warning("%s: %s", job.run_id, error)
-
-
-def _lack(why: str) -> str:
-    """Return what is missing, without the figures of how much is needed and free."""
-    return why.partition(" needs ")[0]
 
 
 def job_again(job: Job, past: Past) -> Job:

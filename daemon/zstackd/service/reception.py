@@ -7,6 +7,7 @@ from typing import Any
 
 from zstackd.runs.plan import Plan, plan_run
 from zstackd.service.backlog import Job
+from zstackd.service.clock_steps import boot_id
 from zstackd.service.house import House
 from zstackd.service.schedule import is_series, schedule_of
 from zstackd.service.series import SeriesKeeper
@@ -53,15 +54,15 @@ class Reception:
 
     def _take(self, run: Run, request: Path | bytes, source: str) -> str:
         spool = self._house.spool
+        facts: dict[str, Any]
         if is_series(run):
             begins = max(datetime.now(UTC), run.not_before or datetime.min.replace(tzinfo=UTC))
-            folder = spool.accept_series(
-                request, name=run.name, source=source, begins=begins.isoformat()
-            )
+            facts = {"begins": begins.isoformat(), "boot": boot_id()}
+            folder = spool.accept_series(request, name=run.name, source=source, **facts)
             self._series.begin(folder)
             _log.info("accepted %s as series %s", source, folder.run_id)
             return folder.run_id
-        facts: dict[str, Any] = {"source": source, "priority": run.priority}
+        facts = {"source": source, "priority": run.priority}
         if run.not_before is not None:
             facts["not_before"] = run.not_before.astimezone(UTC).isoformat()
         if isinstance(request, bytes):

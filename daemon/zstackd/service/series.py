@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from zstackd.service.backlog import Backlog, Job
 from zstackd.service.catalogue import Catalogue
-from zstackd.service.clock_steps import ClockSteps
+from zstackd.service.clock_steps import ClockSteps, boot_id
 from zstackd.service.schedule import Schedule, schedule_of
 from zstackd.store.journal import DAMAGE, read_journal
 from zstackd.store.spool import RunFolder, Spool
@@ -44,15 +44,21 @@ class _Series:
     upcoming: int = 0
     skipped: int = 0
     current: str | None = None
+    boot: str | None = None
 
     @property
     def series_id(self) -> str:
         return self.folder.run_id
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether points were done, and others have their times still."""
-        return self.schedule.timed and 0 < self.upcoming < self.schedule.count
+    def goes_along(self, boot: str | None) -> bool:
+        """Whether its points move with a clock that is set in this boot.
+
+        Points were done, others have their times still, and it was begun by the clock that was
+        wrong. One that was begun before the computer was last started has its times from a clock
+        that was right, as far as anybody knows, and the step only brings that one back.
+        """
+        begun = self.schedule.timed and 0 < self.upcoming < self.schedule.count
+        return begun and self.boot in {None, boot}
 
     def moved(self, seconds: float) -> "_Series":
         """Return the series with its points so much later."""
@@ -82,12 +88,15 @@ class SeriesKeeper:
         catalogue: Catalogue,
         now: Callable[[], datetime] = _utc_now,
         steps: ClockSteps | None = None,
+        *,
+        boot: str | None = None,
     ) -> None:
         self._spool = spool
         self._backlog = backlog
         self._catalogue = catalogue
         self._now = now
         self._steps = steps or ClockSteps()
+        self._boot = boot or boot_id()
         self._lock = threading.Lock()
         self._active: dict[str, _Series] = {}
         self._trouble: dict[str, str] = {}
@@ -165,13 +174,13 @@ class SeriesKeeper:
             _log.error("series %s: %s; trying again", series_id, trouble)
 
     def _keep_distances(self, step_s: float) -> None:
-        """Move the points to come with a clock that was set; what has not begun waits for its time.
+        """Move the points to come with a clock that was set, see `goes_along`.
 
         They would all be late at once, or wait for as long as the clock was set back.
         """
         count = 0
         for series in list(self._active.values()):
-            if series.is_under_way:
+            if series.goes_along(self._boot):
                 count += 1
                 self._active[series.series_id] = series.moved(step_s)
                 try:
@@ -280,6 +289,7 @@ def _read(folder: RunFolder) -> _Series | None:
         schedule=schedule_of(run, begins, source=str(folder.request)),
         upcoming=max((int(p.get("last", p["point"])) + 1 for p in points), default=0),
         skipped=_count_skipped(points),
+        boot=entries[0].get("boot"),
         current=next((p["run"] for p in reversed(points) if "run" in p), None),
     )
 

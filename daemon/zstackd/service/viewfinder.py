@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from threading import BoundedSemaphore, Lock
 from typing import Any, Final
 
-from zstackd.runs.autofocus import depth_of_field_um
 from zstackd.service.house import House
 from zstackd.service.lease import RigBusy
 from zstackd.store.spool import RunFolder
 from zstackd_config.errors import HardwareError, InputError
 from zstackd_config.run import LockedAutoExposure, ManualExposure
+from zstackd_config.sampling import largest_step_um
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.camera import ExposureValues, Image
 from zstackd_drivers.errors import CameraError, CameraHung, CameraTimeout
@@ -37,14 +37,15 @@ class View:
     """A frame, full size, and how it was taken.
 
     `image` is (H, W) or (H, W, 3). `run_id` is the run that it was captured for; None: it was taken
-    to be looked at. `z_um` is None where nobody knows the height.
+    to be looked at. `z_um` is None where nobody knows the height. `largest_step_um` is the distance
+    of planes at which nothing between them is lost.
     """
 
     image: Image
     run_id: str | None
     z_um: float | None
     exposure: ExposureValues
-    depth_of_field_um: float
+    largest_step_um: float
 
 
 class Viewfinder:
@@ -133,8 +134,8 @@ class Viewfinder:
     def _view(
         self, image: Image, run_id: str | None, z_um: float | None, exposure: ExposureValues
     ) -> View:
-        depth_um = depth_of_field_um(self._house.rig.optics)
-        return View(image, run_id, z_um, exposure, depth_um)
+        step_um = largest_step_um(self._house.rig.optics)
+        return View(image, run_id, z_um, exposure, step_um)
 
 
 def _exposure(entry: Mapping[str, Any]) -> ExposureValues:

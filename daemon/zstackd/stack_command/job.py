@@ -92,22 +92,24 @@ def run_job(job: StackJob, on_frame: OnFrame | None = None) -> StackDone:
     if job.options.memory == "low":
         keep_little()
         on_frame = _trimming(on_frame)
+    high_is_near = _high_is_near(job.near, job.settings.z_step_um)
+    settings = replace(job.settings, high_is_near=high_is_near)
     started = time.perf_counter()
     with listen_to_decoders():
         result = stack_files(
             job.frames,
-            replace(job.options, high_is_near=_high_is_near(job.near, job.settings.z_step_um)),
+            replace(job.options, high_is_near=high_is_near),
             reference=reference,
-            z_step_um=job.settings.z_step_um,
-            heights_um=job.settings.heights_um,
+            z_step_um=settings.z_step_um,
+            heights_um=settings.heights_um,
             on_frame=on_frame,
         )
     stacked = time.perf_counter()
-    files = write_outputs(job.outputs, result, job.frames, job.settings)
+    files = write_outputs(job.outputs, result, job.frames, settings)
     return StackDone(
         files=files,
         size_px=(result.image.shape[1], result.image.shape[0]),
-        report=report_of(result, job.settings),
+        report=report_of(result, settings),
         stacking_s=stacked - started,
         writing_s=time.perf_counter() - stacked,
     )

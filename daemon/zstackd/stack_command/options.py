@@ -98,9 +98,9 @@ def _add_settings(parser: Parser) -> None:
     add("--reference", metavar="WHICH", help="the frame that all others are aligned to: first, "
         "middle, last, or its number counted from 1 (default: middle; for laplacian "
         "first)")  # fmt: skip
-    add("--near", choices=["first", "last"], metavar="END", help="for the methods near and far: "
-        "which frame is focused nearest to the lens, first or last (default: the higher one by "
-        "--z-step-um, without it the first)")  # fmt: skip
+    add("--near", choices=["first", "last"], metavar="END", help="for the methods near and "
+        "far, and for --relief: which frame is focused nearest to the lens, first or last "
+        "(default: the higher one by --z-step-um, without it the first)")  # fmt: skip
     add("--memory", choices=["normal", "low"], default="normal", metavar="HOW", help="normal, or "
         "low: half as much, for large frames on a small computer; takes longer, and leaves more "
         "noise in the image")  # fmt: skip

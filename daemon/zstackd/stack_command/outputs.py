@@ -48,6 +48,7 @@ class Settings:
 
     `pixel_size_from` and `z_step_from` name the option, or the part of the input, that tells them.
     `heights_um` are those of the frames, where the steps between them are not even.
+    `high_is_near`: whether greater heights are nearer to the lens; None where nobody said so.
     """
 
     pixel_size_um: float | None
@@ -57,6 +58,7 @@ class Settings:
     pixel_size_from: str | None = None
     z_step_from: str | None = None
     heights_um: tuple[float, ...] | None = None
+    high_is_near: bool | None = None
 
     def scale_as_json(self) -> dict[str, float | str | None]:
         """The scale, and where it comes from, as reports have it."""

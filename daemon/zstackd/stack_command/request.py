@@ -53,7 +53,7 @@ def pattern_from(wanted: Namespace) -> StackJob:
     check_kinds(outputs)
     _require_heights(wanted.method, outputs)
     _check_memory(wanted.memory, wanted.method)
-    _check_near(wanted.near, wanted.method)
+    _check_near(wanted)
     options = StackOptions(
         method=wanted.method,
         align=not wanted.no_align,
@@ -100,9 +100,12 @@ def _check_memory(memory: str, method: Method) -> None:
         )
 
 
-def _check_near(end: str | None, method: Method) -> None:
-    if end is not None and method not in ("near", "far"):
-        raise InputError(f"--near {end}: only the methods near and far go by it, not {method}")
+def _check_near(wanted: Namespace) -> None:
+    end, method = wanted.near, wanted.method
+    if end is not None and method not in ("near", "far") and not wanted.relief:
+        raise InputError(
+            f"--near {end}: only the methods near and far and --relief go by it, not {method}"
+        )
 
 
 def _pixel_size(value_um: float | None) -> float | None:

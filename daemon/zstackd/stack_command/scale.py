@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from zstackd.stack_command.job import StackJob
 from zstackd.stack_command.outputs import Settings, require_scale
+from zstackd.stack_command.run_heights import heights_of_run
 from zstackd_stacking.files.pages import FrameFile
+from zstackd_stacking.report import usual_gap
 
 if TYPE_CHECKING:  # tifffile costs start-up, which single frames do without
     from zstackd_stacking.files.zstack import ZStack
@@ -19,11 +21,13 @@ _LOG = logging.getLogger(__name__)
 def with_frames(job: StackJob, files: Sequence[Path]) -> StackJob:
     """The job with the frames that `files` hold; a single file may hold all planes of a z-stack.
 
+    Of frames of a run, its journal has the heights.
+
     Raises:
         InputError: such a file cannot be used, or an output needs a scale that nobody told.
     """
     stack = zstack_in(files[0]) if len(files) == 1 else None
-    settings = job.settings if stack is None else _settings(stack, job.settings)
+    settings = _of_run(files, job.settings) if stack is None else _settings(stack, job.settings)
     require_scale(job.outputs, settings)
     if stack is not None:
         _LOG.info("%s: %d planes%s", stack.path, len(stack.planes), _found(stack, settings))
@@ -52,6 +56,16 @@ def _settings(stack: "ZStack", settings: Settings) -> Settings:
         step, heights = stack.z_step_um, stack.heights_um
         settings = replace(settings, z_step_um=step, heights_um=heights, z_step_from=stack.told_by)
     return settings
+
+
+def _of_run(files: Sequence[Path], settings: Settings) -> Settings:
+    heights = None if settings.z_step_um else heights_of_run(files)
+    if heights is None or len(heights) < 2:  # noqa: PLR2004 - no step between them
+        return settings
+    step = usual_gap(sorted(heights)) * (1 if heights[-1] >= heights[0] else -1)
+    return replace(
+        settings, z_step_um=step, heights_um=tuple(heights), z_step_from="the run's journal"
+    )
 
 
 def _found(stack: "ZStack", settings: Settings) -> str:

@@ -24,7 +24,7 @@ from zstackd_stacking.files.output import (
     write_map_tiff,
 )
 from zstackd_stacking.files.pages import FrameFile
-from zstackd_stacking.report import as_json, cut_offs, unit_of
+from zstackd_stacking.report import as_json, cut_offs, high_is_near, unit_of
 from zstackd_stacking.types import FloatMap, Image
 
 
@@ -126,6 +126,7 @@ def _relief(work: _Work, path: Path) -> None:
         confidence,
         pixel_size_um=work.settings.pixel_size_um,
         unit=work.unit.replace("um", "µm"),
+        high_is_near=high_is_near(work.settings.high_is_near, work.result.report),
     )
     write_image(path, picture, quality=work.settings.quality)
 

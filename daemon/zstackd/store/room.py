@@ -7,7 +7,14 @@ from zstackd_config.errors import StorageError
 
 
 class NoRoom(StorageError):
-    """A file system is too full for what is to be written; nothing was."""
+    """A file system is too full for what is to be written; nothing was.
+
+    `lack` is what there is no room for, and where; how much is needed and free changes.
+    """
+
+    def __init__(self, message: str, lack: str) -> None:
+        super().__init__(message)
+        self.lack = lack
 
 
 class NoMemory(StorageError):
@@ -46,9 +53,11 @@ def require_disk(
     """Raise NoRoom where `path` has no room for `needed_bytes` beyond the reserve."""
     free = free_bytes(path)
     if free < needed_bytes + reserve_bytes:
+        lack = f"{path}: {what}"
         raise NoRoom(
-            f"{path}: {what} needs {readable(needed_bytes)} and {readable(reserve_bytes)} in "
-            f"reserve, {readable(free)} are free; make room"
+            f"{lack} needs {readable(needed_bytes)} and {readable(reserve_bytes)} in reserve, "
+            f"{readable(free)} are free; make room",
+            lack,
         )
 
 

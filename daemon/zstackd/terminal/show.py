@@ -100,10 +100,8 @@ def summary(published: Published) -> str:
     """Return what was made, and which files to look at, in a few lines."""
     manifest = published.manifest
     timing = manifest.timing
-    low, high = _ends(manifest)
-    planes = f"{len(manifest.frames)} planes from {low:g} to {high:g} µm"
     lines = [
-        f"{manifest.name}: {planes} in {timing.wall_s / timing.time_scale:.1f} s",
+        f"{manifest.name}: {_planes(manifest)} in {timing.wall_s / timing.time_scale:.1f} s",
         *(f"left out: plane {frame.plane}: {frame.note}"
           for frame in manifest.frames if not frame.used),
         *(f"warning: {warning}" for warning in manifest.warnings),
@@ -113,9 +111,11 @@ def summary(published: Published) -> str:
     return "\n".join(lines)
 
 
-def _ends(manifest: Manifest) -> tuple[float, float]:
+def _planes(manifest: Manifest) -> str:
     heights = [frame.commanded_um for frame in manifest.frames]
-    return min(heights), max(heights)
+    if len(heights) == 1:
+        return f"1 plane at {heights[0]:g} µm"
+    return f"{len(heights)} planes from {min(heights):g} to {max(heights):g} µm"
 
 
 def _files(manifest: Manifest) -> list[tuple[str, str]]:

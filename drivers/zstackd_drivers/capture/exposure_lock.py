@@ -1,7 +1,8 @@
 """From a wish for exposure to explicit values that a sensor can hold."""
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,11 +13,16 @@ from zstackd_drivers.capture.locked_capture import LockedCapture, describe
 from zstackd_drivers.capture.preview import luminance
 from zstackd_drivers.errors import CameraError
 
+_log = logging.getLogger(__name__)
 Range = tuple[float, float]
 
 DISPLAY_GAMMA = 2.2
 GAMMA_RANGE = (1.0, 4.0)
-MOST_TRIALS = 10
+MOST_TRIALS = 12
+FAR = 2.0
+PUSH = 1.5
+"""By how much farther to ask a camera that keeps to what it had."""
+
 BRIGHTNESS_TOLERANCE = 0.015
 HIGHLIGHT_SHARE = 0.999
 SATURATED = 0.996
@@ -107,28 +113,82 @@ def metered(
 
     The headroom wins where both cannot be had. Exposure time is changed first, then gain.
     `timeout_s` says how long to wait for frames with given values. Raises CameraError where the
-    sensor's limits are reached or ten trials do not do, CameraTimeout.
+    sensor's limits are reached or so many trials do not do, CameraTimeout. A camera that takes some
+    exposures only holds the nearest of them, which is logged.
     """
-    values, gamma = start, DISPLAY_GAMMA
+    asked, gamma = start, DISPLAY_GAMMA
     before: tuple[float, float] | None = None
+    tried: dict[ExposureValues, _Trial] = {}
     for _ in range(MOST_TRIALS):
-        patience_s = timeout_s(values)
-        values = capture.hold(values, timeout_s=patience_s)
+        patience_s = timeout_s(asked)
+        values = capture.hold(asked, timeout_s=patience_s)
         if wish.target_brightness is None and wish.highlight_headroom is None:
             return values
+        if values in tried:
+            # A camera that takes some exposures only: beyond this one, or between two of them.
+            if _is_between(tried.values()):
+                return _nearest(capture, tried, wish, limits.name, patience_s=patience_s)
+            trial = tried[values]
+            asked = _scaled(asked, PUSH if trial.factor > 1 else 1 / PUSH, limits, wish, trial.seen)
+            continue
         now_ns = capture.clock.monotonic_ns()
         seen = brightness(capture.fresh(values, after_ns=now_ns, timeout_s=patience_s).image)
         factor = _factor(seen, wish, gamma)
         if factor is None:
             return values
+        tried[values] = _Trial(factor, seen)
         light = values.exposure_time_ms * values.analogue_gain
         gamma = _gamma(before, (light, seen.mean), gamma)
         before = (light, seen.mean)
-        values = _scaled(values, factor, limits, wish, seen)
+        asked = _scaled(values, factor, limits, wish, seen)
     raise CameraError(
         f"{limits.name}: {_words(wish)} is not met after {MOST_TRIALS} trials; at "
-        f"{describe(values)} the brightness is {seen.mean:.2f}; steady the light"
+        f"{describe(values)} the brightness is {tried[values].seen.mean:.2f}; "
+        + _remedy(asked, values)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What was seen with some values, and by how much the light should have changed."""
+
+    factor: float
+    seen: Brightness
+
+
+def _is_between(trials: Iterable[_Trial]) -> bool:
+    """Return whether what is wished lies between values that were tried."""
+    factors = [trial.factor for trial in trials]
+    return min(factors) < 1 < max(factors)
+
+
+def _nearest(
+    capture: LockedCapture,
+    tried: Mapping[ExposureValues, _Trial],
+    wish: LockedAutoExposure,
+    name: str,
+    *,
+    patience_s: float,
+) -> ExposureValues:
+    """Hold the values of all tried that come nearest to a wish, and say so in one line."""
+    ceiling = 1.0 if wish.highlight_headroom is None else 1.0 - wish.highlight_headroom
+    target = ceiling if wish.target_brightness is None else wish.target_brightness
+    # The headroom wins; the darker side of it has always some.
+    kept = [v for v, trial in tried.items() if trial.factor > 1 or trial.seen.highlight <= ceiling]
+    best = min(kept, key=lambda values: abs(tried[values].seen.mean - target))
+    _log.warning(
+        "%s: it takes some exposures only: %s is the nearest, brightness %.2f instead of %s",
+        name, describe(best), tried[best].seen.mean, _words(wish),
+    )  # fmt: skip
+    return capture.hold(best, timeout_s=patience_s)
+
+
+def _remedy(asked: ExposureValues, taken: ExposureValues) -> str:
+    if asked.exposure_time_ms > FAR * taken.exposure_time_ms:
+        return "it takes no longer exposure: give more light"
+    if taken.exposure_time_ms > FAR * asked.exposure_time_ms:
+        return "it takes no shorter exposure: dim the light"
+    return "steady the light"
 
 
 def _factor(seen: Brightness, wish: LockedAutoExposure, gamma: float) -> float | None:

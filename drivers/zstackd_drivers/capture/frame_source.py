@@ -57,8 +57,11 @@ class FrameSource(Protocol):
         """Let exposure, gain and white balance follow the scene."""
         ...
 
-    def set_values(self, values: ExposureValues) -> None:
-        """Ask for explicit values; they take effect some frames later."""
+    def set_values(self, values: ExposureValues) -> ExposureValues:
+        """Ask for explicit values, which take effect some frames later.
+
+        Returns them as the camera takes them, where it tells that at once.
+        """
         ...
 
 

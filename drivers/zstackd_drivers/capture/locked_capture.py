@@ -75,11 +75,12 @@ class LockedCapture:
     def hold(self, values: ExposureValues, *, timeout_s: float) -> ExposureValues:
         """Set explicit values and return them as the frames that carry them report them.
 
-        Where the frames carried them all along, within the sensor's quantisation, it takes as many
-        of them as a control may need to take effect: only then are they ours. Raises CameraTimeout
-        where frames do not carry the values within `timeout_s` of rig time.
+        They may be others where the camera tells at once that it takes others instead. Where the
+        frames carried them all along, within the sensor's quantisation, it takes as many of them as
+        a control may need to take effect: only then are they ours. Raises CameraTimeout where
+        frames do not carry the values within `timeout_s` of rig time.
         """
-        self.source.set_values(values)
+        values = self.source.set_values(values)
         deadline_ns = self._deadline_ns(timeout_s)
         reported, others = self._carried(values, deadline_ns, timeout_s)
         for _ in range(0 if others else LATEST_CONTROL_FRAMES):

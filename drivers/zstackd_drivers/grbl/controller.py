@@ -60,7 +60,10 @@ class GrblController(ControllerBase[GrblHearing]):
         self._rest()
         self._ask("$$")
         self._heard.expecting_reset = False
-        machine = GrblSettings.judged(self._heard.settings, self._talk.name).machine(self._focus)
+        settings = GrblSettings.judged(
+            self._heard.settings, self._talk.name, options=self._heard.options
+        )
+        machine = settings.machine(self._focus)
         self._tolerance = machine.tolerance
         return machine
 

@@ -192,7 +192,7 @@ class GrblFirmware:
         elif line in {"$I", "$#", "$G", "$"}:
             offset = self.machine.setup.work_offset
             texts = {
-                "$I": build_info,
+                "$I": lambda: build_info(self.machine.setup.travel),
                 "$#": lambda: parameters(work_offset=offset),
                 "$G": parser_state,
             }

@@ -9,12 +9,14 @@ _ASKS_RESET = "MSG:Reset to continue"
 class GrblHearing(Hearing):
     """Status reports, alarms, settings and greetings.
 
-    `asks_reset`: the controller is deaf to everything but a reset, and has begun to heed that.
+    `options` are the letters that it has for its build, None where it told none. `asks_reset`: the
+    controller is deaf to everything but a reset, and has begun to heed that.
     """
 
     def forget(self) -> None:
         """Forget status and settings."""
         self.asks_reset = False
+        self.options: str | None = None
         self.settings: dict[int, float] = {}
         self._status: Status | None = None
         self._offset: float | None = None
@@ -34,6 +36,8 @@ class GrblHearing(Hearing):
                 self.unexpected(alarm.reason)
             case Message(text) if text.startswith("VER:"):
                 self.version = text
+            case Message(text) if text.startswith("OPT:"):
+                self.options = text.removeprefix("OPT:").partition(",")[0]
             case Message(text) if text == _ASKS_RESET:
                 self.asks_reset = True
             case _:

@@ -29,9 +29,15 @@ def settings_dump(settings: Mapping[int, float]) -> list[str]:
     ]
 
 
-def build_info() -> list[str]:
-    """Return the lines of `$I`."""
-    return ["[VER:1.1h.20190825:]", "[OPT:V,15,128]"]
+def build_info(travel: tuple[float, float]) -> list[str]:
+    """Return the lines of `$I`; a build that puts zero in the midst of its travel has no options.
+
+    With zero at the bottom it is one of HOMING_FORCE_SET_ORIGIN.
+    """
+    version = "[VER:1.1h.20190825:]"
+    if 0.0 not in travel:
+        return [version]
+    return [version, f"[OPT:{'VZ' if travel[0] == 0 else 'V'},15,128]"]
 
 
 def parser_state() -> list[str]:

@@ -17,6 +17,7 @@ _ROUNDING = 1.01
 _COARSE_STEPS = 5
 _SECONDS_A_MINUTE = 60.0
 _HOMES_Z_DOWN = 4
+_OWN_ORIGIN = "Z"
 _SLOWEST_RATE = 1.0
 """GRBL's MINIMUM_FEED_RATE, in units per minute: whatever is asked for, it moves no slower."""
 
@@ -25,7 +26,10 @@ _NO_HOMING = "$22=0; fit a limit switch and set $22=1, or set focus.reference: c
 
 @dataclass(frozen=True, slots=True)
 class GrblSettings:
-    """Rates in units per minute, acceleration in units/s², travels in units."""
+    """Rates in units per minute, acceleration in units/s², travels in units.
+
+    `travels` are the ends of the travel once it has homed; None where that is not known.
+    """
 
     idle_delay: float
     soft_limits: bool
@@ -34,12 +38,16 @@ class GrblSettings:
     max_rate: float
     acceleration: float
     travel: float
+    travels: tuple[float, float] | None
     switch_at_top: bool
     homing_limit_s: float
 
     @classmethod
-    def judged(cls, dump: Mapping[int, float], name: str) -> Self:
-        """Return the settings; raises WrongDeviceError where they make a focus axis impossible."""
+    def judged(cls, dump: Mapping[int, float], name: str, *, options: str | None = None) -> Self:
+        """Return the settings; raises WrongDeviceError where they make a focus axis impossible.
+
+        `options` are the letters of its build, None where it does not tell them.
+        """
         missing = [f"${number}" for number in _NEEDED if number not in dump]
         if missing:
             raise WrongDeviceError(
@@ -56,7 +64,8 @@ class GrblSettings:
             max_rate=dump[112],
             acceleration=dump[122],
             travel=dump[132],
-            switch_at_top=not int(dump.get(23, 0)) & _HOMES_Z_DOWN,
+            travels=_travels(dump, options),
+            switch_at_top=_switch_at_top(dump),
             homing_limit_s=_homing_limit_s(dump),
         )
 
@@ -72,6 +81,7 @@ class GrblSettings:
             homing_limit_s=self.homing_limit_s,
             cannot_home=None if self.homing else _NO_HOMING,
             complaints=tuple(self.complaints(focus)),
+            resolution=_REPORT_UNITS,
         )
 
     def complaints(self, focus: StepperFocus) -> Iterator[str]:
@@ -121,12 +131,15 @@ class GrblSettings:
                 f"focus.limits_um span {span:g} µm, but $132={self.travel:g} allows "
                 f"{reach_um:g} µm: some moves will be refused"
             )
-        elif homes and self.switch_at_top and not -self.travel - spare <= low <= high <= spare:
-            yield (
-                f"focus.limits_um reach from Z {low:g} to {high:g} units, but with the switch at "
-                f"0 ($23) $132={self.travel:g} leaves {-self.travel:g} to 0: correct "
-                "focus.origin_um or limits_um"
-            )
+        elif homes and self.travels is not None:
+            least, most = self.travels
+            end = "0" if self.switch_at_top else f"the bottom, {least:g}"
+            if not least - spare <= low <= high <= most + spare:
+                yield (
+                    f"focus.limits_um reach from Z {low:g} to {high:g} units, but with the switch "
+                    f"at {end} ($23) $132={self.travel:g} leaves {least:g} to {most:g}: correct "
+                    "focus.origin_um or limits_um"
+                )
         if self.soft_limits and focus.reference == "confirm":
             yield (
                 "$20=1: without homing the controller counts its travel from where it was "
@@ -137,6 +150,23 @@ class GrblSettings:
     def _resolutions(self) -> tuple[float, float]:
         """Return the units that a report and a step can tell."""
         return _REPORT_UNITS, 1 / self.steps_per_unit
+
+
+def _switch_at_top(dump: Mapping[int, float]) -> bool:
+    return not int(dump.get(23, 0)) & _HOMES_Z_DOWN
+
+
+def _travels(dump: Mapping[int, float], options: str | None) -> tuple[float, float] | None:
+    """Return the ends of the travel; zero is its top, wherever the switch is.
+
+    Only a build with HOMING_FORCE_SET_ORIGIN calls the switch zero where that is at the bottom.
+    """
+    travel, at_top = dump[132], _switch_at_top(dump)
+    if options is None and not at_top:
+        return None
+    if options is not None and _OWN_ORIGIN in options and not at_top:
+        return 0.0, travel
+    return -travel, 0.0
 
 
 def _require_sound(dump: Mapping[int, float], name: str) -> None:

@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 _SECONDS_A_MINUTE = 60.0
 _SLACK = 0.2
 _REPORT_UNITS = 0.01
-_PREPARE = ("G21", "G90", "M220 S100", "M84 S0", "M503", "M211")
+_PREPARE = ("G21", "G90", "M220 S100", "M84 S0", "M113 S2", "M503", "M211", "M113")
 """Millimetres, absolute, the speed as it is asked for (the knob of a printer's display scales it),
-no limp motor; then the settings."""
+no limp motor, signs of life every 2 s while it is busy; then the settings."""
 
 
 class MarlinController(ControllerBase[MarlinHearing]):

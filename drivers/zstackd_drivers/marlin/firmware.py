@@ -1,8 +1,9 @@
 """Marlin 2 as bytes in and lines out, in rig time, without threads.
 
 Lines wait in a queue of four and are executed one after the other, each answered by `ok`; while
-one takes its time, `echo:busy` is said every two seconds. M410 and M112 act as soon as they are
-read. A line may have a number and a checksum; one that does not fit is asked for again.
+one takes its time, `echo:busy` is said every few seconds, as M113 has it. M410 and M112 act as
+soon as they are read. A line may have a number and a checksum; one that does not fit is asked for
+again.
 """
 
 import re
@@ -17,7 +18,7 @@ _NS = 1_000_000_000
 _RX_BUFFER = 128
 _QUEUE = 4
 _BOOT_S = 1.4
-_BUSY_S = 2.0
+_LONGEST_KEEPALIVE_S = 60.0
 _SECONDS_A_MINUTE = 60.0
 _MM_PER_INCH = 25.4
 _NUMBERED = re.compile(r"N(-?\d+) *(.*?)(?:\*(\d+))?")
@@ -44,6 +45,7 @@ class MarlinFirmware:
             "M211": self._end_stops, "M400": self._finish, "M410": self._quick_stop,
             "G20": self._inches, "G21": self._millimetres,
             "M220": self._speed_factor,
+            "M113": self._keepalive,
             "M110": lambda _: None, "M17": lambda _: None, "M84": self._idle_limit,
         }  # fmt: skip
         self._begin()
@@ -61,8 +63,8 @@ class MarlinFirmware:
         machine = self.machine
         times = [machine.agenda.next_ns()]
         if self._queue:
-            times += [self._busy_ns, machine.motor.next_start_ns(machine.now_ns)]
-            times.append(machine.motor.end_ns)
+            times += [machine.motor.next_start_ns(machine.now_ns), machine.motor.end_ns]
+            times += [self._busy_ns] if self._keepalive_s else []
         return min((at for at in times if at is not None and at > machine.now_ns), default=None)
 
     def advance(self, now_ns: int) -> None:
@@ -104,6 +106,7 @@ class MarlinFirmware:
         self._speed = self._setup.max_speed
         self._percent = 100.0
         self._busy_ns = 0
+        self._keepalive_s = self._setup.keepalive_s
 
     def _booted(self) -> None:
         self._booting = False
@@ -144,7 +147,7 @@ class MarlinFirmware:
         if renumbered := _LINE_NUMBER.match(command):
             self._last_number = int(renumbered[1])
         if not self._queue:
-            self._busy_ns = self.machine.agenda.after(_BUSY_S)
+            self._busy_later()
         self._queue.append(command)
 
     def _numbered(self, line: str) -> str | None:
@@ -181,7 +184,7 @@ class MarlinFirmware:
             return False
         self._waiting = None
         self._queue.popleft()
-        self._busy_ns = self.machine.agenda.after(_BUSY_S)
+        self._busy_later()
         if not self.machine.halted:
             self._say_ok()
         return True
@@ -191,17 +194,23 @@ class MarlinFirmware:
         self.machine.say(f"ok P15 B{free}" if self._setup.advanced_ok else "ok")
 
     def _say_busy(self) -> None:
-        if self.machine.now_ns >= self._busy_ns:
-            self._busy_ns = self.machine.agenda.after(_BUSY_S)
+        if self._keepalive_s and self.machine.now_ns >= self._busy_ns:
+            self._busy_later()
             self.machine.say("echo:busy: processing")
+
+    def _busy_later(self) -> None:
+        self._busy_ns = self.machine.agenda.after(self._keepalive_s or 0.0)
 
     def _execute(self, command: str) -> None:
         name, words = _parse(command)
         act = self._commands.get(name)
         if act is None:
-            self.machine.say(f'echo:Unknown command: "{command}"')
+            self._do_not_know(command)
         else:
             act(words)
+
+    def _do_not_know(self, command: str) -> None:
+        self.machine.say(f'echo:Unknown command: "{command}"')
 
     def _move(self, words: Words) -> None:
         if "F" in words:
@@ -240,6 +249,14 @@ class MarlinFirmware:
     def _idle_limit(self, words: Words) -> None:
         self.machine.idle_limit_s = words.get("S", self.machine.idle_limit_s)
 
+    def _keepalive(self, words: Words) -> None:
+        if self._keepalive_s is None:
+            self._do_not_know("M113")
+        elif "S" in words:
+            self._keepalive_s = min(words["S"], _LONGEST_KEEPALIVE_S)
+        else:
+            self.machine.say(f"echo:M113 S{self._keepalive_s:.0f}")
+
     def _where(self, _: Words) -> None:
         if self._setup.legacy and self.machine.moving():
             self._waiting = self._where_at_rest
@@ -256,7 +273,7 @@ class MarlinFirmware:
         if self._setup.reports_settings:
             self.machine.say(*settings(self._setup))
         else:
-            self.machine.say('echo:Unknown command: "M503"')
+            self._do_not_know("M503")
 
     def _end_stops(self, words: Words) -> None:
         if "S" in words:

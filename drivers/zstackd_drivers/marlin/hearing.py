@@ -28,6 +28,11 @@ class MarlinHearing(Hearing):
         self._busy_s = busy_s
         super().__init__(on_disturbance)
 
+    @property
+    def tells_busy(self) -> bool:
+        """Whether it gives signs of life while busy: M113, which builds without them know not."""
+        return self.settings.get("M113", {}).get("S", 0.0) > 0
+
     def forget(self) -> None:
         """Forget position and settings."""
         self.position: Position | None = None

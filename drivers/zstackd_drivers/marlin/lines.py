@@ -34,9 +34,9 @@ class NumberedLines:
     ) -> None:
         """Send a command until it is answered by `ok`.
 
-        Where `at_most_s` is given, it may take that long, with signs of life in between. Raises
-        Interrupted where `stopped()` comes true, LinkError where no `ok` comes, MotionError on a
-        disturbance.
+        Where `at_most_s` is given, it may take that long, with signs of life in between from a
+        firmware that gives any. Raises Interrupted where `stopped()` comes true, LinkError where
+        no `ok` comes, MotionError on a disturbance.
         """
         for _ in range(_TRIES):
             self._number += 1
@@ -52,7 +52,9 @@ class NumberedLines:
     def _ask(self, line: str, at_most_s: float | None, stopped: Stopped | None) -> int | None:
         """Return None for `ok`, else the number of the line that is wanted."""
         limit = time.monotonic() + (at_most_s or 0.0)
-        patience_s = None if at_most_s is None else min(at_most_s, self._talk.timeouts.busy_s)
+        patience_s = at_most_s
+        if at_most_s is not None and self._heard.tells_busy:
+            patience_s = min(at_most_s, self._talk.timeouts.busy_s)
         answer = self._talk.ask(
             line,
             is_reply,

@@ -60,7 +60,7 @@ class MarlinSettings:
             tolerance=_TOLERANCE_STEPS / self.steps_per_unit,
             profile=trapezoid_at(self.acceleration),
             braking_s=0.0,
-            homing_limit_s=2 * self._travel() / _SLOWEST_HOMING + _HOMING_SPARE_S,
+            homing_limit_s=self._homing_limit_s(),
             complaints=tuple(self.complaints(focus)),
         )
 
@@ -95,6 +95,11 @@ class MarlinSettings:
                 f"focus.limits_um reach from Z {min(ends):g} to {max(ends):g} mm, but M211 allows "
                 f"{stops.low:g} to {stops.high:g}: some moves will be refused"
             )
+
+    def _homing_limit_s(self) -> float:
+        # It searches 1.5 times the travel, leaves the switch and finds it again, no faster than
+        # M203 allows; the homing speed itself is told nowhere.
+        return 2 * self._travel() / min(_SLOWEST_HOMING, self.max_speed) + _HOMING_SPARE_S
 
     def _travel(self) -> float:
         return (

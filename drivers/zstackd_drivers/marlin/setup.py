@@ -19,7 +19,8 @@ class MarlinSetup(TwinSetup):
     `jerk` is the change of speed that needs no ramp (None: a build with junction deviation, which
     has no such setting). `legacy` is Marlin 1.1, whose M114 waits for motion to end. `homes_xy`
     refuses to home Z alone. `extruders`, where there are several, have settings of their own. One
-    that does not greet starts without a word.
+    that does not greet starts without a word. `keepalive_s` is how often it says that it is busy
+    (0: never, until M113 tells it to; None: a build that cannot).
     """
 
     steps_per_unit: float = 400.0
@@ -35,6 +36,7 @@ class MarlinSetup(TwinSetup):
     homes_xy: bool = False
     extruders: int = 1
     home_fails: bool = False
+    keepalive_s: float | None = 2.0
 
     @property
     def step_um(self) -> float:

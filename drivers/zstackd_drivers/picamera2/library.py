@@ -124,9 +124,9 @@ def load_library() -> Library:
 def _missing(error: ImportError) -> str:
     if error.name == "picamera2":
         return (
-            "picamera2 is not installed here: run `sudo apt install "
-            f"{PACKAGES} build-essential`, then `pip install 'zstackd[pi]'` in a virtual "
-            "environment made with --system-site-packages"
+            "picamera2 is not installed here: `sudo make install` brings it; for an environment of "
+            f"your own run `sudo apt install {PACKAGES} build-essential`, then `pip install "
+            "picamera2` in one made with --system-site-packages"
         )
     if error.name in {"libcamera", "pykms", "kms"}:
         return (
@@ -134,7 +134,10 @@ def _missing(error: ImportError) -> str:
             f"`sudo apt install {PACKAGES}`, and make the virtual environment with "
             "--system-site-packages and the system's python3"
         )
-    return f"picamera2 cannot be imported ({error}); reinstall it with `pip install 'zstackd[pi]'`"
+    return (
+        f"picamera2 cannot be imported ({error}); run `sudo make install` again, or `pip install "
+        "--force-reinstall picamera2` in the environment of your own"
+    )
 
 
 def _clash(error: ValueError) -> str:

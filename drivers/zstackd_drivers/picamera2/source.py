@@ -136,7 +136,7 @@ class Picamera2Source:
             }
         )
 
-    def set_values(self, values: ExposureValues) -> None:
+    def set_values(self, values: ExposureValues) -> ExposureValues:
         """Ask for explicit values; they come with a later frame."""
         exposure_us = round(values.exposure_time_ms * US_PER_MS)
         longest_us = round(exposure_us * LONGEST_MARGIN) + LONGEST_SLACK_US
@@ -148,6 +148,7 @@ class Picamera2Source:
         if values.colour_gains is not None:
             controls["ColourGains"] = values.colour_gains
         self._send(controls)
+        return values
 
     def frame_duration_s(self) -> float:
         """Return the seconds between two frames, as the last one tells."""

@@ -231,7 +231,7 @@ class SensorTwin:
                 self._automatic_from = self._next_index + EXPOSURE_DELAY_FRAMES
             self._automatic = True
 
-    def set_values(self, values: ExposureValues) -> None:
+    def set_values(self, values: ExposureValues) -> ExposureValues:
         """Ask for explicit values: exposure 3 frames from now, gains 4 frames from now."""
         with self._lock:
             self._advance(self._clock.monotonic_ns())
@@ -243,6 +243,7 @@ class SensorTwin:
                 (first + EXPOSURE_DELAY_FRAMES, {"lines": target.lines}),
                 (first + GAIN_DELAY_FRAMES, {**gains}),
             ]
+        return values
 
     def take(self, *, deadline_ns: int, after_ns: int | None = None) -> LentFrame | None:  # noqa: ARG002 - old frames are what it is there for
         """Return the oldest frame in the queue, waiting until `deadline_ns`; None where none came.

@@ -15,8 +15,9 @@ Stopped = Callable[[], bool]
 class Machine:
     """What a controller says of itself; lengths in its own units.
 
-    `tolerance` is how far a report may lie from the truth, `braking_s` the time from full speed
-    to rest, `homing_limit_s` how long homing may take, `cannot_home` why it is not possible, and
+    `tolerance` is how far a report may lie from the truth, `resolution` the least that reports
+    tell (0 where they count steps), `braking_s` the time from full speed to rest,
+    `homing_limit_s` how long homing may take, `cannot_home` why it is not possible, and
     `complaints` what an operator should mend though the axis works.
     """
 
@@ -28,6 +29,13 @@ class Machine:
     homing_limit_s: float
     cannot_home: str | None = None
     complaints: tuple[str, ...] = ()
+    resolution: float = 0.0
+
+    def step_at(self, position: float, sent_to: int) -> int:
+        """Return the step on which it stands that was sent to one and reports `position`."""
+        if self.resolution * self.steps_per_unit > 1:
+            return sent_to
+        return round(position * self.steps_per_unit)
 
     def duration_s(self, distance: float, speed: float) -> float:
         """Return the seconds of one motion, from rest to rest."""

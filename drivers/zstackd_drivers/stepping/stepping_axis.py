@@ -88,9 +88,11 @@ class SteppingAxis:
         return self._ready().cannot_home
 
     def snapshot(self) -> AxisSnapshot:
-        """Return state and last reported position; never waits for the link."""
+        """Return state and position; never waits for the link."""
         with self._controller.condition:
-            height_um = self._known.height_um(self._controller.reported())
+            height_um = self._step_height_um()
+            if height_um is None:
+                height_um = self._known.height_um(self._controller.reported())
             return AxisSnapshot(
                 self._known.reference, height_um, self._moving, self._known.fault
             )  # fmt: skip
@@ -143,7 +145,14 @@ class SteppingAxis:
             if way:
                 self._follow(route, way, motion_s, ticket)
             reported_um = self._known.height_um(self._known.position) or 0.0
-            return MoveReport(z_um, reported_um, self._focus.approach, motion_s)
+            stands_um = self._step_height_um()
+            return MoveReport(
+                commanded_um=z_um,
+                reported_um=reported_um,
+                z_um=reported_um if stands_um is None else stands_um,
+                approach=self._focus.approach,
+                motion_s=motion_s,
+            )
 
     def stop(self) -> None:
         """Stop the motor now, from any thread; a stop while homing costs the position."""
@@ -199,6 +208,14 @@ class SteppingAxis:
 
     def _route(self) -> Route:
         return Route(self._focus, self._ready(), self._known.origin_um)
+
+    def _step_height_um(self) -> float | None:
+        """Return the height of the step on which the axis stands; None where that is not known."""
+        step = self._known.step
+        if step is None:
+            return None
+        grid = self._route().grid
+        return grid.height_um(grid.units(step))
 
     def _trust(self, origin_um: float, position: float) -> None:
         with self._controller.condition:
@@ -275,7 +292,7 @@ class SteppingAxis:
             self._moving = False
         with self._controller.condition:
             self._controller.check()
-            self._known.arrive(position, way[-1])
+            self._known.arrive(position, self._ready().step_at(position, way[-1]))
 
     def _abandon(self, error: BaseException) -> None:
         """Make sure that the motor stands, whatever ended a move."""

@@ -77,6 +77,7 @@ class UvcCamera(MendedCamera):
         source, capture = self._opened(), self._capture()
         if not source.lockable:
             return self._unlockable(exposure)
+        source.exact = isinstance(exposure, ManualExposure)
         if isinstance(exposure, ManualExposure):
             values = explicit(exposure, _limits(GAIN_RANGE), neutral=None)
             return capture.hold(values, timeout_s=self._timeout_s(values))

@@ -5,7 +5,7 @@ after the frame, once so many frames have passed that none is left from before t
 of exposure is the arrival of its data, less exposure, less one frame on the way.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import cv2
@@ -63,13 +63,17 @@ class UvcFrame:
 
 @dataclass(slots=True)
 class UvcSource:
-    """Takes frames from a reader; `lockable` tells whether exposure can be set at all."""
+    """Takes frames from a reader; `lockable` tells whether exposure can be set at all.
+
+    `exact` tells that nothing but the very values that are asked for will do.
+    """
 
     reader: UvcReader
     lockable: bool
     mono: bool
     automatic: bool = True
     white_balance: float = NOT_OFFERED
+    exact: bool = True
 
     def take(self, *, deadline_ns: int, after_ns: int | None = None) -> UvcFrame | None:
         """Return the next frame exposed after `after_ns`; None where none came in time."""
@@ -89,16 +93,26 @@ class UvcSource:
         self.reader.ask(_automatic, untrusted=LATE_FRAMES)
         self.automatic = True
 
-    def set_values(self, values: ExposureValues) -> None:
+    def set_values(self, values: ExposureValues) -> ExposureValues:
         """Set exposure and gain, and hold the white balance where it stands.
 
-        Raises CameraError where the camera takes other values than those.
+        Returns them as the camera takes them; raises CameraError where those are others, and
+        `exact`.
         """
         if self.lockable:
-            self.white_balance = self.reader.ask(
+            self.white_balance, steps = self.reader.ask(
                 lambda capture: _manual(capture, values), untrusted=LATE_FRAMES
             )
+            asked_ms = _steps(values) / STEPS_PER_MS
+            values = replace(values, exposure_time_ms=steps / STEPS_PER_MS)
+            if self.exact and values.exposure_time_ms != asked_ms:
+                raise CameraError(
+                    f"uvc: an exposure of {asked_ms:g} ms was set, but the camera took "
+                    f"{values.exposure_time_ms:g} ms; choose one that it offers, such as that "
+                    "(`v4l2-ctl --list-ctrls` tells), or exposure mode locked_auto"
+                )
         self.automatic = False
+        return values
 
     def frame_duration_s(self) -> float:
         """Return the seconds between two frames."""
@@ -161,22 +175,18 @@ def _automatic(capture: VideoCapture) -> None:
     capture.set(cv2.CAP_PROP_AUTO_WB, 1)
 
 
-def _manual(capture: VideoCapture, values: ExposureValues) -> float:
-    """Set values and return the white balance, in kelvin, that is held with them."""
+def _steps(values: ExposureValues) -> int:
+    return max(1, round(values.exposure_time_ms * STEPS_PER_MS))
+
+
+def _manual(capture: VideoCapture, values: ExposureValues) -> tuple[float, float]:
+    """Set values; return the white balance, in kelvin, and the steps of exposure that it took."""
     kelvin = capture.get(cv2.CAP_PROP_WB_TEMPERATURE)
     capture.set(cv2.CAP_PROP_AUTO_WB, 0)
     if kelvin != NOT_OFFERED:
         capture.set(cv2.CAP_PROP_WB_TEMPERATURE, kelvin)
     capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, MANUAL)
-    steps = max(1, round(values.exposure_time_ms * STEPS_PER_MS))
-    capture.set(cv2.CAP_PROP_EXPOSURE, steps)
+    capture.set(cv2.CAP_PROP_EXPOSURE, _steps(values))
     if capture.get(cv2.CAP_PROP_GAIN) != NOT_OFFERED:
         capture.set(cv2.CAP_PROP_GAIN, round(values.analogue_gain))
-    taken = capture.get(cv2.CAP_PROP_EXPOSURE)
-    if taken != steps:
-        raise CameraError(
-            f"uvc: an exposure of {steps / STEPS_PER_MS:g} ms was set, but the camera took "
-            f"{taken / STEPS_PER_MS:g} ms; choose one that it offers (`v4l2-ctl --list-ctrls` "
-            "tells)"
-        )
-    return capture.get(cv2.CAP_PROP_WB_TEMPERATURE)
+    return capture.get(cv2.CAP_PROP_WB_TEMPERATURE), capture.get(cv2.CAP_PROP_EXPOSURE)

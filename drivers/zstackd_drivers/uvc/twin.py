@@ -32,7 +32,10 @@ RED_BLUE = (2.0, 1.6)
 
 @dataclass(slots=True)
 class Plugged:
-    """A camera on the bus, and what is wrong with it; outlives every open capture."""
+    """A camera on the bus, and what is wrong with it; outlives every open capture.
+
+    One with an `exposure_grid` takes the next lower one of these instead of any other exposure.
+    """
 
     clock: Clock
     focus: TrueFocus
@@ -41,6 +44,7 @@ class Plugged:
     sizes_px: tuple[tuple[int, int], ...] = ((160, 120), (320, 240))
     formats: tuple[str, ...] = ("MJPG", "YUYV")
     exposure_steps: tuple[int, int] = (1, 5000)
+    exposure_grid: tuple[int, ...] = ()
     lockable: bool = True
     lens: int | None = None
     timestamps: bool = True
@@ -174,7 +178,9 @@ class VideoCaptureTwin:
         if name == cv2.CAP_PROP_AUTO_EXPOSURE:
             c.automatic = value
         elif name == cv2.CAP_PROP_EXPOSURE:
-            c.exposure = min(max(value, least), most)
+            value = min(max(value, least), most)
+            grid = self._plugged.exposure_grid or (value,)
+            c.exposure = max((step for step in grid if step <= value), default=min(grid))
         elif name == cv2.CAP_PROP_GAIN:
             c.gain = value
         elif name == cv2.CAP_PROP_AUTO_WB:

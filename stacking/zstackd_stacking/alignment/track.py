@@ -81,10 +81,18 @@ class _Side:
         self, z_um: float | None, breathing_per_um: float, shape: tuple[int, int]
     ) -> Motion:
         """What the lens by itself does on the way to a frame at that height."""
+        return np.array([0.0, 0.0, self._outward(z_um, breathing_per_um, shape), 0.0])
+
+    def most_outward(self, z_um: float | None, most_per_um: float, shape: tuple[int, int]) -> float:
+        """How far magnification can move a frame at that height at most, px."""
+        if not np.isfinite(most_per_um) or z_um is None or self.z_um is None:
+            return float(np.inf)
+        return abs(self._outward(z_um, most_per_um, shape))
+
+    def _outward(self, z_um: float | None, per_um: float, shape: tuple[int, int]) -> float:
         if z_um is None or self.z_um is None:
-            return np.zeros(4)
-        outward = np.expm1(-breathing_per_um * (z_um - self.z_um)) * max(shape) / 2
-        return np.array([0.0, 0.0, outward, 0.0])
+            return 0.0
+        return float(np.expm1(-per_um * (z_um - self.z_um)) * max(shape) / 2)
 
     def going_on(self, step: Motion) -> Motion:
         """What of a step, beyond the breathing, the next one is expected to have."""
@@ -114,10 +122,17 @@ class _Habit:
 
 
 class Track:
-    """Places each frame by its nearest neighbour on the way out from the reference."""
+    """Places each frame by its nearest neighbour on the way out from the reference.
 
-    def __init__(self, *, breathing_per_um: float = 0.0) -> None:
+    A magnification that changes by more than `most_breathing_per_um` is none: discs of defocus
+    grow, and what lies within them looks larger.
+    """
+
+    def __init__(
+        self, *, breathing_per_um: float = 0.0, most_breathing_per_um: float = np.inf
+    ) -> None:
         self._breathing_per_um = breathing_per_um
+        self._most_breathing_per_um = most_breathing_per_um
         self._reference_index: int | None = None
         self._anchor: align.Reduced | None = None
         self._sides: dict[bool, _Side] = {}
@@ -149,7 +164,8 @@ class Track:
         above = index > self._reference_index
         side = self._sides[above]
         breathed = side.breathed(z_um, self._breathing_per_um, reduced.shape)
-        placement, followed = _followed(side, self._anchor, reduced, breathed)
+        most_px = side.most_outward(z_um, self._most_breathing_per_um, reduced.shape)
+        placement, followed = _followed(side, self._anchor, reduced, breathed, most_px)
         self._followed = self._followed or placement.residual_px is not None
         if not self._followed and _is_blank(self._anchor, beside=reduced):
             return replace(placement, blank_before=True)
@@ -158,7 +174,11 @@ class Track:
 
 
 def _followed(
-    side: _Side, anchor: align.Reduced, reduced: align.Reduced, breathed: Motion
+    side: _Side,
+    anchor: align.Reduced,
+    reduced: align.Reduced,
+    breathed: Motion,
+    most_outward_px: float,
 ) -> tuple[Placement, _Side]:
     """The frame's place, and its side with it as the last frame."""
     rest = _at_rest(side, anchor, reduced)
@@ -174,7 +194,7 @@ def _followed(
             return placement, replace(side, variance=variance)
         matrix = compose(side.matrix, predicted)
         return placement, replace(side, reduced=reduced, matrix=matrix, variance=variance)
-    side = _by_neighbour(side, reduced, found, breathed)
+    side = _by_neighbour(side, reduced, found, breathed, most_outward_px)
     side = _by_anchor(side, anchor)
     return Placement(side.matrix, used=True, residual_px=found.residual_px), side
 
@@ -197,7 +217,11 @@ def _at_rest(side: _Side, anchor: align.Reduced, reduced: align.Reduced) -> Rest
 
 
 def _by_neighbour(
-    side: _Side, reduced: align.Reduced, found: align.Registration, breathed: Motion
+    side: _Side,
+    reduced: align.Reduced,
+    found: align.Registration,
+    breathed: Motion,
+    most_outward_px: float,
 ) -> _Side:
     """The step from the neighbour, between the one measured and the one before."""
     news = motion_between(identity(), found.matrix, reduced.shape) - side.pace - breathed
@@ -210,6 +234,8 @@ def _by_neighbour(
     if side.breathes and surprising[_SCALE]:
         share[_SCALE] = 0.0
     step = side.pace + share * news
+    if abs(step[_SCALE]) > most_outward_px + _SURPRISE * np.sqrt(doubt[_SCALE]):
+        step[_SCALE] = 0.0
     return replace(
         side,
         reduced=reduced,

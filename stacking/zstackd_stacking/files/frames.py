@@ -72,7 +72,7 @@ def stack_files(
             by default the middle one, or for the classic method the first.
         z_step_um: distance between planes; heights are then in µm from the first frame on,
             otherwise in planes.
-        heights_um: of each frame, where the distances are not even.
+        heights_um: height of each frame, where they are known one by one; instead of `z_step_um`.
         on_frame: called after each frame, each time it was looked at, with what became of it.
 
     Raises:
@@ -89,7 +89,7 @@ def stack_files(
         paths,
         order,
         ahead=ahead,
-        heights_um=heights_um or _even_heights(len(paths), z_step_um),
+        heights_um=_even(len(paths), z_step_um) if heights_um is None else heights_um,
         orientation=orientation,
         on_frame=on_frame,
     )
@@ -97,6 +97,12 @@ def stack_files(
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
         return replace(result, image=load_image(paths[0]).image)
     return result
+
+
+def _even(count: int, z_step_um: float | None) -> list[float] | None:
+    if z_step_um is None:
+        return None
+    return [index * z_step_um + 0.0 for index in range(count)]  # never -0
 
 
 def frame_order(
@@ -158,12 +164,6 @@ def _kind(header: Header) -> str:
     width, height = upright_size(header)
     colours = "mono" if header.channels == 1 else "colour"
     return f"{width} × {height} px {header.bits}-bit {colours}"
-
-
-def _even_heights(count: int, z_step_um: float | None) -> list[float] | None:
-    if z_step_um is None:
-        return None
-    return [index * z_step_um + 0.0 for index in range(count)]  # never -0
 
 
 def feed(

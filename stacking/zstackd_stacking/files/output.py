@@ -240,11 +240,17 @@ def _encode(extension: str, image: Image, settings: list[int]) -> memoryview:
 
 
 def _eight_bits(image: Image, path: Path) -> Image:
+    if image.dtype != np.uint8:
+        _LOG.warning(
+            "%s: warning: JPEG holds 8 bits per channel; use .tif or .png to keep all 16", path
+        )
+    return in_eight_bits(image)
+
+
+def in_eight_bits(image: Image) -> Image:
+    """`image` in 8 bits: of 16 the uppermost that are in use."""
     if image.dtype == np.uint8:
         return image
-    _LOG.warning(
-        "%s: warning: JPEG holds 8 bits per channel; use .tif or .png to keep all 16", path
-    )
     reduced: NDArray[np.uint8] = cv2.convertScaleAbs(image, alpha=1 / level_of(image)).astype(
         np.uint8
     )

@@ -88,8 +88,7 @@ class Intake:
     """
 
     def __init__(self, options: StackOptions) -> None:
-        self._align = options.align
-        self._breathing_per_um = options.breathing_per_um
+        self._options = options
         self._track = Track()
         self._reports: dict[int, FrameReport] = {}
         self._gains: dict[int, float] = {}
@@ -202,7 +201,10 @@ class Intake:
 
     def _begin(self, luminance: Image, index: int) -> None:
         """Make a frame the reference; those before it are left out."""
-        self._track = Track(breathing_per_um=self._breathing_per_um)
+        self._track = Track(
+            breathing_per_um=self._options.breathing_per_um,
+            most_breathing_per_um=self._options.most_breathing_per_um,
+        )
         self._brightness = None
         self.reference_index, self.unit = index, level_of(luminance)
         for left_out, report in self._reports.items():
@@ -211,7 +213,7 @@ class Intake:
             )
 
     def _place(self, luminance: Image, index: int, z_um: float | None) -> Placement:
-        if not self._align:
+        if not self._options.align:
             return Placement(identity(), used=True, residual_px=None)
         return self._track.place(luminance, index, z_um, unit=self.unit)
 

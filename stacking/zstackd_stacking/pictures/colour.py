@@ -24,9 +24,14 @@ def viridis() -> NDArray[np.uint8]:
 
 
 def levels(heights: FloatMap, *, low: float, high: float) -> NDArray[np.uint8]:
-    """Heights (H, W) as places on the colour map; what lies beyond the range takes its end."""
-    scale = (_STEPS - 1) / (high - low) if high > low else 0.0
-    above = np.clip(heights - np.float32(low), 0, max(high - low, 0))
+    """Heights (H, W) as places on the colour map; what lies beyond the range takes its end.
+
+    A single height is in the middle, where the legend has it.
+    """
+    if not high > low:
+        return np.full(heights.shape, _STEPS // 2, np.uint8)
+    scale = (_STEPS - 1) / (high - low)
+    above = np.clip(heights - np.float32(low), 0, high - low)
     return np.asarray(cv2.convertScaleAbs(above, alpha=scale), np.uint8)
 
 

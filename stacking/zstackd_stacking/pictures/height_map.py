@@ -65,11 +65,13 @@ def relief_picture(
     *,
     pixel_size_um: float | None,
     unit: str = "µm",
+    high_is_near: bool = True,
 ) -> Picture:
     """The height map as a surface lit from the upper left (H', W', 3) uint8 BGR, for people.
 
     Colours mean heights as in `depth_picture`, of which legend, scale bar and arguments are the
     same; how deep the shadows are is chosen for the eye (see `zstackd_stacking.pictures.relief`).
+    What is near to the lens stands out, also where it has the lesser heights: as on the image.
     """
     low, high = _range(depth_um, confidence)
     factor = _scale(depth_um)
@@ -77,7 +79,8 @@ def relief_picture(
     cv2.patchNaNs(heights, low)
     np.clip(heights, low, high, out=heights)
     ramp = _pale_ramp()
-    picture = _lit(levels(heights, low=low, high=high), ramp, shading(heights))
+    light = shading(heights if high_is_near else -heights)
+    picture = _lit(levels(heights, low=low, high=high), ramp, light)
     legend = Legend(low, high, unit, ramp=np.rint(ramp).astype(np.uint8))
     pixel_um = pixel_size_um / factor if pixel_size_um else None
     return with_footer(picture, legend, pixel_size_um=pixel_um)

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import Final
 
 from PIL import ImageDraw
@@ -15,6 +17,10 @@ from zstackd_stacking.types import StackReport
 _GRID_STEP: Final = 0.25
 _MARGINS_PX: Final = (70, 56, 40, 66)
 _FAINT, _CURVE, _WARN = (160, 160, 160), (33, 98, 170), (252, 232, 205)
+
+_DOT_PX: Final = 4.5
+_LEAST_DOT_PX: Final = 2.0
+_DOT_SHARE: Final = 0.35
 
 Point = tuple[float, float]
 
@@ -90,15 +96,27 @@ def _draw_curve(draw: ImageDraw.ImageDraw, axes: _Axes, report: StackReport) -> 
     points = [(axes.x(height), axes.y(share)) for height, share in _shares(report)]
     if points:
         draw.line(points, fill=_CURVE, width=2 * FINER, joint="curve")
-    for point in points:
-        _dot(draw, point, fill=_CURVE)
+    radius = _radius(points)
+    for point in points if radius >= _LEAST_DOT_PX * FINER else []:
+        _dot(draw, point, fill=_CURVE, radius=radius)
     for frame in report.frames:
         if not frame.used:
             _dot(draw, (axes.x(height_of(frame)), axes.y(axes.least)), fill=PAPER)
 
 
-def _dot(draw: ImageDraw.ImageDraw, point: Point, *, fill: tuple[int, int, int]) -> None:
-    radius = 4.5 * FINER
+def _radius(points: list[Point]) -> float:
+    """That of the dots, so that those of many planes do not touch along the height axis."""
+    gaps = [after - before for (before, _), (after, _) in pairwise(points)]
+    return min(_DOT_PX * FINER, _DOT_SHARE * (median(gaps) if gaps else math.inf))
+
+
+def _dot(
+    draw: ImageDraw.ImageDraw,
+    point: Point,
+    *,
+    fill: tuple[int, int, int],
+    radius: float = _DOT_PX * FINER,
+) -> None:
     x, y = point
     outline = _CURVE if fill == _CURVE else _FAINT
     box = (x - radius, y - radius, x + radius, y + radius)

@@ -43,7 +43,10 @@ def failing(error: Exception) -> Callable[[str], Any]:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ImportError("gone", name="picamera2"), r"not installed here.*pip install 'zstackd\[pi\]'"),
+        (
+            ImportError("gone", name="picamera2"),
+            "not installed here: `sudo make install`.*pip install picamera2",
+        ),
         (ImportError("gone", name="libcamera"), "python3-libcamera.*--system-site-packages"),
         (ImportError("gone", name="pykms"), r"python3-kms\+\+"),
         (ImportError("gone", name="other"), "cannot be imported.*reinstall"),

@@ -123,6 +123,47 @@ def test_an_exposure_that_the_camera_does_not_take_is_refused_with_what_it_took(
         bench.camera.lock_exposure(manual(80.0))
 
 
+GRID = (10, 20, 40, 80, 160, 320)
+
+
+@pytest.mark.parametrize("target", [None, 0.5])
+def test_of_a_camera_that_takes_some_exposures_only_the_nearest_is_locked_and_told(
+    open_uvc: OpenUvc, tmp_path: Path, caplog: pytest.LogCaptureFixture, target: float | None
+) -> None:
+    with caplog.at_level(logging.WARNING), open_uvc(tmp_path, exposure_grid=GRID) as bench:
+        lock = bench.camera.lock_exposure(LockedAutoExposure(target_brightness=target))
+        assert round(lock.exposure_time_ms * 10) in GRID
+        assert bench.fresh().exposure == lock
+        seen = brightness(bench.fresh().image).mean
+        (line,) = caplog.messages
+        assert f"exposure {lock.exposure_time_ms:.3f} ms" in line
+        assert "takes some exposures only" in line
+        others = []
+        for step in GRID:
+            bench.camera.lock_exposure(manual(step / 10))
+            others.append(brightness(bench.fresh().image).mean)
+        wanted = float(line.rpartition(" ")[2])
+        assert abs(seen - wanted) <= min(abs(other - wanted) for other in others) + 0.02
+
+
+def test_of_such_a_camera_none_that_leaves_no_headroom_is_taken(
+    open_uvc: OpenUvc, tmp_path: Path
+) -> None:
+    with open_uvc(tmp_path, exposure_grid=GRID) as bench:
+        bench.camera.lock_exposure(LockedAutoExposure(highlight_headroom=0.2))
+        assert brightness(bench.fresh().image).highlight <= 0.81
+
+
+def test_a_brightness_beyond_all_that_a_camera_takes_is_refused(
+    open_uvc: OpenUvc, tmp_path: Path
+) -> None:
+    with (
+        open_uvc(tmp_path, exposure_steps=(3, 20)) as bench,
+        pytest.raises(CameraError, match="it takes no longer exposure: give more light"),
+    ):
+        bench.camera.lock_exposure(LockedAutoExposure(target_brightness=0.6))
+
+
 def test_a_camera_without_exposure_control_is_used_as_it_is(
     open_uvc: OpenUvc, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -110,6 +110,23 @@ def test_what_looks_larger_than_the_known_breathing_allows_is_not_moved_for(
         assert rms_px(found, places[index], (320, 400)) < 0.3
 
 
+@pytest.mark.parametrize(("per_plane", "is_followed"), [(0.012, False), (0.004, True)])
+def test_a_growth_that_no_rig_s_lens_can_have_is_no_magnification(
+    rendered: Render, per_plane: float, is_followed: bool
+) -> None:
+    scene = rendered(planes=9, shape=(320, 400), slope_px=0.5, colour=False)
+    frames = breathed(scene, per_plane)
+    track = Track(most_breathing_per_um=0.008 / 10)
+    places = {
+        index: track.place(frames[index][0], index, z_um=10.0 * index).matrix
+        for index in stacking_order(9, "middle")
+    }
+    outward_px = [motion_between(identity(), places[index], (320, 400))[2] for index in (0, 8)]
+    true_px = [motion_between(identity(), frames[index][1], (320, 400))[2] for index in (0, 8)]
+    expected = true_px if is_followed else [0, 0]
+    assert outward_px == pytest.approx(expected, abs=0.1 * abs(true_px[0]))
+
+
 def test_known_breathing_makes_the_magnification_of_noisy_stacks_better(rendered: Render) -> None:
     scene = rendered(planes=9, shape=(320, 400), noise=35.0, slope_px=1.5, colour=False)
     frames, errors_px = breathed(scene, 0.005), {}

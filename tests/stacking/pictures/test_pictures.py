@@ -220,6 +220,12 @@ def test_noise_on_terraces_is_not_blown_up() -> None:
     assert np.ptp(light[150]) > 0.5
 
 
+def test_a_single_height_has_the_colour_that_its_legend_gives_it() -> None:
+    level = np.full((300, 400), 100, np.float32)
+    picture = depth_picture(level, None, pixel_size_um=None)
+    np.testing.assert_array_equal(picture[150, 200], viridis()[128])
+
+
 def test_level_ground_has_no_shadows() -> None:
     np.testing.assert_allclose(shading(np.full((30, 40), 7, np.float32)), LEVEL, rtol=1e-5)
 
@@ -231,6 +237,17 @@ def test_a_relief_picture_has_shadows_and_colours_above_its_legend() -> None:
     assert picture[110, 160].sum() > 1.3 * picture[190, 240].sum()
     assert np.abs(plain[110, 160].astype(int) - plain[190, 240]).max() <= 2
     np.testing.assert_array_equal(picture[-8:], plain[-8:])
+
+
+def test_what_is_near_stands_out_of_a_relief_whatever_its_height() -> None:
+    """A pit seen from below is a hill, and a hill of frame numbers may be a pit."""
+    hill_top, pit = (
+        relief_picture(hill(), None, pixel_size_um=None, high_is_near=high)
+        for high in (True, False)
+    )
+    assert hill_top[110, 160].sum() > 1.3 * hill_top[190, 240].sum()
+    assert pit[190, 240].sum() > 1.3 * pit[110, 160].sum()
+    np.testing.assert_array_equal(hill_top[-30:], pit[-30:])
 
 
 def test_a_relief_of_nothing_is_drawn_too() -> None:
