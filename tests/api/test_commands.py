@@ -17,10 +17,11 @@ import cv2
 import pytest
 import yaml
 from rich.text import Text
-from tests.api.conftest import LONG_RUN, RIG, RUN
+from tests.api.conftest import LONG_RUN, PATIENCE_S, RIG, RUN, until
+from tests.sockets import answers
 
 from zstackd.api import client, sockets
-from zstackd.api.client import RunJson
+from zstackd.api.client import Client, RunJson
 from zstackd.commands.status import axis_text
 from zstackd.commands.wording import runs_table
 from zstackd_config.load import load_rig
@@ -44,10 +45,12 @@ class Desk:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, which must be `status`."""
         ended = subprocess.run(
-            [*ZSTACKD, *words], cwd=self.folder, capture_output=True, text=True, timeout=60,
+            [*ZSTACKD, *words], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE_S,
             check=False, env={**os.environ, "ZSTACKD_SOCKET": "state/control.sock", **environment},
         )  # fmt: skip
-        assert ended.returncode == status, ended.stdout + ended.stderr
+        said = ended.stdout + ended.stderr
+        log = (self.folder / "serve.log").read_text()[-2000:]
+        assert ended.returncode == status, f"{said}\n{self.process.poll()}: {log}"
         return ended
 
     def said(self, *words: str, **environment: str) -> str:
@@ -70,6 +73,15 @@ class Desk:
         (self.folder / name).write_text(yaml.safe_dump(content))
         return name
 
+    def status(self) -> dict[str, Any]:
+        """Return what the service itself says, sooner than a command does."""
+        with Client(self.folder / "state/control.sock") as client:
+            return client.get("/v1/status")
+
+    def until_idle(self) -> None:
+        """Wait until no run is left of the tests before: the rig is free."""
+        until(lambda: (self.status()["state"], self.status()["queue"]) == ("idle", 0), "idleness")
+
     def submitted(self, **changes: Any) -> str:
         (accepted,) = self.json("submit", self.write("run.yaml", RUN | changes))
         run_id: str = accepted["run"]["run_id"]
@@ -87,14 +99,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         ) as process,
     ):
         try:
-            end = time.monotonic() + 20
-            while not (folder / "state/control.sock").exists():
+            end = time.monotonic() + PATIENCE_S
+            while not answers(folder / "state/control.sock"):
                 assert process.poll() is None, (folder / "serve.log").read_text()
                 assert time.monotonic() < end
                 time.sleep(0.02)
             yield Desk(folder, process)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=5) == 0
+            assert process.wait(timeout=PATIENCE_S) == 0
         finally:
             process.kill()
     assert not (folder / "state/control.sock").exists()
@@ -221,7 +233,7 @@ def test_watch_as_json_is_one_event_a_line(desk: Desk) -> None:
         desk.said("cancel", run_id)
         events = [json.loads(line) for line in watching.stdout]
         assert events[-1]["kind"] == "cancelled"
-        assert watching.wait(timeout=20) == 130
+        assert watching.wait(timeout=PATIENCE_S) == 130
 
 
 def test_list_and_show(desk: Desk, done: str) -> None:
@@ -281,6 +293,7 @@ def test_the_service_looks_for_the_focus(desk: Desk) -> None:
 
 
 def test_focus_by_hand(desk: Desk) -> None:
+    desk.until_idle()
     assert desk.said("focus", "home").startswith("the axis stands at")
     assert desk.said("focus", "move", "-50") == "the axis stands at -50.0 µm, referenced\n"
     assert "-100 to 400 µm" in desk.complaint("focus", "move", "5000", status=2)
@@ -408,9 +421,7 @@ def test_reload_takes_a_good_rig_file_and_keeps_the_old_one(desk: Desk) -> None:
     )
     desk.write("rig.yaml", RIG | {"name": "third"})
     os.kill(desk.process.pid, signal.SIGHUP)
-    end = time.monotonic() + 10
-    while desk.json("status")["rig"] != "third":
-        assert time.monotonic() < end
+    until(lambda: desk.status()["rig"] == "third", "the new settings")
     rig_file.write_text(good)
     assert desk.said("reload") == "changed: name\n"
 

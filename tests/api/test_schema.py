@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.api.conftest import TOKEN
+from tests.api.conftest import PATIENCE_S, TOKEN
 
 from zstackd.api.app import create_app
 from zstackd.api.metrics import Metrics
@@ -92,7 +92,10 @@ def test_answers_are_as_documented(service: Running, label: str, mode: Generatio
         nonlocal asked
         case = data.draw(operation.as_strategy(generation_mode=mode))
         case.call_and_validate(
-            base_url=service.tcp, headers={"Authorization": f"Bearer {TOKEN}"}, checks=checks
+            base_url=service.tcp,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            checks=checks,
+            timeout=PATIENCE_S,
         )
         asked += 1
 

@@ -9,12 +9,13 @@ import httpx
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.api.conftest import TOKEN
+from tests.api.conftest import PATIENCE_S, TOKEN
 
 from zstackd.api.token import LEAST_CHARACTERS, read_token
 from zstackd_config.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.api.conftest import Running
@@ -41,7 +42,7 @@ def everything(service: Running) -> list[tuple[str, str]]:
 def test_without_the_token_every_path_gives_the_same_401(service: Running) -> None:
     operations = everything(service)
     assert len(operations) > 25
-    with httpx.Client(base_url=service.tcp) as client:
+    with httpx.Client(base_url=service.tcp, timeout=PATIENCE_S) as client:
         for method, path in operations:
             response = client.request(method, path, content=b"name: x")
             assert (response.status_code, response.json()) == (401, REFUSAL), path
@@ -62,25 +63,35 @@ def test_without_the_token_every_path_gives_the_same_401(service: Running) -> No
     ],
 )
 def test_a_wrong_token_is_none(service: Running, shown: str) -> None:
-    response = httpx.get(f"{service.tcp}/healthz", headers={"Authorization": shown})
+    response = httpx.get(
+        f"{service.tcp}/healthz", headers={"Authorization": shown}, timeout=PATIENCE_S
+    )
     assert (response.status_code, response.json()) == (401, REFUSAL)
 
 
 SHOWABLE = st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_categories=["Cc", "Zs"])
 
 
+@pytest.fixture(scope="module")
+def network(service: Running) -> Iterator[httpx.Client]:
+    """A client on TCP without a token; each one takes a while to be made."""
+    with httpx.Client(base_url=service.tcp, timeout=PATIENCE_S) as client:
+        yield client
+
+
 @given(st.text(SHOWABLE, min_size=1))
-def test_no_words_but_the_token_open(service: Running, shown: str) -> None:
+def test_no_words_but_the_token_open(network: httpx.Client, shown: str) -> None:
     assume(shown != TOKEN)
-    with httpx.Client(base_url=service.tcp) as client:
-        words = b"Bearer " + shown.encode("latin-1")
-        assert client.get("/healthz", headers=[(b"Authorization", words)]).status_code == 401
+    words = b"Bearer " + shown.encode("latin-1")
+    assert network.get("/healthz", headers=[(b"Authorization", words)]).status_code == 401
 
 
 def test_the_token_opens(service: Running) -> None:
     for scheme in ("Bearer", "bearer"):
         response = httpx.get(
-            f"{service.tcp}/v1/status", headers={"Authorization": f"{scheme} {TOKEN}"}
+            f"{service.tcp}/v1/status",
+            headers={"Authorization": f"{scheme} {TOKEN}"},
+            timeout=PATIENCE_S,
         )
         assert response.json()["rig"] == "bench"
 

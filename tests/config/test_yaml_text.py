@@ -18,6 +18,7 @@ RUN = "name: a\nz_plan: {bottom: 0, top: 10, step: 1}\n"
 
 
 LONGEST_S = 20.0
+TRIES = 3
 """More than any file takes on a busy machine; what explodes takes minutes."""
 
 
@@ -90,9 +91,13 @@ def test_very_many_problems_end_in_a_count(problems: Problems) -> None:
     ids=["keys", "flow", "brackets", "dashes", "words", "directives", "open list", "block"],
 )
 def test_a_megabyte_of_anything_is_judged_soon(text: str, problems: Problems) -> None:
-    begun = time.monotonic()
-    assert problems(text)
-    assert time.monotonic() - begun < LONGEST_S
+    """By its own processor time; even that is longer on a busy machine, which gets more tries."""
+    took_s: list[float] = []
+    while len(took_s) < TRIES and not any(each < LONGEST_S for each in took_s):
+        begun_s = time.thread_time()
+        assert problems(text)
+        took_s.append(time.thread_time() - begun_s)
+    assert took_s[-1] < LONGEST_S, took_s
 
 
 def test_scalars_are_those_of_yaml_1_2() -> None:

@@ -14,15 +14,16 @@ from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 from zstackd_stacking.sharpness import Region, sharpness
 
 STARTS = 100
+SIZE_PX = (192, 144)
+SIDE_PX = 64
 SETTINGS = simulated_rig(
-    camera={"size_px": [320, 240]},
+    camera={"size_px": SIZE_PX},
     optics={"pixel_size_um": 1.6, "numerical_aperture": 0.2, "magnification": 10},
     focus={"limits_um": [-400, 700], "speed_um_per_s": 5000, "settle_ms": 150},
     simulation={"specimen": "board", "time_scale": 200},
 )
 RIG = Rig.model_validate(SETTINGS)
 DEPTH_UM = depth_of_field_um(RIG.optics)
-SIDE_PX = 64
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,8 @@ def region(devices: Devices) -> Region:
     camera = devices.camera
     assert isinstance(camera, SimulatedCamera)
     truth = camera.truth(focus_um=100)
-    corners = [(x, y) for x in range(0, 256, 16) for y in range(0, 176, 16)]
+    width, height = (side - SIDE_PX + 1 for side in SIZE_PX)
+    corners = [(x, y) for x in range(0, width, 16) for y in range(0, height, 16)]
     parts = [Region(x, y, SIDE_PX, SIDE_PX) for x, y in corners]
     detailed = sorted(parts, key=lambda part: -sharpness(part.of(truth.image)))[:40]
 

@@ -69,7 +69,7 @@ def test_closing_frees_a_waiting_listener_and_forgets_it() -> None:
     thread = threading.Thread(target=lambda: heard.append(subscription.get(60)))
     thread.start()
     events.close()
-    thread.join(10)
+    thread.join(60)
     assert heard == [None]
     assert subscription.closed
     events.tell("late")

@@ -19,9 +19,11 @@ from zstackd.service.lease import RigBusy
 from zstackd_config.errors import HardwareError, Interrupted
 from zstackd_config.rig import Rig
 from zstackd_config.run import ManualExposure
+from zstackd_drivers import controllers
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.errors import CameraError, CameraHung, CameraTimeout, LimitError, MotionError
 from zstackd_drivers.factory import open_devices, settings_of_devices
+from zstackd_drivers.serial.dialogue import Timeouts
 from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 
 if TYPE_CHECKING:
@@ -195,7 +197,10 @@ def test_a_camera_that_only_refuses_hangs_no_more(
     hardware.close()
 
 
-def test_a_stop_does_not_wait_for_a_controller_that_says_nothing(stop: Halt) -> None:
+def test_a_stop_does_not_wait_for_a_controller_that_says_nothing(
+    stop: Halt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controllers, "Timeouts", lambda: Timeouts(handshake_s=600.0))
     ours, theirs = pty.openpty()
     try:
         rig = simulated_rig(focus={"port": os.ttyname(theirs)})
@@ -205,7 +210,7 @@ def test_a_stop_does_not_wait_for_a_controller_that_says_nothing(stop: Halt) -> 
         thread.start()
         assert os.read(ours, 1)
         stop.request("stopped by SIGTERM")
-        thread.join(timeout=3)  # the controller would have 6 s
+        thread.join(timeout=60)
         assert opened == [False]
         hardware.close()
     finally:

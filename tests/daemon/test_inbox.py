@@ -196,6 +196,14 @@ def test_an_inbox_that_is_removed_is_made_anew(
     assert all(record.getMessage().startswith(said) for record in caplog.records)
 
 
+@pytest.fixture
+def now_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The inbox's clock."""
+    now_s = [1000.0]
+    monkeypatch.setattr(inbox_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    return now_s
+
+
 def complete_within(inbox: Inbox, seconds: float) -> list[str]:
     """Return the files that are complete as soon as any is."""
     deadline_s = time.monotonic() + seconds
@@ -207,7 +215,7 @@ def complete_within(inbox: Inbox, seconds: float) -> list[str]:
 
 
 def test_a_file_that_is_opened_again_to_be_gone_on_with_is_waited_for(
-    inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now_s: list[float]
 ) -> None:
     monkeypatch.setattr(inbox_module, "CLOSED_S", 1.0)
     monkeypatch.setattr(inbox_module, "STABLE_S", 3600.0)
@@ -215,24 +223,39 @@ def test_a_file_that_is_opened_again_to_be_gone_on_with_is_waited_for(
     for line in ("name: x\n", "z_plan: {absolute: [0]}\n", "priority: 1\n"):
         with path.open("a") as stream:
             stream.write(line)
+        assert inbox.complete() == []
+        now_s[0] += 0.9
         assert complete_within(inbox, 0.2) == []
+    now_s[0] += 0.2
     assert complete_within(inbox, 30) == ["a.yaml"]
     assert path.read_text().count("\n") == 3
 
 
 @pytest.mark.parametrize("begun", ["", "name: x\nz_plan: {absolute: [0]}\n"])
 def test_a_file_whose_writer_pauses_is_waited_for(
-    inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: str
+    inbox: Inbox, tmp_path: Path, now_s: list[float], begun: str
 ) -> None:
-    monkeypatch.setattr(inbox_module, "STABLE_S", 0.2)
     path = tmp_path / "a.yaml"
     with path.open("w") as stream:
         stream.write(begun)
         stream.flush()
         path.read_text()  # others may look at it meanwhile
-        assert complete_within(inbox, 1.0) == []
+        noticed(inbox, path)
+        assert inbox.complete() == []
+        now_s[0] += 10 * inbox_module.STABLE_S
+        assert inbox.complete() == []
         stream.write("priority: 1\n")
+    assert inbox.complete() == []
+    now_s[0] += 10 * inbox_module.STABLE_S
     assert complete_within(inbox, 30) == ["a.yaml"]
+
+
+def noticed(inbox: Inbox, path: Path) -> None:
+    """Wait until the inbox has heard that a file is open to be written."""
+    deadline_s = time.monotonic() + 30
+    while path.name not in inbox._open:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
 def test_a_file_that_stays_open_is_complete_in_the_end(
@@ -263,14 +286,6 @@ def test_a_file_that_is_renamed_in_counts_at_once(
     hidden.write_text("name: x\n")
     hidden.rename(tmp_path / "a.yaml")
     assert complete_within(inbox, 30) == ["a.yaml"]
-
-
-@pytest.fixture
-def now_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The inbox's clock."""
-    now_s = [1000.0]
-    monkeypatch.setattr(inbox_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
-    return now_s
 
 
 def test_a_file_that_nobody_saw_closed_is_complete_once_it_grows_no_more(

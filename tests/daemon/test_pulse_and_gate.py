@@ -52,9 +52,9 @@ def test_an_open_gate_lets_through_and_a_shut_one_until_it_opens() -> None:
     assert gate.reason == "paused by a test"
     thread = threading.Thread(target=lambda: gate.wait(halt, beats.set))
     thread.start()
-    assert beats.wait(10)
+    assert beats.wait(60)
     gate.open()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -78,8 +78,8 @@ def test_a_stop_frees_who_waits_at_the_gate(stop: object, error: type[Exception]
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert beats.wait(10)
+    assert beats.wait(60)
     assert callable(stop)
     stop(halt, gate)
-    thread.join(10)
+    thread.join(60)
     assert [type(each) for each in raised] == [error]

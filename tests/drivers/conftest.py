@@ -5,6 +5,7 @@ The axis will move over its whole range: nothing must stand in its way. A rig th
 stand in the middle of its limits at the start.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from zstackd_config.errors import ZstackdError
+from zstackd_config.errors import HardwareError, ZstackdError
 from zstackd_config.focus import GrblFocus, MarlinFocus, SangaboardFocus, StepperFocus
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Simulation
@@ -32,11 +33,15 @@ from zstackd_drivers.marlin.firmware import MarlinFirmware
 from zstackd_drivers.marlin.setup import MarlinSetup
 from zstackd_drivers.sangaboard.firmware import SangaboardFirmware
 from zstackd_drivers.sangaboard.setup import SangaboardSetup
+from zstackd_drivers.serial import link
 from zstackd_drivers.serial.dialogue import Timeouts
 from zstackd_drivers.serial.port_search import NamedPort
 from zstackd_drivers.stepping.stepping_axis import SteppingAxis
 
-TIMEOUTS = Timeouts(handshake_s=1.2, quiet_s=0.015)
+TIMEOUTS = Timeouts(handshake_s=6.0, quiet_s=0.015)
+PATIENCE_S = 60.0
+"""Only a test that hangs waits for so long."""
+
 LIMITS: dict[str, Any] = {
     "port": "simulated",
     "limits_um": (0.0, 5000.0),
@@ -44,6 +49,10 @@ LIMITS: dict[str, Any] = {
     "speed_um_per_s": 500.0,
     "settle_ms": 20.0,
 }
+
+
+HASTY = tuple(Timeouts(handshake_s=seconds) for seconds in (0.25, 2.0, 10.0))
+"""A busy machine may need more than the first of these to hear what there is to hear."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ class AxisBench:
         assert self.truth is not None, "this test needs a twin"
         return self.truth
 
-    def wait_until(self, predicate: Callable[[], bool], seconds: float = 5.0) -> None:
+    def wait_until(self, predicate: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
         end = time.monotonic() + seconds
         while not predicate():
             assert time.monotonic() < end, "it did not happen in time"
@@ -163,7 +172,10 @@ class AxisBench:
         return (self.twin.last_motion_end_ns() or 0) < now
 
     def start_move(self, z_um: float) -> tuple[threading.Thread, list[ZstackdError]]:
-        """Move in a thread of its own; returns once it moves, with the list of what it raises."""
+        """Move in a thread of its own; returns once it moves, with the list of what it raises.
+
+        On a busy machine the move may have ended by then.
+        """
         errors: list[ZstackdError] = []
 
         def move() -> None:
@@ -175,16 +187,32 @@ class AxisBench:
         before = 0 if self.truth is None else self.truth.motions
         thread = threading.Thread(target=move)
         thread.start()
-        self.wait_until(lambda: self.axis.snapshot().moving)
-        self.wait_until(lambda: self.truth is None or self.truth.motions > before)
+        self.wait_until(
+            lambda: (
+                not thread.is_alive()
+                or (
+                    self.axis.snapshot().moving
+                    and (self.truth is None or self.truth.motions > before)
+                )
+            )
+        )
         return thread, errors
 
     def stopped_move(self, z_um: float) -> list[ZstackdError]:
-        """Stop a move in its middle, and return what it raised."""
-        thread, errors = self.start_move(z_um)
-        self.axis.stop()
-        thread.join(5.0)
-        return errors
+        """Stop a move in its middle, and return what it raised.
+
+        A move that ended before its stop is taken back and made again.
+        """
+        begun_um = self.axis.snapshot().position_um
+        for _ in range(10):
+            thread, errors = self.start_move(z_um)
+            self.axis.stop()
+            thread.join(PATIENCE_S)
+            if errors:
+                return errors
+            assert begun_um is not None
+            self.axis.move_to(begun_um)
+        pytest.fail("no move lasted until its stop")
 
 
 OpenBench = Callable[..., AbstractContextManager[AxisBench]]
@@ -221,6 +249,16 @@ def _changed(setup: TwinSetup, changes: dict[str, Any]) -> TwinSetup:
         assert isinstance(setup, GrblSetup)
         changes = {**changes, "settings": {**setup.settings, **changes["settings"]}}
     return replace(setup, **changes)
+
+
+def refused(open_bench: OpenBench, kind: type[Exception], match: str, **changes: Any) -> None:
+    """Check that opening is refused with these words, by one of several patiences."""
+    for timeouts in HASTY:
+        with pytest.raises(HardwareError) as caught:
+            open_bench(timeouts=timeouts, **changes).__enter__()
+        if isinstance(caught.value, kind) and re.search(match, str(caught.value)):
+            return
+    pytest.fail(str(caught.value))
 
 
 def hardware_bench(rig_file: Path) -> OpenBench:
@@ -306,6 +344,12 @@ def marlin_bench() -> OpenBench:
 @pytest.fixture(scope="session")
 def sangaboard_bench() -> OpenBench:
     return bench_of(DRIVERS["sangaboard-1"])
+
+
+@pytest.fixture(autouse=True)
+def long_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a twin on a busy machine notice that its line was hung up."""
+    monkeypatch.setattr(link, "_HUNG_UP_S", 0.2)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_a_lost_line_is_looked_for_again_and_again(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         reconnector.start()
         reconnector.wake()
-        assert port.back.wait(5.0)
+        assert port.back.wait(60.0)
         reconnector.stop()
     assert port.left == 0
     assert caplog.text.count("not connected yet") == 1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.drivers.conftest import AxisBench, OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-TIMEOUTS = Timeouts(reply_s=0.2, handshake_s=1.0, margin_s=0.15, busy_s=0.2, quiet_s=0.015)
+TIMEOUTS = Timeouts(reply_s=0.2, handshake_s=6.0, margin_s=0.15, busy_s=0.2, quiet_s=0.015)
 HEALING = [action for action in Action if action not in {Action.SILENCE, Action.UNPLUG}]
 SHORT_MOVES, LONG_MOVES = 40, 1000
 FAULT_SHARE = 0.25
@@ -59,7 +59,7 @@ def soak(bench: AxisBench, moves: int, seed: int) -> Tally:
     """Make moves, some of them with a fault; whatever comes, no position may be wrong."""
     dice = random.Random(seed)  # noqa: S311 - no secret
     tally = Tally()
-    bench.axis.home()
+    home_again(bench)
     last = HEALING[0]
     for _ in range(moves):
         action = dice.choice(HEALING) if dice.random() < FAULT_SHARE else None
@@ -134,7 +134,7 @@ def test_any_plan_ends_in_the_right_place_or_unreferenced(
     benches: dict[str, OpenBench], driver: str, plan: list[tuple[float, Action | None, float]]
 ) -> None:
     with benches[driver](scale=400.0, timeouts=TIMEOUTS) as bench:
-        bench.axis.home()
+        home_again(bench)
         for z, action, delay_s in plan:
             if action is not None:
                 bench.twin.script(Fault(action, on_motion=1, delay_s=delay_s))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.drivers.conftest import refused
 from tests.users import ordinary_user
 
 from zstackd_config.focus import GrblFocus
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from tests.drivers.conftest import OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-HASTY = Timeouts(handshake_s=0.25)
-IMPATIENT = Timeouts(reply_s=0.2, handshake_s=1.2, quiet_s=0.015)
+IMPATIENT = Timeouts(reply_s=0.2, handshake_s=6.0, quiet_s=0.015)
 FOCUS = GrblFocus(
     driver="grbl",
     port="/dev/null",
@@ -86,8 +86,7 @@ def test_no_permission_names_the_group_of_the_device() -> None:
 
 @pytest.mark.parametrize(("other", "words"), [("repetier", "Repetier"), ("grbl-0.9", r"0\.9j")])
 def test_other_firmware_is_named_and_refused(grbl_bench: OpenBench, other: str, words: str) -> None:
-    with pytest.raises(WrongDeviceError, match=rf"not GRBL 1\.1: it says .*{words}"):
-        grbl_bench(other=other, timeouts=HASTY).__enter__()
+    refused(grbl_bench, WrongDeviceError, rf"not GRBL 1\.1: it says .*{words}", other=other)
 
 
 def test_a_blank_eeprom_talks_before_the_banner(grbl_bench: OpenBench) -> None:
@@ -143,16 +142,25 @@ def test_a_motion_that_nobody_asked_for_is_noticed(grbl_bench: OpenBench) -> Non
 
 
 def test_an_axis_that_still_moves_is_not_sent_anywhere(grbl_bench: OpenBench) -> None:
-    with grbl_bench(scale=10.0, confirmed=True) as bench:
+    """Even where its position gives nothing away, for which a busy machine gets more tries."""
+    said = [refusal_of_a_moving_axis(grbl_bench)]
+    while len(said) < 10 and "is now at 2000 µm" not in said[-1]:
+        said.append(refusal_of_a_moving_axis(grbl_bench))
+    assert "stood at 2000 µm and is now at 2000 µm (Jog) without being told" in said[-1]
+
+
+def refusal_of_a_moving_axis(grbl_bench: OpenBench) -> str:
+    with grbl_bench(scale=1.0, confirmed=True, resets_on_open=False) as bench:
         bench.confirm(2000.0)
         before = bench.twin.motions
-        # So slow that its position gives nothing away.
-        bench.axis._controller._talk.write(b"$J=G91 G21 Z1 F0.006\n")  # type: ignore[attr-defined]
+        # GRBL moves no slower: half a micrometre takes 30 ms.
+        bench.axis._controller._talk.write(b"$J=G91 G21 Z1 F1\n")  # type: ignore[attr-defined]
         bench.wait_until(lambda: bench.twin.motions > before)
-        with pytest.raises(MotionError, match=r"and is now at 2000 µm \(Jog\) without being told"):
+        with pytest.raises(MotionError, match=r"\(Jog\) without being told") as caught:
             bench.axis.move_to(2500.0)
         assert bench.twin.motions == before + 1
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
+        return str(caught.value)
 
 
 @pytest.mark.parametrize("scale", [4.0])
@@ -278,7 +286,7 @@ def test_a_motion_found_at_opening_is_ended(grbl_bench: OpenBench) -> None:
 
 
 def test_a_controller_that_falls_silent_in_mid_move_is_stopped(grbl_bench: OpenBench) -> None:
-    with grbl_bench(scale=4.0, confirmed=True, timeouts=IMPATIENT) as bench:
+    with grbl_bench(scale=1.0, confirmed=True, timeouts=IMPATIENT) as bench:
         bench.confirm(0.0)
         before_um = bench.twin.motor_position_um()
         bench.twin.script(Fault(Action.SILENCE, on_motion=1, delay_s=0.02))

@@ -6,13 +6,12 @@ import logging
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.drivers.conftest import TIMEOUTS
 
 from zstackd_drivers.axis import Reference
-from zstackd_drivers.clock import ScaledClock
 from zstackd_drivers.errors import LimitError, LinkError, MotionError, WrongDeviceError
 from zstackd_drivers.firmware.faults import Action, Fault
 from zstackd_drivers.marlin.machine import IDLE_LIMIT_S
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from tests.drivers.conftest import OpenBench
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-CLOCK = ScaledClock(100.0)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +82,7 @@ def test_homing_of_a_silent_controller_that_never_ends_is_given_up(
         bench.twin.script(Fault(Action.SILENCE, on_motion=0))
         with pytest.raises(LinkError, match=r"no reply to 'N[0-9]+ G28 Z"):
             bench.axis.home()
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 30.0
         assert bench.axis.snapshot().reference is Reference.UNREFERENCED
 
 
@@ -130,12 +128,16 @@ def test_a_spoilt_line_is_sent_again(
     assert "Last Line" in caplog.text
 
 
+def restarted(firmware: Any) -> bool:
+    return firmware._last_number == 0 and not firmware._booting
+
+
 def test_a_restart_without_a_word_is_noticed_by_the_line_number(marlin_bench: OpenBench) -> None:
     with marlin_bench(greets=False) as bench:
         bench.axis.home()
         bench.axis.move_to(1000.0)
         bench.twin.script(Fault(Action.RESET, on_motion=0))
-        CLOCK.wait(threading.Event(), 10.0)
+        bench.wait_until(lambda: restarted(bench.twin._firmware))
         assert bench.axis.snapshot().reference is Reference.REFERENCED
         with pytest.raises(MotionError, match=r"asks for line 1 instead of \d+: it restarted"):
             bench.axis.move_to(1100.0)
@@ -222,7 +224,7 @@ def test_a_motion_found_at_opening_is_ended_and_heights_are_absolute_again(
     with marlin_bench(scale=10.0, resets_on_open=False) as bench:
         bench.confirm()
         before_um = bench.twin.motor_position_um()
-        bench.close_for(b"G91\nG1 Z1 F6\n", until=lambda: not bench.stands())
+        bench.close_for(b"G91\nG1 Z1 F0.6\n", until=lambda: not bench.stands())
         with bench.axis:
             assert bench.stands()
             assert bench.twin.motor_position_um() < before_um + 500.0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 class Line:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,9 @@ from typing import Any, Literal
 import pytest
 import yaml
 from tests.rigs import merged, simulated_rig
+from tests.sockets import answers
 
+from zstackd.api.client import Client
 from zstackd.store.journal import ENDS, read_journal
 from zstackd_config.load import load_rig
 from zstackd_drivers.clock import SystemClock
@@ -25,7 +28,7 @@ from zstackd_drivers.grbl.setup import GrblSetup
 from zstackd_drivers.grbl.twin import GrblTwin
 
 ZSTACKD = (sys.executable, "-W", "error", "-m", "zstackd")
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,10 @@ class Site:
         return self._write(file, {"name": "A small run", "z_plan": plan, **changes})
 
     def slow_run(self) -> Path:
-        """Write a run file that takes much longer than any test waits."""
-        return self.run("slow.yaml", name="slow", z_plan={"bottom": 0, "top": 200, "step": 0.25})
+        """Write a run file that takes minutes by its exposures, longer than any test waits."""
+        plan = {"bottom": 0, "top": 200, "step": 0.25}
+        exposure = {"mode": "manual", "exposure_time_ms": 1900}
+        return self.run("slow.yaml", name="slow", z_plan=plan, exposure=exposure)
 
     def _write(self, name: str, content: Any) -> Path:
         path = self.folder / name
@@ -117,9 +122,28 @@ class Site:
         log.unlink(missing_ok=True)
         words = "the rig is ready" if ready else "drop run files into"
         with self.started("serve", "--rig", rig) as process:
-            self.until(lambda: process.poll() is not None or words in log.read_text(), f"{words!r}")
-            assert process.poll() is None, log.read_text()
+            self.until(lambda: process.poll() is not None or words in self.log(), f"{words!r}")
+            assert process.poll() is None, self.log()
             yield process
+
+    @staticmethod
+    def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM, status: int = 0) -> None:
+        """Stop a program; how soon it has ended is the matter of test_service_stops.py."""
+        process.send_signal(number)
+        assert process.wait(timeout=DEADLINE_S) == status
+
+    def log(self) -> str:
+        """Return what the service has logged so far, the last character perhaps in part."""
+        log = self.folder / "serve.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """Ask the service, as soon as it listens: it takes in run files a moment before."""
+        path = self.state / "control.sock"
+        self.until(lambda: answers(path), "the control socket")
+        with Client(path) as client:
+            yield client
 
     def published(self) -> tuple[Path, dict[str, Any]]:
         """Return the only result and its manifest, after checking every promise of it."""
@@ -161,7 +185,8 @@ class Site:
         """Wait until the journals of all runs have `count` such entries together."""
 
         def found() -> bool:
-            lines = "".join(path.read_text() for path in self.state.glob("runs/*/journal.jsonl"))
+            paths = self.state.glob("runs/*/journal.jsonl")
+            lines = "".join(path.read_text(errors="replace") for path in paths)
             failed = [line for line in lines.splitlines() if '"event": "failed"' in line]
             assert event == "failed" or not failed, failed
             return lines.count(f'"event": "{event}"') >= count
@@ -174,8 +199,7 @@ class Site:
 
     def wait_for_log(self, words: str) -> None:
         """Wait until the service has logged `words`."""
-        log = self.folder / "serve.log"
-        self.until(lambda: log.exists() and words in log.read_text(), f"{words!r} in the log")
+        self.until(lambda: words in self.log(), f"{words!r} in the log")
 
 
 def faults_of(result: Path) -> list[str]:
@@ -183,7 +207,7 @@ def faults_of(result: Path) -> list[str]:
     try:
         manifest = json.loads((result / "manifest.json").read_text())
     except (OSError, ValueError) as error:
-        return [f"{result.name}: {error}"]
+        return [f"{result}: {error}"]
     promised = {file["name"]: file for file in manifest["files"]}
     present = {path.name for path in result.iterdir()} - {"manifest.json"}
     faults = [f"{name}: promised or present, not both" for name in present ^ set(promised)]
@@ -210,9 +234,21 @@ class Watcher:
             self.looks += 1
             for name in self._names():
                 if not name.startswith(".") and name not in self._seen:
-                    self._seen.add(name)
-                    self.faults += faults_of(self.folder / name)
+                    self._look_into(name)
             time.sleep(0.001)
+
+    def _look_into(self, name: str) -> None:
+        """Look through a folder that is held open: the way to it may be cut meanwhile."""
+        try:
+            descriptor = os.open(self.folder / name, os.O_RDONLY)
+        except FileNotFoundError:
+            return  # it is looked for again, once it is back
+        try:
+            self._seen.add(name)
+            faults = faults_of(Path(f"/proc/self/fd/{descriptor}"))
+            self.faults += [f"{name}: {fault}" for fault in faults]
+        finally:
+            os.close(descriptor)
 
     def _names(self) -> list[str]:
         """Return what is in the folder; nothing while the folder is away."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import resource
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 PLANES, STEP_UM = 21, 10.0
 MOST_RATIO = 1.15
+TRIES = 4
+BUSY_SHARE = 0.2
 
 
 def psnr_db(picture: Path, truth: NDArray[np.uint8]) -> float:
@@ -88,16 +93,35 @@ def test_timing_adds_up(done: Site) -> None:
 
 @pytest.mark.alone
 def test_the_program_adds_little_to_what_the_rig_needs(site: Site) -> None:
-    """Forty planes in real time; a busy machine gets a second chance, a slow program none."""
+    """Forty planes in real time; a busy machine gets more tries, a slow program none.
+
+    While others work on the machine all the time, this says nothing about the program.
+    """
     rig = site.rig(simulation={"time_scale": 1}, focus={"settle_ms": 200})
     run = site.run(z_plan={"bottom": 0, "top": 195, "step": 5})
     ratios: list[float] = []
-    while len(ratios) < 2 and not any(ratio <= MOST_RATIO for ratio in ratios):
+    others: list[float] = []
+    while len(ratios) < TRIES and not any(ratio <= MOST_RATIO for ratio in ratios):
         output = f"output{len(ratios)}"
+        begun = time.monotonic(), work_of_others_s()
         assert site.zstackd("run", run, "--rig", rig, "--output", output).returncode == 0
+        seconds, work_s = time.monotonic() - begun[0], work_of_others_s() - begun[1]
+        others.append(work_s / seconds / (os.cpu_count() or 1))
         (manifest,) = site.folder.glob(f"{output}/*/manifest.json")
         ratios.append(json.loads(manifest.read_text())["timing"]["ratio"])
-    assert 1 < ratios[-1] <= MOST_RATIO, ratios
+    if ratios[-1] > MOST_RATIO and min(others) > BUSY_SHARE:
+        pytest.skip(f"others took {min(others):.0%} of the processors or more: {ratios}")
+    assert 1 < ratios[-1] <= MOST_RATIO, (ratios, others)
+
+
+def work_of_others_s() -> float:
+    """Return the seconds of all processors since boot, without those of the test and its own."""
+    words = Path("/proc/stat").read_text().split()
+    user, nice, system, _idle, _waiting, irq, soft_irq, stolen = map(int, words[1:9])
+    ticks = user + nice + system + irq + soft_irq + stolen
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own_s = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return ticks / os.sysconf("SC_CLK_TCK") - own_s
 
 
 def test_journal_announces_each_step_before_it_is_taken(done: Site) -> None:

@@ -19,8 +19,7 @@ def test_a_stopped_run_closes_as_interrupted(
     rig = site.rig(frames={"keep": "unless_published"})
     with site.started("run", site.slow_run(), "--rig", rig) as process:
         site.wait_for_event("frame", count=3)
-        process.send_signal(how)
-        assert process.wait(timeout=5) == 130
+        site.stop(process, how, status=130)
     assert site.results() == []
     assert len(list(site.state.glob("runs/*/frames/z_*"))) >= 3
     last = site.journal()[-1]

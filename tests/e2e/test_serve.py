@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,7 @@ def test_runs_are_done_in_order_of_arrival(site: Site, consumer: Watcher) -> Non
     with site.serving(rig) as process:
         site.drop(site.run(name="second"), "a.yaml")
         site.wait_for_event("published", count=2)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == 0
+        site.stop(process)
     assert list(site.inbox.iterdir()) == []
     finished = sorted((journal[-1]["at"], journal[0]["name"]) for journal in site.journals())
     assert [name for _, name in finished] == ["waiting since before the start", "second"]
@@ -64,15 +62,14 @@ def test_bad_files_are_answered_and_harm_nothing(site: Site) -> None:
 
 def test_killed_service_goes_on_where_it_was(site: Site, consumer: Watcher) -> None:
     del consumer
-    rig = site.rig()
-    with site.serving(rig) as process:
+    with site.serving(site.rig(focus={"settle_ms": 4000})) as process:
         site.drop(site.run(name="begun", z_plan=MANY_PLANES), "begun.yaml")
         site.wait_for_event("frame", count=3)
         site.drop(site.run(name="queued", z_plan={"absolute": [0, 50]}), "queued.yaml")
         site.wait_for_event("accepted", count=2)
         process.kill()
         process.wait()
-    with site.serving(rig):
+    with site.serving(site.rig()):
         site.wait_for_event("published", count=2)
     begun, queued = site.journals()
     assert [journal[0]["name"] for journal in (begun, queued)] == ["begun", "queued"]
@@ -92,7 +89,6 @@ def test_missing_hardware_is_waited_for(site: Site) -> None:
         with site.controller() as twin:
             port.symlink_to(twin.port)
             site.wait_for_event("published")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=5) == 0
+            site.stop(process)
     log = (site.folder / "serve.log").read_text()
     assert log.count("the rig is not ready") == 1

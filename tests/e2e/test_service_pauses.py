@@ -47,8 +47,8 @@ def test_cancelling_a_run_that_is_stacked_already_costs_neither_position_nor_the
     del consumer
     rig = site.rig(camera=SMALL, focus={"reference": "confirm", "speed_um_per_s": 100})
     socket = ("--socket", site.state / "control.sock")
-    long = {"bottom": 0, "top": 200, "step": 1}
-    with site.serving(rig, ready=True):
+    long = {"bottom": 0, "top": 200, "step": 0.25}
+    with site.serving(rig, ready=True), site.client() as client:
         assert site.zstackd("focus", "confirm", "0", *socket).returncode == 0
         for number in range(3):
             run = site.run(name="long", z_plan=long, stacking={"reference": "first"})
@@ -56,7 +56,7 @@ def test_cancelling_a_run_that_is_stacked_already_costs_neither_position_nor_the
             site.wait_for_event("started", count=number + 1)
             site.until(partial(has_frames, site, number), "frames")
             run_id = site.journals()[number][0]["run"]
-            assert site.zstackd("cancel", run_id, *socket).returncode == 0
+            client.post(f"/v1/runs/{run_id}/cancel")
             site.wait_for_event("cancelled", count=number + 1)
         site.drop(site.run(z_plan=PLAN), "next.yaml")
         site.wait_for_event("published")

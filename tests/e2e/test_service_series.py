@@ -71,4 +71,5 @@ def test_a_time_lapse_goes_on_after_a_crash(site: Site, consumer: Watcher, when_
     for journal in site.journals():
         due = begins + timedelta(seconds=INTERVAL_S * journal[0]["point"])
         starts = [entry["at"] for entry in journal if entry["event"] == "started"]
-        assert all(datetime.fromisoformat(at) >= due for at in starts)
+        # A journal's times are cut to whole milliseconds.
+        assert all(datetime.fromisoformat(at) > due - timedelta(milliseconds=1) for at in starts)

@@ -9,9 +9,11 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import DEADLINE_S, Site
 
 from zstackd.api.client import Client
 from zstackd_config.errors import ZstackdError
@@ -22,16 +24,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Report
-    from tests.e2e.conftest import Site
 
     from zstackd_drivers.grbl.twin import GrblTwin
 
 pytestmark = pytest.mark.alone
 EXIT_S = 5.0
-MOTOR_NS = 200_000_000
-SLOW: dict[str, Any] = {"speed_um_per_s": 200, "settle_ms": 0}
+MOTOR_S = 0.2
+TRIES = 3
+SLOW: dict[str, Any] = {"speed_um_per_s": 100, "settle_ms": 0}
 FAR = {"bottom": 0, "top": 380, "step": 380}
-"""Two planes, with a motion of two seconds between them."""
+"""Two planes, with a motion of four seconds between them."""
 
 
 @contextmanager
@@ -48,7 +50,7 @@ def stopped(process: subprocess.Popen[str], site: Site) -> str:
     """Stop the service and return how many seconds it took."""
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=EXIT_S) == 0, (site.folder / "serve.log").read_text()
+    assert process.wait(timeout=DEADLINE_S) == 0, (site.folder / "serve.log").read_text()
     seconds = time.monotonic() - begun
     assert "Traceback" not in (site.folder / "serve.log").read_text()
     return f"{seconds:.2f}"
@@ -62,8 +64,27 @@ def stops_at_once(twin: GrblTwin, process: subprocess.Popen[str], site: Site) ->
     seconds = stopped(process, site)
     ended_ns = twin.last_motion_end_ns()
     assert ended_ns is not None
-    assert asked_ns < ended_ns < asked_ns + MOTOR_NS
+    assert asked_ns < ended_ns
     return f"{(ended_ns - asked_ns) / 1e9:.3f}", seconds
+
+
+def in_time(site: Site, scenario: Callable[[Site], tuple[str, str]]) -> tuple[str, str]:
+    """Return the seconds to the stop and to the end, which must be within their bounds.
+
+    A busy machine gets more tries, each in a folder of its own; a slow service none.
+    """
+    found: list[tuple[str, str]] = []
+    while len(found) < TRIES and not any(map(is_in_time, found)):
+        folder = site.folder / f"{len(found)}"
+        folder.mkdir()
+        found.append(scenario(Site(folder)))
+    assert is_in_time(found[-1]), found
+    return found[-1]
+
+
+def is_in_time(times: tuple[str, str]) -> bool:
+    motor_s, exit_s = map(float, times)
+    return motor_s < MOTOR_S and exit_s < EXIT_S
 
 
 def last(site: Site) -> tuple[str, str]:
@@ -100,20 +121,21 @@ def test_while_idle(site: Site, report: Report) -> None:
 
 @pytest.mark.soak
 def test_while_the_run_homes(site: Site, report: Report) -> None:
-    with at_work(site) as (twin, process):
-        site.drop(site.run(z_plan=FAR), "run.yaml")
-        site.wait_for_event("started")
-        motor_s, exit_s = stops_at_once(twin, process, site)
-        assert last(site) == ("interrupted", "stopped by SIGTERM")
+    motor_s, exit_s = in_time(site, partial(run_is_stopped, event="started"))
     report(motor_s=motor_s, exit_s=exit_s)
 
 
-def test_while_the_run_moves(site: Site, report: Report) -> None:
+def run_is_stopped(site: Site, event: str, count: int = 1) -> tuple[str, str]:
     with at_work(site) as (twin, process):
         site.drop(site.run(z_plan=FAR), "run.yaml")
-        site.wait_for_event("plane", count=2)
-        motor_s, exit_s = stops_at_once(twin, process, site)
+        site.wait_for_event(event, count=count)
+        times = stops_at_once(twin, process, site)
         assert last(site) == ("interrupted", "stopped by SIGTERM")
+    return times
+
+
+def test_while_the_run_moves(site: Site, report: Report) -> None:
+    motor_s, exit_s = in_time(site, partial(run_is_stopped, event="plane", count=2))
     report(motor_s=motor_s, exit_s=exit_s)
 
 
@@ -193,13 +215,15 @@ def test_while_an_operator_moves_the_axis(site: Site, report: Report, order: str
         else:
             client.post("/v1/focus/move", document={"z_um": 380})
 
-    with at_work(site) as (twin, process):
-        if order == "move":
-            with Client(site.state / "control.sock") as client:
-                client.home()
-        with client_asks(site, ask):
-            motor_s, exit_s = stops_at_once(twin, process, site)
-    assert float(motor_s) < MOTOR_NS / 1e9
+    def scenario(site: Site) -> tuple[str, str]:
+        with at_work(site) as (twin, process):
+            if order == "move":
+                with site.client() as client:
+                    client.home()
+            with client_asks(site, ask):
+                return stops_at_once(twin, process, site)
+
+    motor_s, exit_s = in_time(site, scenario)
     report(motor_s=motor_s, exit_s=exit_s)
 
 

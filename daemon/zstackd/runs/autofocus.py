@@ -20,6 +20,7 @@ MOST_COARSE_PLANES: Final = 200
 FINE_STEPS_PER_DEPTH: Final = 3
 _NOISE_FRAMES: Final = 5
 _CONFIRMED_SHARE: Final = 0.5
+_CONFIRMING_FRAMES: Final = 3
 
 Range = tuple[float, float]
 
@@ -134,7 +135,7 @@ def autofocus(sweep: Sweep, *, range_um: Range, depth_um: float) -> FoundFocus:
     sweep.curve(_spread(around, step_um=step_um, least=LEAST_PLANES))
     samples = _merged(sweep.samples)
     peak = _trusted(samples, range_um, noise)
-    _confirm(sweep.look(peak.z_um), peak)
+    _confirm([sweep.look(peak.z_um).sharpness for _ in range(_CONFIRMING_FRAMES)], peak)
     return FoundFocus(peak.z_um, peak.contrast, first.rivals_um, tuple(samples))
 
 
@@ -148,13 +149,15 @@ def _require_heights(samples: list[FocusSample], range_um: Range) -> None:
         )
 
 
-def _confirm(seen: FocusSample, peak: Peak) -> None:
-    """Refuse a peak that is not there any more when looked at again."""
-    least = (1 - _CONFIRMED_SHARE * peak.contrast) * peak.sharpness
-    if seen.sharpness < least:
+def _confirm(seen: list[float], peak: Peak) -> None:
+    """Refuse a peak that is not there any more when looked at again, as one of noise is not."""
+    mean = float(np.mean(seen))
+    # The floor of a noisy curve may lie below nothing.
+    least = (1 - _CONFIRMED_SHARE * min(peak.contrast, 1.0)) * peak.sharpness
+    if mean < least:
         raise NoFocusError(
             f"autofocus: the peak at {peak.z_um:.1f} µm was not found again (sharpness "
-            f"{seen.sharpness:.3g}, expected at least {least:.3g}): steady the specimen and the "
+            f"{mean:.3g}, expected at least {least:.3g}): steady the specimen and the "
             "light, or lengthen focus.settle_ms"
         )
 

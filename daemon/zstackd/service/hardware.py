@@ -22,6 +22,9 @@ from zstackd_drivers.factory import Devices, open_devices, settings_of_devices
 HUNG_S: Final = 120.0
 """How long a process that found the camera hung, as the one before it did, stays to say so."""
 
+_LOOK_S: Final = 0.2
+"""Longer than it takes to look whether open devices are still well."""
+
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -95,7 +98,8 @@ class Hardware:
         Raises RigBusy where they are lent, NotReady where they are not there. An error
         inside closes them: they may have been stopped.
         """
-        if not self._lease.take():
+        # Not at once: the service itself looks after the devices now and then.
+        if not self._lease.take(_LOOK_S):
             raise self._refused("wait for its end, or cancel it")
         with self._used() as devices:
             yield devices

@@ -29,11 +29,15 @@ class Lease:
         self._held_by: Literal["user", "glimpse"] | None = None
         self._awaited = 0
 
-    def take(self) -> bool:
-        """Take the rig, after a glimpse where there is one; return whether it was to be had."""
+    def take(self, patience_s: float = 0.0) -> bool:
+        """Take the rig, after a glimpse where there is one; return whether it was to be had.
+
+        Another user is waited for for `patience_s` at most.
+        """
         with self._changed:
             self._awaited += 1
             self._changed.wait_for(lambda: self._held_by != "glimpse", GLIMPSE_S)
+            self._changed.wait_for(lambda: self._held_by is None, patience_s)
             self._awaited -= 1
             return self._taken("user")
 

@@ -10,9 +10,13 @@ from zstackd_config.run import LockedAutoExposure, ManualExposure
 from zstackd_drivers.camera import CameraInfo, ExposureValues, Frame, ignore
 from zstackd_drivers.capture.locked_capture import LockedCapture
 from zstackd_drivers.capture.recovery import despite_a_stall
+from zstackd_drivers.clock import Clock
 from zstackd_drivers.errors import CameraError
 
 T = TypeVar("T")
+
+LEAST_WALL_S = 1.0
+"""Where rig time runs fast, frames still cost the computer's own time: none is missed so soon."""
 
 
 class MendedCamera(ABC):
@@ -26,7 +30,8 @@ class MendedCamera(ABC):
     timeout_s: ClassVar[float]
     timeout_frames: ClassVar[int]
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._cancelled = threading.Event()
         self._lock: ExposureValues | None = None
         self._info: CameraInfo | None = None
@@ -68,7 +73,10 @@ class MendedCamera(ABC):
 
     @abstractmethod
     def _hold(self, values: ExposureValues) -> None:
-        """Ask the open device for values."""
+        """Ask the open device for values, and wait until its frames have them.
+
+        Those of the automatic exposure before may be so near that no capture could tell.
+        """
 
     @abstractmethod
     def _locked_to(self, exposure: LockedAutoExposure | ManualExposure) -> ExposureValues:
@@ -139,4 +147,7 @@ class MendedCamera(ABC):
         return max(exposure_s, self._free_frame_s())
 
     def _timeout_s(self, values: ExposureValues | None) -> float:
-        return self.timeout_s + self.timeout_frames * self._frame_s(values)
+        """Return how many seconds of rig time to wait for frames with these values."""
+        rig_s = self.timeout_s + self.timeout_frames * self._frame_s(values)
+        is_fast = self._clock.scale > 1
+        return max(rig_s, LEAST_WALL_S * self._clock.scale) if is_fast else rig_s

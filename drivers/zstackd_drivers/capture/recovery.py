@@ -19,8 +19,8 @@ def despite_a_stall(action: Callable[[], T], *, reopen: Callable[[], None]) -> T
         return action()
     except CameraStalled as stall:
         _log.warning("%s; opening the camera anew", stall)
-    reopen()
     try:
+        reopen()
         return action()
     except CameraStalled as again:
         raise CameraHung(

@@ -175,14 +175,25 @@ class FirmwareTwin:
                 self._port.write(self._carried(chunk))
 
     def _work(self, data: bytes, now: int) -> None:
+        self._meet_faults(now)
         if data and now >= self._deaf_until_ns:
             self._firmware.receive(self._spoilt(data), now)
         else:
             self._firmware.advance(now)
         lines, self._firmware.lines = self._firmware.lines, []
         self._script.see(motions=self._firmware.witness.motions, lines=lines, now_ns=now)
-        for fault in self._script.take_due(now, moving=self._firmware.motor.moving(now)):
-            self._fail(fault, now)
+        self._meet_faults(now)
+
+    def _meet_faults(self, now: int) -> None:
+        """Let each fault strike at its own time, however late this thread comes to it."""
+        while (due := self._script.next_ns()) is not None and due < now:
+            self._firmware.advance(due)
+            self._take_faults(due)
+        self._take_faults(now)
+
+    def _take_faults(self, at_ns: int) -> None:
+        for fault in self._script.take_due(at_ns, moving=self._firmware.motor.moving(at_ns)):
+            self._fail(fault, at_ns)
 
     def _fail(self, fault: Fault, now: int) -> None:
         match fault.action:

@@ -119,7 +119,8 @@ class GrblController(ControllerBase[GrblHearing]):
         )
 
     def home(self, limit_s: float, stopped: Stopped) -> None:
-        """Run `$H`; raises MotionError where it fails, LinkError after `limit_s`."""
+        """Run `$H`; raises MotionError where it fails, LinkError beyond `limit_s`."""
+        limit_s += self._talk.timeouts.margin_s
         try:
             self._accept("$H", self._ask("$H", limit_s, stopped))
         except HardwareError:

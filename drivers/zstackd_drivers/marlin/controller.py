@@ -120,7 +120,8 @@ class MarlinController(ControllerBase[MarlinHearing]):
         return standing.position
 
     def home(self, limit_s: float, stopped: Stopped) -> None:
-        """Run `G28 Z`; raises MotionError where it fails, LinkError after `limit_s`."""
+        """Run `G28 Z`; raises MotionError where it fails, LinkError beyond `limit_s`."""
+        limit_s += self._talk.timeouts.margin_s
         self._heard.refusal = ""
         self._lines.do("G28 Z", at_most_s=limit_s, stopped=stopped)
         if self._heard.refusal:

@@ -48,9 +48,8 @@ class Picamera2Camera(MendedCamera):
         clock: Clock,
         library: Callable[[], Library] = load_library,
     ) -> None:
-        super().__init__()
+        super().__init__(clock)
         self._settings = settings
-        self._clock = clock
         self._load_library = library
         self._source: Picamera2Source | None = None
         self._model = ""
@@ -141,7 +140,7 @@ class Picamera2Camera(MendedCamera):
         return self._source
 
     def _hold(self, values: ExposureValues) -> None:
-        self._opened().set_values(values)
+        self._capture().hold(values, timeout_s=self._timeout_s(values))
 
     def _free_frame_s(self) -> float:
         return self._opened().frame_duration_s()

@@ -116,6 +116,7 @@ class SangaboardController(ControllerBase[SangaboardHearing]):
 
     def home(self, limit_s: float, stopped: Stopped) -> None:
         """Run `home_min` for Z; raises MotionError where the end stop was not met twice."""
+        limit_s += self._talk.timeouts.margin_s
         seen = self._heard.hits
         self._heard.homing = True
         try:

@@ -59,7 +59,7 @@ class SimulatedCamera(MendedCamera):
         clock: Clock,
         focus: TrueFocus,
     ) -> None:
-        super().__init__()
+        super().__init__(clock)
         self._settings = settings
         self._simulation = simulation
         self._imager = TwinImager(
@@ -123,7 +123,7 @@ class SimulatedCamera(MendedCamera):
         self._imager.unload()
 
     def _hold(self, values: ExposureValues) -> None:
-        self.sensor.set_values(values)
+        self._proof.hold(values, timeout_s=self._timeout_s(values))
 
     def _capture(self) -> LockedCapture:
         return self._proof

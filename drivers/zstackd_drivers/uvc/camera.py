@@ -57,9 +57,8 @@ class UvcCamera(MendedCamera):
         find: Callable[[Path], int] = video_index,
         open_capture: Callable[[int], VideoCapture] = open_v4l,
     ) -> None:
-        super().__init__()
+        super().__init__(clock)
         self._settings = settings
-        self._clock = clock
         self._find = find
         self._open_capture = open_capture
         self._source: UvcSource | None = None

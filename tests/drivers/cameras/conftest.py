@@ -145,7 +145,7 @@ def picamera2(
 
 def settled(count: Callable[[], int]) -> int:
     """The count, once an event loop in another thread had the time to bring it to 0."""
-    end = time.monotonic() + 2.0
+    end = time.monotonic() + 60.0
     while count() and time.monotonic() < end:
         time.sleep(0.001)
     return count()

@@ -10,7 +10,6 @@ import fcntl
 import json
 import random
 import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -23,6 +22,7 @@ import yaml
 from tests.e2e.conftest import Site, consuming
 from tests.e2e.powercut.promises import broken, entries_of
 from tests.e2e.powercut.replay import Node, Policy, Record, after_cut, read_log
+from tests.sockets import answers
 
 if TYPE_CHECKING:
     from tests.conftest import Report
@@ -135,8 +135,7 @@ def _work(site: Site, log: Path) -> None:
         _drop(site, "series")
         site.wait_for_event("published", count=4)
         site.until(lambda: _is_idle(site), "the end of the series")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        site.stop(process)
 
 
 def _drop(site: Site, name: str) -> None:
@@ -164,7 +163,9 @@ def _tell(site: Site, log: Path, order: str, before: bytes, after: bytes) -> Non
 
 def _ask(site: Site, *words: str | Path) -> None:
     """Run a command that is not recorded itself."""
-    done = Site(site.folder).zstackd(*words, "--socket", site.state / "control.sock")
+    socket = site.state / "control.sock"
+    site.until(lambda: answers(socket), "the control socket")
+    done = Site(site.folder).zstackd(*words, "--socket", socket)
     assert done.returncode == 0, done.stderr
 
 
@@ -180,7 +181,7 @@ def _is_idle(site: Site) -> bool:
     return (
         not list(site.inbox.glob("*.yaml"))
         and "open" not in site.ends()
-        and all(entries[-1]["event"] == "series_ended" for entries in series)
+        and all(entries and entries[-1]["event"] == "series_ended" for entries in series)
     )
 
 
@@ -236,8 +237,7 @@ def _gone_on(site: Site, arrived: list[bytes]) -> Counter[str]:
         if (site.state / "paused").exists():
             _ask(site, "resume")
         site.until(lambda: _is_idle(site), "the end of all runs")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        site.stop(process)
     files = {
         str(path.relative_to(site.folder)): path.read_bytes()
         for part in (site.state, site.output)
