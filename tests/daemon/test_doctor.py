@@ -235,7 +235,7 @@ def test_a_service_that_is_starting_is_waited_for(
     said: str,
 ) -> None:
     service = StartingService(*states)
-    monkeypatch.setattr("zstackd.doctor.devices.Client", lambda _: service)
+    monkeypatch.setattr("zstackd.doctor.devices.client_of", lambda _: service)
     monkeypatch.setattr("zstackd.doctor.devices.STARTING_S", 0.5)
     rig = load_rig(rig_file(tmp_path))
     with Spool(rig.paths.state):

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
 import httpx
 
 from zstackd.api.sockets import DEFAULT_SOCKET, socket_of
 from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
-from zstackd_config.rig import Rig
+
+if TYPE_CHECKING:  # pydantic costs start-up
+    from zstackd_config.rig import Rig
 
 _TIMEOUT_S: Final = 30.0
 _MOTION_S: Final = 3600.0
@@ -209,7 +211,7 @@ class Client:
         return Unreachable(f"{self._socket}: {what}")
 
 
-def client_of(rig: Rig) -> Client:
+def client_of(rig: "Rig") -> Client:
     """Return a client of the service of this rig, for which no other rig's may stand in.
 
     The usual socket is a guess, where the rig file names none and there is none in its state
