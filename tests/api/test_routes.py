@@ -260,8 +260,8 @@ def test_a_state_that_there_is_not_is_told_with_those_there_are(client: httpx.Cl
         ("POST", "/v1/pause?why=x", 422, "why: unknown word of the query; known are by"),
         ("GET", "/v1/status?all=1", 422, "all: unknown word of the query; remove it"),
         ("GET", "/v1/runs/%C3%A4", 422,
-         "run_id: 'ä' is no id of a run; write letters, digits, - and _, such as "
-         "20261128T101112Z_my-run"),
+         ("run_id: 'ä' is no id of a run; write letters, digits, - and _, such as "
+          "20261128T101112Z_my-run")),
     ],
 )  # fmt: skip
 def test_a_request_that_cannot_be_is_told_what_to_do(
