@@ -51,6 +51,12 @@ def test_a_command_that_asks_the_service_loads_little(command: str) -> None:
     assert not {"numpy", "cv2", "useq", "pydantic"} & loaded
 
 
+def test_a_stack_of_files_loads_little() -> None:
+    loaded = set(modules_after("zstackd.stack_command.request"))
+    assert "cv2" in loaded
+    assert not {"useq", "pydantic", "yaml", "httpx", "typer", "tifffile", "trimesh"} & loaded
+
+
 def test_a_stop_does_not_wait_for_a_full_spool_to_be_read(lodging: Lodging) -> None:
     first, second = lodging.accept(), lodging.accept()
     house = lodging.house

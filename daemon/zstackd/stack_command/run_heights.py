@@ -4,9 +4,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from zstackd.store.journal import DAMAGE, read_journal
-from zstackd.store.spool import RunFolder
-
 _log = logging.getLogger(__name__)
 
 
@@ -16,11 +13,17 @@ def heights_of_run(frames: Sequence[Path]) -> list[float] | None:
     They must all lie in the frames folder of one run, and be in its journal.
     """
     folders = {frame.absolute().parent for frame in frames}
-    run = RunFolder(next(iter(folders)).parent) if len(folders) == 1 else None
-    if run is None or run.frames not in folders or not run.journal.is_file():
+    folder = next(iter(folders)) if len(folders) == 1 else None
+    if folder is None or not (folder.parent / "journal.jsonl").is_file():
         return None
-    from zstackd.runs.past import past_of  # noqa: PLC0415 - costs start-up
+    # What follows costs start-up: half the time of a small stack.
+    from zstackd.runs.past import past_of  # noqa: PLC0415
+    from zstackd.store.journal import DAMAGE, read_journal  # noqa: PLC0415
+    from zstackd.store.spool import RunFolder  # noqa: PLC0415
 
+    run = RunFolder(folder.parent)
+    if run.frames != folder:
+        return None
     try:
         known = {one.file: one.z_um for one in past_of(read_journal(run.journal)).frames}
     except (OSError, *DAMAGE) as error:
