@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from zstackd.api.client import Client, Unreachable
-from zstackd.commands.options import JsonOption, SocketOption, finite, print_json, service
+from zstackd.api.client import Client
+from zstackd.commands.options import JsonOption, SocketOption, asked, finite, print_json
 from zstackd_config.errors import HardwareError, InputError
 from zstackd_config.rig import Rig
 from zstackd_config.values import height
@@ -60,7 +60,7 @@ def home(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOption
     from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
 
     _tell(
-        _asked(socket, rig, _heeded(Client.home), lambda own: _facts(by_hand.home(own))),
+        asked(socket, rig, _heeded(Client.home), lambda own: _facts(by_hand.home(own))),
         as_json=as_json,
     )
 
@@ -70,7 +70,7 @@ def where(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOptio
     """Say where the axis stands. Nothing moves."""
     from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
 
-    _tell(_asked(socket, rig, _axis, lambda own: _facts(by_hand.where(own))), as_json=as_json)
+    _tell(asked(socket, rig, _axis, lambda own: _facts(by_hand.where(own))), as_json=as_json)
 
 
 @focus.command(context_settings=_NEGATIVE)
@@ -95,7 +95,7 @@ def confirm(
             f"(zstackd focus move UM --at-um {position_um:g})"
         )
 
-    _tell(_asked(socket, rig, ask, refuse), as_json=as_json)
+    _tell(asked(socket, rig, ask, refuse), as_json=as_json)
 
 
 @focus.command(context_settings=_NEGATIVE)
@@ -115,7 +115,7 @@ def move(
         return client.move_to(z_um)
 
     own = _own(lambda rig: by_hand.move(rig, z_um, at_um=at_um), at_um)
-    _tell(_asked(socket, rig, _heeded(ask), own), as_json=as_json)
+    _tell(asked(socket, rig, _heeded(ask), own), as_json=as_json)
 
 
 @focus.command(context_settings=_NEGATIVE)
@@ -139,7 +139,7 @@ def jog(
         return moved
 
     own = _own(lambda rig: by_hand.jog(rig, by_um, at_um=at_um), at_um)
-    _tell(_asked(socket, rig, _heeded(ask), own), as_json=as_json)
+    _tell(asked(socket, rig, _heeded(ask), own), as_json=as_json)
 
 
 @focus.command()
@@ -171,7 +171,7 @@ def auto(
         require_standing(settings.focus, at_um)
         return asdict(by_hand.auto(settings, (low_um, high_um), at_um=at_um))
 
-    found = _asked(socket, rig, _heeded(ask), own)
+    found = asked(socket, rig, _heeded(ask), own)
     if as_json:
         print_json(found)
     else:
@@ -187,41 +187,21 @@ def stop(socket: SocketOption = None, rig: RigOption = None) -> None:
         by_hand.stop(settings)
         return {}
 
-    _asked(socket, rig, lambda client: client.post("/v1/focus/stop"), own)
+    asked(socket, rig, lambda client: client.post("/v1/focus/stop"), own)
     typer.echo("stopped")
-
-
-def _asked(
-    socket: Path | None,
-    rig: Path | None,
-    ask: Callable[[Client], Axis],
-    own: Callable[[Rig], Axis],
-) -> Axis:
-    """Ask the service; where none answers and a rig is named, do it without."""
-    try:
-        with service(socket, rig) as client:
-            return ask(client)
-    except Unreachable as error:
-        if socket is not None:
-            raise
-        if rig is None:
-            raise Unreachable(f"{error}; --rig RIG.yaml does without a service") from error
-    from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
-
-    return own(load_rig(rig))
 
 
 def _heeded(ask: Callable[[Client], Axis]) -> Callable[[Client], Axis]:
     """Ctrl-C, and the end of the terminal, stop a motor that the service moves, too."""
 
-    def asked(client: Client) -> Axis:
+    def heeding(client: Client) -> Axis:
         try:
             return ask(client)
         except KeyboardInterrupt:
             client.post("/v1/focus/stop")
             raise
 
-    return asked
+    return heeding
 
 
 def _own(act: Callable[[Rig], AxisSnapshot], at_um: float | None) -> Callable[[Rig], Axis]:

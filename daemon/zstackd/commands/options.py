@@ -7,13 +7,16 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
 from zstackd.api.client import Client, Unreachable, client_of
 from zstackd.api.sockets import DEFAULT_SOCKET
 from zstackd_config.errors import InputError, ZstackdError
+
+if TYPE_CHECKING:  # pydantic costs start-up
+    from zstackd_config.rig import Rig
 
 T = TypeVar("T")
 _MOST_IDS: Final = 50
@@ -55,6 +58,26 @@ def service(socket: Path | None, rig: Path | None) -> Client:
     from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
 
     return client_of(load_rig(rig))
+
+
+def asked(
+    socket: Path | None,
+    rig: Path | None,
+    ask: Callable[[Client], T],
+    own: Callable[["Rig"], T],
+) -> T:
+    """Ask the service; where none answers and a rig is named, do it without one."""
+    try:
+        with service(socket, rig) as client:
+            return ask(client)
+    except Unreachable as error:
+        if socket is not None:
+            raise
+        if rig is None:
+            raise Unreachable(f"{error}; --rig RIG.yaml does without a service") from error
+    from zstackd_config.load import load_rig  # noqa: PLC0415 - start-up
+
+    return own(load_rig(rig))
 
 
 def _usual_socket() -> Path:

@@ -1,15 +1,17 @@
 """`zstackd snap`: one frame, to look at and to focus by, while no run uses the rig."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from zstackd.api.client import Unreachable
-from zstackd.commands.options import JsonOption, SocketOption, finite, print_json, service
+from zstackd.commands.options import JsonOption, SocketOption, asked, finite, print_json
 from zstackd.store.durable import write_bytes
 from zstackd_config.errors import InputError
 from zstackd_config.values import height
+
+if TYPE_CHECKING:  # pydantic costs start-up
+    from zstackd_config.rig import Rig
 
 Kind = Literal["jpg", "png"]
 
@@ -73,16 +75,11 @@ def snap(
         "exposure_time_ms": exposure_time_ms,
         "analogue_gain": analogue_gain,
     }
-    try:
-        with service(socket, rig) as client:
-            given = {name: value for name, value in words.items() if value is not None}
-            picture, facts = client.look(given)
-    except Unreachable as error:
-        if socket is not None:
-            raise
-        if rig is None:
-            raise Unreachable(f"{error}; --rig RIG.yaml does without a service") from error
-        picture, facts = _own(rig, kind, crop_px, (exposure_time_ms, analogue_gain))
+    given = {name: value for name, value in words.items() if value is not None}
+    light = exposure_time_ms, analogue_gain
+    picture, facts = asked(
+        socket, rig, lambda client: client.look(given), lambda own: _own(own, kind, crop_px, light)
+    )
     if output is not None:
         write_bytes(output, picture)
     if as_json:
@@ -92,18 +89,16 @@ def snap(
 
 
 def _own(
-    rig_file: Path, kind: Kind, crop_px: int | None, light: tuple[float | None, float | None]
+    rig: "Rig", kind: Kind, crop_px: int | None, light: tuple[float | None, float | None]
 ) -> tuple[bytes, dict[str, Any]]:
     """Do it without a service; nobody knows where the axis stands then."""
     from zstackd.api.picture import shown  # noqa: PLC0415 - start-up
     from zstackd.api.view import exposure_of  # noqa: PLC0415
     from zstackd.runs import by_hand  # noqa: PLC0415
     from zstackd.service.viewfinder import View  # noqa: PLC0415
-    from zstackd_config.load import load_rig  # noqa: PLC0415
     from zstackd_config.sampling import largest_step_um  # noqa: PLC0415
 
-    exposure, rig = exposure_of(*light), load_rig(rig_file)
-    frame = by_hand.snap(rig, exposure)
+    frame = by_hand.snap(rig, exposure_of(*light))
     view = View(frame.image, None, None, frame.exposure, largest_step_um(rig.optics))
     picture, facts = shown(view, kind, max_side_px=None, crop_px=crop_px)
     return picture, facts.model_dump()
