@@ -16,6 +16,9 @@ from zstackd.store.run_state import RunState, RunSummary
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.camera import CameraInfo
 
+Height = Annotated[float, Field(strict=True, ge=-1e7, le=1e7)]
+"""In a request, in micrometres: a number and nothing that might be taken for one."""
+
 
 class Answer(BaseModel):
     """Read from the facade's dataclasses, field by field."""
@@ -317,10 +320,8 @@ class Sweep(BaseModel):
     """Between which heights to look for the focus."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    low_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
-        description="Lowest height, in micrometres."
-    )
-    high_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
+    low_um: Height = Field(description="Lowest height, in micrometres.")
+    high_um: Height = Field(
         description="Highest height, in micrometres; the focus lies well within."
     )
 
@@ -329,15 +330,11 @@ class Position(BaseModel):
     """A height that an operator vouches for."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    position_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
-        description="Where the axis stands, in micrometres."
-    )
+    position_um: Height = Field(description="Where the axis stands, in micrometres.")
 
 
 class Target(BaseModel):
     """A height to move to."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    z_um: Annotated[float, Field(strict=True, ge=-1e7, le=1e7)] = Field(
-        description="Where to move, in micrometres; within the rig's limits."
-    )
+    z_um: Height = Field(description="Where to move, in micrometres; within the rig's limits.")

@@ -130,7 +130,7 @@ def past_of(entries: Sequence[Mapping[str, Any]]) -> Past:
     of_plan = _since_last("planned", entries)
     for entry in of_plan:
         if entry["event"] == "frame":
-            stored = _stored(entry)
+            stored = stored_frame(entry)
             frames[stored.index] = stored
             spent_s = dict(entry.get("spent_s", spent_s))
     accepted = _last(entries, "accepted") or {}
@@ -207,7 +207,8 @@ def _exposure(values: Mapping[str, Any]) -> ExposureValues:
     )
 
 
-def _stored(entry: Mapping[str, Any]) -> StoredFrame:
+def stored_frame(entry: Mapping[str, Any]) -> StoredFrame:
+    """Return what a journal's entry tells of a frame."""
     return StoredFrame(
         index=entry["index"],
         file=entry["file"],

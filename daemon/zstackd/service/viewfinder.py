@@ -1,11 +1,11 @@
 """What the camera sees, for whoever looks: a frame of its own, or the newest one of a run."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Lock
-from typing import Any, Final
+from typing import Final
 
+from zstackd.runs.past import stored_frame
 from zstackd.service.house import House
 from zstackd.service.lease import RigBusy
 from zstackd.store.spool import RunFolder
@@ -124,27 +124,18 @@ class Viewfinder:
         if job is None or latest is None or latest[0] != job.run_id:
             return None
         run_id, entry = latest
+        stored = stored_frame(entry)
         try:
-            image = read_image(RunFolder(self._house.spool.runs / run_id).frames / entry["file"])
+            image = read_image(RunFolder(self._house.spool.runs / run_id).frames / stored.file)
         except InputError:
             return None  # gone, or dropped by now
-        z_um = float(entry["reported_um"])
-        return self._view(image, run_id, z_um, _exposure(entry["exposure"]))
+        return self._view(image, run_id, stored.z_um, stored.exposure)
 
     def _view(
         self, image: Image, run_id: str | None, z_um: float | None, exposure: ExposureValues
     ) -> View:
         step_um = largest_step_um(self._house.rig.optics)
         return View(image, run_id, z_um, exposure, step_um)
-
-
-def _exposure(entry: Mapping[str, Any]) -> ExposureValues:
-    gains = entry["colour_gains"]
-    return ExposureValues(
-        exposure_time_ms=float(entry["exposure_time_ms"]),
-        analogue_gain=float(entry["analogue_gain"]),
-        colour_gains=None if gains is None else (float(gains[0]), float(gains[1])),
-    )
 
 
 def _same(one: ExposureValues, other: ExposureValues) -> bool:
