@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_PLANES: Final = 5
+LEAST_CONTRAST: Final = 0.12
 _NOISE_SIGMAS: Final = 8.0
 _END_SIGMAS: Final = 6.0
-_LEAST_CONTRAST: Final = 0.12
 _TOP_SHARE: Final = 0.5
 _RIVAL_SHARE: Final = 0.6
 _VALLEY_SHARE: Final = 0.75
@@ -44,7 +44,11 @@ class Peak:
 
 
 def find_peak(
-    z_um: Sequence[float], sharpness: Sequence[float], *, noise: float = 0.0
+    z_um: Sequence[float],
+    sharpness: Sequence[float],
+    *,
+    noise: float = 0.0,
+    least_contrast: float = LEAST_CONTRAST,
 ) -> Peak | NoPeak:
     """Return the highest peak of sharpness over heights, between planes.
 
@@ -52,7 +56,8 @@ def find_peak(
     peak is the vertex of a parabola through the logarithms of the values near the highest one (a
     Gaussian peak), after S. Nayar and Y. Nakagawa, «Shape from focus», IEEE PAMI 16 (1994).
 
-    A curve whose peak does not stand out of noise and floor is FLAT; a highest plane at the end of
+    A curve whose peak does not stand out of noise, or above its floor by less than the share
+    `least_contrast` of its height, is FLAT; a highest plane at the end of
     the range, or above that end by no more than noise, says that the true peak lies beyond it.
 
     Raises:
@@ -66,7 +71,7 @@ def find_peak(
     best = int(np.argmax(values))
     floor = float(np.min(values))
     rise = float(values[best]) - floor
-    if rise <= _NOISE_SIGMAS * noise or rise < _LEAST_CONTRAST * abs(float(values[best])):
+    if rise <= _NOISE_SIGMAS * noise or rise < least_contrast * abs(float(values[best])):
         return NoPeak.FLAT
     least = float(values[best]) - _END_SIGMAS * noise
     if best == 0 or values[0] > least:

@@ -85,7 +85,8 @@ def test_a_range_without_the_focus_is_refused_with_the_side_to_go_to(
 ) -> None:
     rng = np.random.default_rng(8)
     for _ in range(20):
-        near_um = best_um + float(rng.uniform(2, 8)) * DEPTH_UM
+        # Parts of the specimen that lie up to 3 depths higher have a true focus of their own.
+        near_um = best_um + float(rng.uniform(3, 8)) * DEPTH_UM
         far_um = near_um + float(rng.uniform(40, 120))
         with pytest.raises(NoFocusError, match=r"best focus lies below|no focus in this range"):
             autofocus(sweep, range_um=(near_um, far_um), depth_um=DEPTH_UM)
@@ -118,6 +119,27 @@ def test_nothing_but_noise_is_refused() -> None:
             autofocus(swept(devices), range_um=(300, 600), depth_um=DEPTH_UM)
 
 
+class RippleSweep(Sweep):
+    """Blurred shapes far from focus: a broad, low hump that stands out of the noise."""
+
+    def __init__(self) -> None:
+        self.samples = []
+
+    def look(self, z_um: float) -> FocusSample:
+        hump = 0.25 * float(np.exp(-(((z_um - 230) / 25) ** 2)))
+        sample = FocusSample(z_um, 4e-4 * (1 + hump))
+        self.samples.append(sample)
+        return sample
+
+    def noise(self) -> float:
+        return 3e-6
+
+
+def test_the_ripple_of_blurred_shapes_is_no_focus() -> None:
+    with pytest.raises(NoFocusError, match="no focus in this range"):
+        autofocus(RippleSweep(), range_um=(180, 275), depth_um=21.75)
+
+
 class CoarseSweep(Sweep):
     """A specimen in focus at 98.2 µm, on an axis whose reports tell whole micrometres."""
 
@@ -128,6 +150,9 @@ class CoarseSweep(Sweep):
         sample = FocusSample(float(round(z_um)), float(np.exp(-(((z_um - 98.2) / 2) ** 2))))
         self.samples.append(sample)
         return sample
+
+    def looks(self, frames: int) -> list[float]:
+        return [self.samples[-1].sharpness] * frames
 
     def noise(self) -> float:
         return 1e-4

@@ -12,13 +12,15 @@ from zstackd_config.errors import HardwareError
 from zstackd_config.rig import Optics, Rig
 from zstackd_drivers.camera import Frame, ignore
 from zstackd_drivers.factory import Devices
-from zstackd_stacking.focus_curve import LEAST_PLANES, NoPeak, Peak, find_peak
+from zstackd_stacking.focus_curve import LEAST_CONTRAST, LEAST_PLANES, NoPeak, Peak, find_peak
 from zstackd_stacking.sharpness import Region, sharpness
 
 COARSE_PLANES: Final = 9
 MOST_COARSE_PLANES: Final = 200
 FINE_STEPS_PER_DEPTH: Final = 3
 _NOISE_FRAMES: Final = 5
+_CONTRAST_PER_DEPTH: Final = 0.1
+_ENOUGH_CONTRAST: Final = 0.3
 _CONFIRMED_SHARE: Final = 0.5
 _CONFIRMING_FRAMES: Final = 3
 
@@ -93,9 +95,13 @@ class Sweep:
         """Look at every height, in the order given."""
         return [self.look(z_um) for z_um in heights_um]
 
+    def looks(self, frames: int) -> list[float]:
+        """Measure so many fresh frames where the axis stands now."""
+        return [self._measure() for _ in range(frames)]
+
     def noise(self) -> float:
         """Return the standard deviation of the measure where the axis stands now."""
-        return float(np.std([self._measure() for _ in range(_NOISE_FRAMES)], ddof=1))
+        return float(np.std(self.looks(_NOISE_FRAMES), ddof=1))
 
     def _measure(self) -> float:
         image = frame_at_rest(self._devices, settle_ms=self._settle_ms).image
@@ -121,6 +127,10 @@ def autofocus(sweep: Sweep, *, range_um: Range, depth_um: float) -> FoundFocus:
     The coarse sweep takes at least nine planes, two depths of field apart at most; the fine one
     goes a third of a depth of field at a time over the coarse peak. The axis ends at the focus.
 
+    From a focus, sharpness falls by a third and more within one depth of field, by two thirds
+    within one and a half. A curve that varies by less than 10 % for each depth of field of the
+    range, up to 30 %, is the ripple of blurred shapes, which stands out of noise far from focus.
+
     Raises:
         NoFocusError: the curve is flat, its peak lies at an end of the range, or it is not found
             again; or the axis cannot tell enough heights of the range apart.
@@ -128,14 +138,15 @@ def autofocus(sweep: Sweep, *, range_um: Range, depth_um: float) -> FoundFocus:
     coarse = _merged(sweep.curve(_spread(range_um, step_um=2 * depth_um, least=COARSE_PLANES)))
     _require_heights(coarse, range_um)
     noise = sweep.noise()
-    first = _trusted(coarse, range_um, noise)
+    first = _trusted(coarse, range_um, noise, depth_um)
     pitch_um = coarse[1].z_um - coarse[0].z_um
     around = (max(range_um[0], first.z_um - pitch_um), min(range_um[1], first.z_um + pitch_um))
     step_um = depth_um / FINE_STEPS_PER_DEPTH
     sweep.curve(_spread(around, step_um=step_um, least=LEAST_PLANES))
     samples = _merged(sweep.samples)
-    peak = _trusted(samples, range_um, noise)
-    _confirm([sweep.look(peak.z_um).sharpness for _ in range(_CONFIRMING_FRAMES)], peak)
+    peak = _trusted(samples, range_um, noise, depth_um)
+    again = sweep.look(peak.z_um)
+    _confirm([again.sharpness, *sweep.looks(_CONFIRMING_FRAMES - 1)], peak)
     return FoundFocus(peak.z_um, peak.contrast, first.rivals_um, tuple(samples))
 
 
@@ -162,9 +173,14 @@ def _confirm(seen: list[float], peak: Peak) -> None:
         )
 
 
-def _trusted(samples: list[FocusSample], range_um: Range, noise: float) -> Peak:
-    peak = find_peak([s.z_um for s in samples], [s.sharpness for s in samples], noise=noise)
+def _trusted(samples: list[FocusSample], range_um: Range, noise: float, depth_um: float) -> Peak:
     low, high = range_um
+    peak = find_peak(
+        [sample.z_um for sample in samples],
+        [sample.sharpness for sample in samples],
+        noise=noise,
+        least_contrast=_least_contrast((high - low) / depth_um),
+    )
     if peak is NoPeak.FLAT:
         raise NoFocusError(
             f"autofocus: sharpness hardly changes from {low:g} to {high:g} µm: no focus in this "
@@ -177,6 +193,11 @@ def _trusted(samples: list[FocusSample], range_um: Range, noise: float) -> Peak:
             f"{high:g} µm: best focus lies {word} it; extend the range {word} {end:g} µm"
         )
     return peak
+
+
+def _least_contrast(depths: float) -> float:
+    """Return the share by which sharpness must vary over a range of so many depths of field."""
+    return max(LEAST_CONTRAST, min(_ENOUGH_CONTRAST, _CONTRAST_PER_DEPTH * depths))
 
 
 def _spread(range_um: Range, *, step_um: float, least: int) -> list[float]:
