@@ -64,7 +64,7 @@ def _timed(images: Sequence[NDArray[np.uint8]], options: StackOptions) -> _Timin
     stacker.preview()
     preview_s = time.perf_counter() - started
     started = time.perf_counter()
-    stacker.result()
+    stacker.finish()
     finish_s = spent[-1] + time.perf_counter() - started
     return _Timing(statistics.median(spent), finish_s, preview_s)
 

@@ -56,7 +56,7 @@ class Fusing:
             self._show_again(sink)
         self.pulse.beat()
         with self.timings.measured("stacking"):
-            return sink.result()
+            return sink.finish()
 
     @property
     def _looks(self) -> int:

@@ -49,7 +49,7 @@ def stack_folder(
     order = frame_order(len(frames), "laplacian")
     with listen_to_decoders():
         feed(stacker, frames, order, orientation=orientation, on_frame=on_frame)
-    write_image(output, stacker.result().image, metadata=frame_metadata(frames[0]))
+    write_image(output, stacker.finish().image, metadata=frame_metadata(frames[0]))
     sys.stdout.write(f"{one_line(str(output))}: written from {len(frames)} images\n")
 
 

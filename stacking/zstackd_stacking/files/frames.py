@@ -93,7 +93,7 @@ def stack_files(
         orientation=orientation,
         on_frame=on_frame,
     )
-    result = with_left_out(sink.result(), left_out)
+    result = with_left_out(sink.finish(), left_out)
     if len(paths) == 1:  # a fusion of one is not exactly itself: it has been through a pyramid
         return replace(result, image=load_image(paths[0]).image)
     return result

@@ -24,6 +24,10 @@ class FrameSink(Protocol):
         """The fused image of all frames so far."""
         ...
 
+    def finish(self) -> StackResult:
+        """The fused image of all frames; no further one may be added."""
+        ...
+
 
 @runtime_checkable
 class Rereader(FrameSink, Protocol):

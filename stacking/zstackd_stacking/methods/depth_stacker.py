@@ -97,6 +97,10 @@ class DepthStacker:
         depth, confidence = (self._intake.at_full_size(part) for part in self._maps)
         return StackResult(image, depth, confidence, report)
 
+    def finish(self) -> StackResult:
+        """The result; nothing may be added after."""
+        return self.result()
+
     def _choose(self, hill: FirstHill, placed: Placed, place: int) -> None:
         focus = hill.pressed(self._focus.of(placed)[0])
         self._best.add(focus, placed)

@@ -128,6 +128,10 @@ class LaplacianStacker:
             return StackResult(best.image, None, None, report)
         return StackResult(best.image, best.height, confidence, report)
 
+    def finish(self) -> StackResult:
+        """The result; nothing may be added after."""
+        return self.result()
+
     def _place(self, grey: Image) -> Found | str:
         if not self._options.align:
             return Found(np.eye(3), 0.0)

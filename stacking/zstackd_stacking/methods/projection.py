@@ -56,6 +56,10 @@ class ProjectionStacker:
         height, width = self._intake.shape[:2]
         return StackResult(self._projection.image()[:height, :width], None, None, report)
 
+    def finish(self) -> StackResult:
+        """The result; nothing may be added after."""
+        return self.result()
+
 
 class Average:
     """Mean of every sample over the frames that have it, rounded; exact for 65 000 frames."""

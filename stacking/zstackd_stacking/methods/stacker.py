@@ -17,6 +17,7 @@ from zstackd_stacking.types import (
     FrameReport,
     Image,
     StackOptions,
+    StackReport,
     StackResult,
     as_image,
 )
@@ -90,16 +91,29 @@ class Stacker:
     def result(self) -> StackResult:
         """The fused image, the height map and what became of each frame, so far."""
         report = self._intake.report(self._options.method)
+        return self._with_heights(self._image(), report)
+
+    def finish(self) -> StackResult:
+        """The result of all frames; then the stacker is as new.
+
+        The memory that only further frames need is let go before the height map takes its own.
+        """
+        report = self._intake.report(self._options.method)
+        image = self._image()
+        self._fusion = PyramidFusion()
+        result = self._with_heights(image, report)
+        self._intake = Intake(self._options)
+        self._depth, self._noise = DepthMap(), NoiseLevel()
+        return result
+
+    def _image(self) -> Image:
         self._behind.wait()
-        image = finished(
-            self._fusion.sums,
-            self._fusion.own,
-            self._noise,
-            self._intake.dtype,
-            self._intake.unit,
-        )
+        sums, own = self._fusion.sums, self._fusion.own
+        image = finished(sums, own, self._noise, self._intake.dtype, self._intake.unit)
         height, width = self._intake.shape[:2]
-        image = image[:height, :width]
+        return image[:height, :width]
+
+    def _with_heights(self, image: Image, report: StackReport) -> StackResult:
         if not self._options.depth:
             return StackResult(image, None, None, report)
         depth_um, confidence = (self._intake.at_full_size(part) for part in self._depth.heights())

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from zstackd_config.errors import StackError
 from zstackd_stacking import Stacker, StackOptions, StackResult, stacking_order
 from zstackd_stacking.fusion.fuse import PyramidFusion
+from zstackd_stacking.heights.depth import DepthMap
 from zstackd_stacking.types import Memory
 
 Render = Callable[..., Any]
@@ -202,6 +203,44 @@ def test_heights_are_micrometres_where_frames_have_them(rendered: Render) -> Non
     assert depth_um is not None
     error = np.abs(depth_um - (100 - 2.5 * scene.depth))
     assert float(np.median(error[20:-20, 20:-20])) < 0.5 * 2.5
+
+
+def test_finishing_gives_the_result_and_a_stacker_as_new(rendered: Render) -> None:
+    scene = rendered(planes=3)
+    stacker = Stacker(STILL)
+    finished = []
+    for _ in range(2):
+        for index in stacking_order(3, "middle"):
+            stacker.add(scene.frames[index], index=index)
+        finished.append(stacker.finish())
+    expected = stack(scene.frames)
+    for result in finished:
+        assert result.depth_um is not None
+        assert expected.depth_um is not None
+        assert np.array_equal(result.image, expected.image)
+        assert np.array_equal(result.depth_um, expected.depth_um)
+    with pytest.raises(StackError, match="at least 1 frame"):
+        stacker.result()
+
+
+def test_finishing_lets_go_of_sums_before_it_makes_maps(
+    rendered: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stacker = Stacker(STILL)
+    for index, frame in enumerate(rendered(planes=2).frames):
+        stacker.add(frame, index=index)
+    stacker.wait()
+    sums = weakref.ref(stacker._fusion)
+    gone = []
+    heights = DepthMap.heights
+
+    def looked_at(depth: DepthMap) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        gone.append(sums() is None)
+        return heights(depth)
+
+    monkeypatch.setattr(DepthMap, "heights", looked_at)
+    stacker.finish()
+    assert gone == [True]
 
 
 @pytest.mark.parametrize("side_px", [40, 80, 160, 320])
