@@ -66,6 +66,7 @@ def test_a_look_shows_a_frame_and_what_is_known_of_it(client: httpx.Client) -> N
     assert seen.facts.size_px == (WIDTH, HEIGHT)
     assert seen.facts.run_id is None
     assert 0 < seen.facts.brightness < seen.facts.highlight <= 1
+    assert not seen.facts.saturated
     assert seen.facts.exposure_time_ms > 0
     assert seen.facts.largest_step_um == largest_step_um(Optics.model_validate(RIG["optics"]))
 

@@ -234,7 +234,8 @@ class ViewAnswer(Answer):
     analogue_gain: float = Field(description="Analogue gain (no unit).")
     sharpness: float = Field(description="Of what is shown, before it is reduced (no unit).")
     brightness: float = Field(description="Mean of what is shown, 0 to 1.")
-    highlight: float = Field(description="What 99.9 % of it are below, 0 to 1; 1 is saturated.")
+    highlight: float = Field(description="What 99.9 % of it are below, 0 to 1.")
+    saturated: bool = Field(description="Whether that is as good as full scale.")
     size_px: tuple[int, int] = Field(description="Width and height of the whole frame.")
     largest_step_um: float = Field(
         description="Distance of planes at which the rig's optics lose nothing, in micrometres."

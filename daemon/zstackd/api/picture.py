@@ -45,6 +45,7 @@ def shown(view: View, kind: Kind, *, max_side_px: int | None, crop_px: int | Non
         sharpness=sharpness(part),
         brightness=light.mean,
         highlight=light.highlight,
+        saturated=light.saturated,
         size_px=(width, height),
         largest_step_um=view.largest_step_um,
     )

@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # pydantic costs start-up
 Kind = Literal["jpg", "png"]
 
 _KINDS: Final[dict[str, Kind]] = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png"}
-_SATURATED: Final = 0.996
 
 
 def _pictured(output: Path | None) -> Path | None:
@@ -107,7 +106,7 @@ def _own(
 def _line(facts: dict[str, Any]) -> str:
     whence = "" if facts["run_id"] is None else f"newest frame of {facts['run_id']}, "
     where = "at an unknown height" if facts["z_um"] is None else f"at {height(facts['z_um'])}"
-    saturated = ", saturated" if facts["highlight"] >= _SATURATED else ""
+    saturated = ", saturated" if facts["saturated"] else ""
     return (
         f"{whence}{where}: sharpness {facts['sharpness']:.3g}; {facts['exposure_time_ms']:.4g} ms, "
         f"gain {facts['analogue_gain']:.3g}; brightness {100 * facts['brightness']:.0f} %, "

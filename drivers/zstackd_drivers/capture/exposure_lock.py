@@ -72,6 +72,11 @@ class Brightness:
     mean: float
     highlight: float
 
+    @property
+    def saturated(self) -> bool:
+        """Whether the nearly brightest value is as good as full scale."""
+        return self.highlight >= SATURATED
+
 
 def explicit(
     exposure: ManualExposure, limits: ExposureLimits, *, neutral: tuple[float, float] | None
@@ -196,7 +201,7 @@ def _factor(seen: Brightness, wish: LockedAutoExposure, gamma: float) -> float |
     ceiling = 1.0 if wish.highlight_headroom is None else 1.0 - wish.highlight_headroom
     room = float((ceiling * HIGHLIGHT_MARGIN / max(seen.highlight, LEAST_BRIGHTNESS)) ** gamma)
     if wish.highlight_headroom is not None and seen.highlight > ceiling:
-        return SATURATED_FACTOR if seen.highlight >= SATURATED else room
+        return SATURATED_FACTOR if seen.saturated else room
     if wish.target_brightness is None:
         return None
     if abs(seen.mean - wish.target_brightness) <= BRIGHTNESS_TOLERANCE:

@@ -63,6 +63,8 @@ def test_brightness_is_a_share_of_full_scale(dtype: type[Any]) -> None:
     seen = brightness(image)
     assert seen.mean == pytest.approx(0.25, abs=0.01)
     assert seen.highlight > 0.9
+    assert seen.saturated
+    assert not brightness(np.minimum(image, full // 2)).saturated
     assert brightness(np.dstack([image] * 3)).mean == pytest.approx(seen.mean, abs=0.01)
 
 
