@@ -198,7 +198,7 @@ def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:
             devices, heights_um=heights(-20, 220, 6), depth_um=DEPTH_UM, settle_ms=300
         )
     assert measured.per_mm == pytest.approx(-0.03, rel=0.1)
-    assert abs(measured.per_mm + 0.03) < 3 * measured.error_per_mm < 0.15 * 0.03
+    assert abs(measured.per_mm + 0.03) < 3 * measured.error_per_mm < 0.25 * 0.03
     copied = findings.of_breathing(measured).settings["optics"]
     optics = Optics.model_validate({**settings.optics.model_dump(), **copied})
     assert optics.breathing_per_mm == pytest.approx(-0.03, rel=0.1)
