@@ -273,7 +273,7 @@ def test_a_request_that_cannot_be_is_told_what_to_do(
 def test_health_and_metrics(client: httpx.Client, service: Running, published: str) -> None:
     del published
     until(lambda: service.house.hardware.trouble is None, "the rig, reopened by a reload")
-    assert client.get("/healthz").json() == {"status": "ok", "late_s": {}}
+    assert client.get("/healthz").json() == {"status": "ok", "late_s": {}, "loan": None}
     lines = client.get("/metrics").text.splitlines()
     figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     assert float(figures['zstackd_runs_total{outcome="published"}']) >= 1

@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from zstackd.api.health import health_router
+from zstackd.api.loan import loan_router
 from zstackd.api.metrics import Metrics
 from zstackd.api.models import EventAnswer, Problem, ViewAnswer
 from zstackd.api.problems import answer_errors, documented, only_known_words
@@ -63,6 +64,7 @@ def create_app(
         health_router(control, metrics),
         runs_router(control),
         rig_router(control, reload, messages),
+        loan_router(control),
         stream_router(control),
         view_router(control),
     ):

@@ -3,7 +3,7 @@
 import errno
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
 import httpx
 
+from zstackd.api.recalls import heeded
 from zstackd.api.sockets import DEFAULT_SOCKET, socket_of
 from zstackd_config.errors import HardwareError, InputError, Interrupted, ZstackdError
 
@@ -24,7 +25,7 @@ _MOTION_S: Final = 3600.0
 _FOCUSING_S: Final = 900.0
 _LOOK_S: Final = 120.0
 _SILENCE_S: Final = 60.0
-"""The service says something on its event stream at least every 15 s."""
+"""The service says something on a stream, of events or of a loan, at least every 15 s."""
 
 _KINDS: Final[Mapping[int, type[ZstackdError]]] = {
     InputError.exit_status: InputError,
@@ -141,6 +142,25 @@ class Client:
         """Look for the sharpest height, however long it takes."""
         document = {"low_um": low_um, "high_um": high_um}
         return self.post("/v1/focus/auto", document=document, timeout_s=_FOCUSING_S)
+
+    @contextmanager
+    def borrowing(self, by: str, recall: Callable[[str], None]) -> Iterator[None]:
+        """While entered, the rig is lent to this program, and its devices are free to be opened.
+
+        Calls `recall` in another thread, with the reason, where they are to be closed soon: the
+        service ended, or an operator stopped the motor.
+        """
+        try:
+            with self._http.stream(
+                "POST", "/v1/loan", params={"by": by}, timeout=_SILENCE_S
+            ) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response)
+                with heeded(response, recall):
+                    yield
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
 
     @contextmanager
     def listening(self, *, run_id: str | None = None) -> Iterator[Iterator[EventJson]]:

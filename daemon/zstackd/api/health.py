@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from zstackd.api.metrics import Metrics
-from zstackd.api.models import HealthAnswer
+from zstackd.api.models import HealthAnswer, LoanAnswer
 from zstackd.service.control import Control
 
 
@@ -20,11 +20,12 @@ def health_router(control: Control, metrics: Metrics) -> APIRouter:
         operation_id="health",
     )
     def health(response: Response) -> HealthAnswer:
-        """Tell whether every essential thread makes progress."""
+        """Tell whether every essential thread makes progress, and who has borrowed the rig."""
         late_s = control.overdue_s()
         if late_s:
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return HealthAnswer(status="hanging" if late_s else "ok", late_s=late_s)
+        status = "hanging" if late_s else "ok"
+        return HealthAnswer(status=status, late_s=late_s, loan=LoanAnswer.of(control.loan()))
 
     @routes.get(
         "/metrics",

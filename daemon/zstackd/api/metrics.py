@@ -18,7 +18,7 @@ from zstackd_drivers.axis import Reference
 
 _QUEUE: Final = 4096
 _LOOK_S: Final = 1.0
-_STATES: Final = ("starting", "idle", "running", "paused", "degraded", "stopping")
+_STATES: Final = ("starting", "idle", "running", "paused", "lent", "degraded", "stopping")
 _PHASES: Final = {"captured": "capture", "stacked": "stack", "published": "publish"}
 """The event that ends each phase; it began with the one before, or with `started`."""
 

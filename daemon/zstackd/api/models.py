@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from zstackd.runs.plan import Plan
 from zstackd.service.control import Accepted, ServiceStatus, Space
 from zstackd.service.events import Event
+from zstackd.service.loan import Loan
 from zstackd.service.series import SeriesSummary
 from zstackd.store.run_state import RunState, RunSummary
 from zstackd_drivers.axis import AxisSnapshot
@@ -182,10 +183,22 @@ class CameraAnswer(Answer):
         return cls.model_validate(camera)
 
 
+class LoanAnswer(Answer):
+    """Who has borrowed the rig: its devices are closed for that program, and runs wait."""
+
+    to: str = Field(description="The borrower, in its own words.")
+    since: datetime = Field(description="When it was lent.")
+
+    @classmethod
+    def of(cls, loan: Loan | None) -> "LoanAnswer | None":
+        """Return the answer for a loan, where there is one."""
+        return None if loan is None else cls(to=loan.to, since=loan.since)
+
+
 class StatusAnswer(Answer):
     """The service at one moment."""
 
-    state: str = Field(description="starting, idle, running, paused, degraded or stopping.")
+    state: str = Field(description="starting, idle, running, paused, lent, degraded or stopping.")
     why: str | None = Field(description="One line; null where there is nothing to say.")
     rig: str = Field(description="Name of the rig.")
     version: str = Field(description="Version of zstackd.")
@@ -199,6 +212,7 @@ class StatusAnswer(Answer):
     output: SpaceAnswer = Field(description="Room in the output folder.")
     reserved_bytes: int = Field(description="What the run in work will still write.")
     faults: int = Field(description="Hardware faults since the start.")
+    loan: LoanAnswer | None = Field(description="To whom the rig is lent; null where it is not.")
     temperature_c: float | None = Field(description="Temperature of the computer, in °C.")
 
     @classmethod
@@ -219,6 +233,7 @@ class StatusAnswer(Answer):
             output=SpaceAnswer.of(status.output),
             reserved_bytes=status.reserved_bytes,
             faults=status.faults,
+            loan=LoanAnswer.of(status.loan),
             temperature_c=temperature_c,
         )
 
@@ -247,6 +262,7 @@ class HealthAnswer(Answer):
 
     status: Literal["ok", "hanging"] = Field(description="Whether any of them hangs.")
     late_s: dict[str, float] = Field(description="Threads that hang, seconds overdue.")
+    loan: LoanAnswer | None = Field(description="To whom the rig is lent; null where it is not.")
 
 
 class ReloadAnswer(Answer):

@@ -123,5 +123,5 @@ def _add_focus(routes: APIRouter, control: Control) -> None:
         operation_id="stop",
     )
     def stop() -> None:
-        """Stop the motor now; a run in work is interrupted by it."""
+        """Stop the motor now; a run in work, or who borrowed the rig, is interrupted by it."""
         control.stop_motion()

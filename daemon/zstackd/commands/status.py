@@ -9,6 +9,7 @@ from zstackd.commands.options import JsonOption, RigOption, SocketOption, print_
 from zstackd.commands.wording import (
     coloured,
     gigabytes,
+    local_time,
     named_values,
     planes,
     runs_table,
@@ -51,7 +52,9 @@ def _headline(status: dict[str, Any]) -> str:
 
 
 def _screen(status: dict[str, Any]) -> str:
+    loan = status["loan"]
     rows = (
+        *(() if loan is None else [("lent", _lent(loan))]),
         ("in work", _work(status["current"])),
         ("queue", f"{status['queue']} waiting"),
         ("runs", _counts(status["counts"])),
@@ -63,6 +66,10 @@ def _screen(status: dict[str, Any]) -> str:
         ("computer", _temperature(status["temperature_c"])),
     )
     return named_values(rows)
+
+
+def _lent(loan: dict[str, Any]) -> str:
+    return f"to {escape(loan['to'])}, since {local_time(loan['since'])}"
 
 
 def _work(run: RunJson | None) -> str:

@@ -25,6 +25,7 @@ COLOURS: Final = {
     "starting": "yellow",
     "degraded": "red",
     "paused": "yellow",
+    "lent": "yellow",
     "waiting": "yellow",
     "capturing": "cyan",
     "stacking": "cyan",

@@ -53,6 +53,10 @@ def _in_use(rig: Rig, why: StorageError) -> Diagnosis:
     said = f"the service has them and is {status['state']}"
     if status["state"] == "degraded":
         return failure("devices", f"{said}: {status['why']}")
+    if status["state"] == "lent":
+        return warning(
+            "devices", f"not looked at: the rig is lent {status['why']}", "look after it"
+        )
     if status["state"] == "starting":
         return warning("devices", f"{said}: {status['why']}", "look again in a moment")
     return fine("devices", said)

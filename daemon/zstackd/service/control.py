@@ -1,13 +1,14 @@
 """What anyone may ask of the running service: the one face that the control API stands on.
 
-Every method is safe from any thread and, but for `look` and what moves the axis, returns soon.
+Every method is safe from any thread and, but for `look`, `lend` and what moves the axis, returns
+soon.
 The running service has it as `Service.control`. What cannot be done raises a `ZstackdError` of one
 line:
 
     InputError          the document or argument is wrong
     ├── NoSuchRun       no run of that id is known
     ├── WrongState      the run, or the rig, is not in a state in which this can be done
-    └── RigBusy         a run or another move has the rig (zstackd.service.lease)
+    └── RigBusy         a run, another move or program has the rig (zstackd.service.lease)
     HardwareError       the rig is not ready, or failed
     StorageError        the spool cannot take it
 """
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 from zstackd.runs.autofocus import FoundFocus
 from zstackd.runs.plan import Plan
 from zstackd.service.events import Subscription
+from zstackd.service.loan import Loan
 from zstackd.service.series import SeriesSummary
 from zstackd.service.viewfinder import Exposure, View
 from zstackd.store.run_state import RunState, RunSummary
@@ -51,7 +53,8 @@ class ServiceStatus:
     """The service at one moment.
 
     `state` is one word for people and scripts: `starting`, `idle`, `running`, `paused`,
-    `degraded` (see `why`) or `stopping`. `why` is one line; None where there is nothing to say.
+    `lent`, `degraded` (see `why`) or `stopping`. `why` is one line; None where there is nothing to
+    say. `loan` tells who has borrowed the rig, whatever else goes on meanwhile.
     `queue` counts runs that wait; `counts` all runs in memory by state. `reserved_bytes` is what
     the run in work will still write.
     """
@@ -70,6 +73,7 @@ class ServiceStatus:
     output: Space
     reserved_bytes: int
     faults: int
+    loan: Loan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,18 @@ class Control(Protocol):
         ...
 
     def stop_motion(self) -> None:
-        """Stop the motor now; a run in work is interrupted by it."""
+        """Stop the motor now; a run in work, or who borrowed the rig, is interrupted by it."""
+        ...
+
+    def lend(self, to: str) -> Loan:
+        """Leave the devices of the idle rig to another program until the loan is ended.
+
+        May take seconds. Meanwhile runs wait that need the rig.
+        """
+        ...
+
+    def loan(self) -> Loan | None:
+        """Return to whom the rig is lent; None where it is not."""
         ...
 
     def beats_s(self) -> dict[str, float]:

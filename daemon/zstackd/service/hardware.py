@@ -1,15 +1,18 @@
 """The devices of the rig: opened once they are there, reopened after trouble, lent to one user."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from zstackd.runs.halt import Halt
 from zstackd.runs.safety import BETWEEN_PLANES
 from zstackd.runs.worker import Worker
 from zstackd.service.lease import Lease, RigBusy
+from zstackd.service.loan import Loan
 from zstackd.service.retries import Retries
 from zstackd_config.errors import HardwareError, Interrupted, ZstackdError
 from zstackd_config.rig import Rig
@@ -21,6 +24,9 @@ from zstackd_drivers.factory import Devices, open_devices, settings_of_devices
 
 HUNG_S: Final = 120.0
 """How long a process that found the camera hung, as the one before it did, stays to say so."""
+
+OPENING_S: Final = 30.0
+"""How long the end of an attempt to open the rig is waited for, by who wants to borrow it."""
 
 _LOOK_S: Final = 0.2
 """Longer than it takes to look whether open devices are still well."""
@@ -45,6 +51,8 @@ class Hardware:
         self._rig = self._next_rig = rig
         self._stop = stop or Halt()
         self._lease = Lease()
+        self._loan: Loan | None = None
+        self._asked = threading.Lock()
         self._stack = ExitStack()
         self._devices: Devices | None = None
         self._camera: CameraInfo | None = None
@@ -73,6 +81,11 @@ class Hardware:
     def trouble(self) -> str | None:
         """Why the devices are not open; None where they are."""
         return self._trouble
+
+    @property
+    def loan(self) -> Loan | None:
+        """To whom the rig is lent, so that the devices are closed; None where it is not."""
+        return self._loan
 
     def axis(self) -> AxisSnapshot | None:
         """Return the focus axis as last reported; None where it is not open."""
@@ -115,8 +128,50 @@ class Hardware:
         with self._used() as devices:
             yield devices
 
+    def lend(self, to: str) -> Loan:
+        """Close the devices and leave them to another program, until it or the service ends.
+
+        They are opened anew afterwards, as after any trouble: nobody knows what was done with the
+        axis. Devices that are just being opened are waited for. Raises RigBusy where they are in
+        use, Interrupted where the service stops.
+        """
+        if not self._asked.acquire(blocking=False):
+            raise RigBusy("another program asks for the rig already; try again after it")
+        try:
+            self._take_once_opened()
+        finally:
+            self._asked.release()
+        self._loan = loan = Loan(to, self._stop, self._given_back)
+        try:
+            self._close(str(loan))
+        except BaseException:
+            loan.end()
+            raise
+        loan.begin()
+        return loan
+
+    def _given_back(self, loan: Loan) -> None:
+        """Take the rig back; `keep` opens it again."""
+        self._trouble = "opening the rig again after it was lent"
+        self._retries.reset()
+        seconds = (datetime.now(UTC) - loan.since).total_seconds()
+        _log.info("the rig is back from %s, after %.1f s", loan.to, seconds)
+        self._loan = None
+        self._lease.give_back()
+
+    def _take_once_opened(self) -> None:
+        """Take the lease at once, or after an attempt to open the devices."""
+        end_s = time.monotonic() + OPENING_S
+        while not self._lease.take(_LOOK_S):
+            self._stop.check()
+            is_opening = self._devices is None and self._loan is None
+            if not is_opening or time.monotonic() > end_s:
+                raise self._refused("wait for its end, or cancel it")
+
     def _refused(self, then: str) -> RigBusy | NotReady:
         """Return why the rig is not lent: it is in use, or, without devices, on the way to be."""
+        if self._loan is not None:
+            return RigBusy(f"the rig is {self._loan}; wait for its end, or end that program")
         if self._devices is None:
             return NotReady("the rig is not ready: it is being opened; try again in a moment")
         return RigBusy(f"the rig is busy with a run or a move; {then}")
@@ -168,11 +223,13 @@ class Hardware:
         """Take a frame before the rig counts as open: the last process ended by a hung camera."""
         self._must_prove_camera = True
 
-    def stop_motion(self) -> None:
-        """Stop the motor of whoever uses the devices; harmless where they are not open."""
-        devices = self._devices
+    def stop_motion(self, why: str) -> None:
+        """Stop the motor of whoever uses the devices, or has borrowed them; harmless otherwise."""
+        devices, loan = self._devices, self._loan
         if devices is not None:
             devices.axis.stop()
+        if loan is not None:
+            loan.recalled.request(why)
 
     def replace(self, rig: Rig) -> None:
         """Use other settings as soon as the devices are given back."""

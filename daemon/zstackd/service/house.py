@@ -131,6 +131,9 @@ class House:
             return "stopping", str(self.stop.cause)
         if self.gate.reason is not None:
             return "paused", self.gate.reason
+        loan = self.hardware.loan
+        if loan is not None and job is None:
+            return "lent", f"{loan}".removeprefix("lent ")
         why = self.hardware.trouble or self.awaits_operator() or self._held_up()
         if why is not None and job is None:
             return ("starting" if self.hardware.opening else "degraded"), why

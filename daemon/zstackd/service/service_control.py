@@ -16,6 +16,7 @@ from zstackd.service.catalogue import summary_of
 from zstackd.service.control import Accepted, NoSuchRun, ServiceStatus, Space, WrongState
 from zstackd.service.events import QUEUE, Subscription
 from zstackd.service.house import House
+from zstackd.service.loan import Loan
 from zstackd.service.reception import Reception
 from zstackd.service.series import SeriesKeeper, SeriesSummary
 from zstackd.service.viewfinder import Exposure, View, Viewfinder
@@ -138,6 +139,7 @@ class ServiceControl:
             output=_space(house.output),
             reserved_bytes=house.reserved_bytes(),
             faults=house.hardware.faults,
+            loan=house.hardware.loan,
         )
 
     def subscribe(self, *, after: int | None = None, size: int = QUEUE) -> Subscription:
@@ -218,13 +220,21 @@ class ServiceControl:
         return found[0]
 
     def stop_motion(self) -> None:
-        """Stop the motor now; a run in work is interrupted by it."""
+        """Stop the motor now; a run in work, or who borrowed the rig, is interrupted by it."""
         job, by_hand = self._house.backlog.in_work(), self._by_hand
         if job is not None:
             job.halt.request(_STOPPED)
         if by_hand is not None:
             by_hand.request(_STOPPED)
-        self._house.hardware.stop_motion()
+        self._house.hardware.stop_motion(_STOPPED)
+
+    def lend(self, to: str) -> Loan:
+        """Leave the devices of the idle rig to another program until the loan is ended."""
+        return self._house.hardware.lend(to)
+
+    def loan(self) -> Loan | None:
+        """Return to whom the rig is lent; None where it is not."""
+        return self._house.hardware.loan
 
     # Parts of the above.
 
