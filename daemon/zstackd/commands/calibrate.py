@@ -16,10 +16,10 @@ from zstackd.calibration.fragment import Finding, write_finding
 from zstackd.calibration.magnification import measure_breathing
 from zstackd.calibration.pixel_size import length_px, measure_rulings
 from zstackd.calibration.settle import measure_settling
+from zstackd.commands.borrowing import at_hand, frame_px_of_service
 from zstackd.commands.options import finite
 from zstackd.commands.reach import check_lead, check_range, require_standing
 from zstackd.runs.autofocus import depth_of_field_um, find_focus
-from zstackd.runs.by_hand import opened
 from zstackd.terminal.show import short
 from zstackd_config.errors import InputError
 from zstackd_config.load import load_rig
@@ -31,8 +31,8 @@ from zstackd_stacking.sharpness import Region
 from zstackd_stacking.types import Image
 
 calibrate = typer.Typer(
-    help="Measure what rig.yaml has to say; writes a fragment with its evidence. Opens the rig: "
-    "stop its service first.",
+    help="Measure what rig.yaml has to say; writes a fragment with its evidence. Opens the rig for "
+    "itself; a service that runs lends it, between runs.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -73,7 +73,8 @@ def backlash(
     check_range(straight, low_um, high_um)
     check_lead(straight, low_um, high_um, lead_um=lead_um)
     require_standing(straight, at_um)
-    with opened(settings.model_copy(update={"focus": straight}), at_um) as devices:
+    straight_rig = settings.model_copy(update={"focus": straight})
+    with at_hand(straight_rig, at_um, command="calibrate backlash") as devices:
         step_um = depth_of_field_um(settings.optics) / 3
         heights_um = _heights(low_um, high_um, step_um=step_um)
         measured = measure_backlash(
@@ -104,7 +105,7 @@ def settle(
     settings = load_rig(rig)
     check_range(settings.focus, low_um, high_um)
     require_standing(settings.focus, at_um)
-    with opened(settings, at_um) as devices:
+    with at_hand(settings, at_um, command="calibrate settle") as devices:
         focus = find_focus(devices, settings, (low_um, high_um))
         away_um = 2 * depth_of_field_um(settings.optics)
         measured = measure_settling(
@@ -129,7 +130,7 @@ def exposure(
 ) -> None:
     """Find explicit exposure values for run files. The axis does not move."""
     settings = load_rig(rig)
-    with opened(settings, None, referenced=False) as devices:
+    with at_hand(settings, None, command="calibrate exposure", referenced=False) as devices:
         found = find_exposure(devices, headroom=headroom)
     _leave(findings.of_exposure(found), settings)
 
@@ -185,7 +186,7 @@ def magnification(rig: RigFile, low_um: Low, high_um: High, at_um: Standing = No
     depth_um = depth_of_field_um(settings.optics)
     check_range(settings.focus, low_um, high_um)
     require_standing(settings.focus, at_um)
-    with opened(settings, at_um) as devices:
+    with at_hand(settings, at_um, command="calibrate magnification") as devices:
         measured = measure_breathing(
             devices,
             heights_um=_heights(low_um, high_um, step_um=depth_um / 2),
@@ -217,7 +218,7 @@ def steps(
     check_range(settings.focus, low_um, high_um)
     _check_regions(regions, settings.camera.size_px)
     require_standing(settings.focus, at_um)
-    with opened(settings, at_um) as devices:
+    with at_hand(settings, at_um, command="calibrate steps") as devices:
         # A camera may deliver another size than was asked for.
         _check_regions(regions, devices.camera.info().size_px)
         low, high = (
@@ -237,7 +238,7 @@ def steps(
 
 
 def _look(rig: Rig) -> Image:
-    with opened(rig, None, referenced=False) as devices:
+    with at_hand(rig, None, command="calibrate pixel-size", referenced=False) as devices:
         devices.camera.lock_exposure(LockedAutoExposure())
         return devices.camera.capture(after_ns=devices.clock.monotonic_ns()).image
 
@@ -324,8 +325,9 @@ def _check_inside(rig: Rig, image: Path | None, points: Mapping[str, tuple[float
 
 def _frame_px(rig: Rig) -> tuple[int, int]:
     """Return the width and height of a frame: the rig file's, else what the camera says."""
-    if rig.camera.size_px is not None:
-        return rig.camera.size_px
+    known = rig.camera.size_px or frame_px_of_service(rig)
+    if known is not None:
+        return known
     with open_camera(rig) as camera:
         return camera.info().size_px
 

@@ -1,8 +1,8 @@
 """The rig by hand, where no service has it: opened, used, and closed again."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from zstackd.runs.autofocus import FoundFocus, find_focus
 from zstackd.runs.halt import Halt
@@ -25,6 +25,15 @@ from zstackd_drivers.factory import (
 )
 
 _AGAIN_S = 0.02
+
+Hold = Callable[[Rig, Halt], AbstractContextManager[object]]
+"""Keeps others from the rig while entered; what it halts stops the motor."""
+
+
+def alone(rig: Rig, halt: Halt) -> AbstractContextManager[object]:
+    """Hold a rig that no service has, by its state folder."""
+    del halt
+    return Spool(rig.paths.state)
 
 
 def home(rig: Rig) -> AxisSnapshot:
@@ -96,25 +105,31 @@ def snap(rig: Rig, exposure: LockedAutoExposure | ManualExposure) -> Frame:
 
 
 @contextmanager
-def opened(rig: Rig, at_um: float | None, *, referenced: bool = True) -> Iterator[Devices]:
-    """Open the whole rig while nobody else uses it; a signal stops the motor.
+def opened(
+    rig: Rig, at_um: float | None, *, referenced: bool = True, hold: Hold = alone
+) -> Iterator[Devices]:
+    """Open the whole rig while nobody else uses it; a signal stops the motor, as does the holder.
 
     Unless told otherwise, the axis is referenced (by the operator's word, where `at_um` is given)
     and the exposure is locked.
     """
     halt = Halt()
     with (
+        hold(rig, halt),
         StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
-        Spool(rig.paths.state),
         open_devices(rig) as devices,
         motor_stops_with(halt, devices),
     ):
-        if referenced:
-            if at_um is not None:
-                devices.axis.confirm(at_um)
-            reference_axis(devices.axis, rig.focus)
-            devices.camera.lock_exposure(LockedAutoExposure())
-        yield devices
+        try:
+            if referenced:
+                if at_um is not None:
+                    devices.axis.confirm(at_um)
+                reference_axis(devices.axis, rig.focus)
+                devices.camera.lock_exposure(LockedAutoExposure())
+            yield devices
+        except Interrupted:
+            halt.check()  # it knows by whom
+            raise
 
 
 @contextmanager
