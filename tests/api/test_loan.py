@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from tests.api.conftest import TOKEN, until
+from tests.api.conftest import RIG, TOKEN, until
+
+from zstackd.commands.borrowing import frame_px_of_service
+from zstackd_config.load import load_rig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +58,15 @@ def test_the_borrower_hears_that_the_motor_is_to_stop(client: httpx.Client) -> N
         assert client.post("/v1/focus/stop").status_code == 204
         assert next(line for line in lines if line) == "stopped by an operator"
         assert client.get("/v1/status").json()["loan"]["to"] == "API"
+
+
+def test_the_size_of_frames_is_asked_for_without_a_loan(
+    service: Running, client: httpx.Client
+) -> None:
+    client.post("/v1/focus/home")
+    found = frame_px_of_service(load_rig(service.folder / "rig.yaml"))
+    assert found == tuple(RIG["camera"]["size_px"])
+    assert client.get("/v1/status").json()["axis"]["reference"] == "referenced"
 
 
 def test_nothing_is_lent_over_the_network(service: Running, client: httpx.Client) -> None:

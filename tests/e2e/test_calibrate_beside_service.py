@@ -94,7 +94,7 @@ def test_the_idle_service_lends_the_rig_and_goes_on(site: Site) -> None:
         assert holds(service, port)
         site.drop(site.run(z_plan={"absolute": [0, 50]}), "run.yaml")
         site.wait_for_event("published")
-    assert "the rig is back from zstackd calibrate exposure (process " in site.log()
+    assert "the loan to zstackd calibrate exposure (process " in site.log()
 
 
 def test_a_loan_is_told_everywhere_and_ends_with_a_killed_borrower(site: Site) -> None:
@@ -114,7 +114,7 @@ def test_a_loan_is_told_everywhere_and_ends_with_a_killed_borrower(site: Site) -
                     f"bench is lent: to {borrower}" in site.zstackd("status", "--rig", rig).stdout
                 )
                 doctor = site.zstackd("doctor", "--rig", rig).stdout
-                assert f"the rig is lent to {borrower}" in doctor
+                assert f"not looked at: lent to {borrower}" in doctor
                 with pytest.raises(InputError, match=r"the rig is lent to .*; wait for its end"):
                     client.look({})
                 site.drop(site.run(z_plan={"absolute": [0, 50]}), "run.yaml")
@@ -183,7 +183,7 @@ def test_two_calibrations_in_turn_need_no_patience_of_the_user(site: Site) -> No
             done = site.zstackd("calibrate", "exposure", "--rig", rig)
             assert done.returncode == 0, done.stderr
         until_idle(site)
-    assert site.log().count("the rig is back from") == 2
+    assert site.log().count("the loan to zstackd calibrate exposure ") == 2
 
 
 def test_a_second_borrower_is_told_of_the_first(site: Site) -> None:

@@ -53,10 +53,9 @@ def _in_use(rig: Rig, why: StorageError) -> Diagnosis:
     said = f"the service has them and is {status['state']}"
     if status["state"] == "degraded":
         return failure("devices", f"{said}: {status['why']}")
-    if status["state"] == "lent":
-        return warning(
-            "devices", f"not looked at: the rig is lent {status['why']}", "look after it"
-        )
+    loan = status.get("loan")
+    if loan is not None:
+        return warning("devices", f"not looked at: lent to {loan['to']}", "look again after it")
     if status["state"] == "starting":
         return warning("devices", f"{said}: {status['why']}", "look again in a moment")
     return fine("devices", said)

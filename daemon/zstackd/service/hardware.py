@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from zstackd.runs.halt import Halt
@@ -42,7 +41,8 @@ class NotReady(HardwareError):
 class Hardware:
     """Owns the open devices; safe from any thread.
 
-    Whoever uses them holds the lease (`lent`, `glimpsed`). `trouble` says why they are not open,
+    Whoever uses them holds the lease (`lent`, `glimpsed`); another program may have it for a while
+    (`lend`), with the devices closed. `trouble` says why they are not open,
     `opening` that this is about to be tried. `faults` counts how often they failed since the start,
     `cameras_opened` how often the camera was opened: each time it has forgotten its exposure.
     """
@@ -143,7 +143,7 @@ class Hardware:
             self._asked.release()
         self._loan = loan = Loan(to, self._stop, self._given_back)
         try:
-            self._close(str(loan))
+            self._close(f"lent {loan}")
         except BaseException:
             loan.end()
             raise
@@ -154,8 +154,7 @@ class Hardware:
         """Take the rig back; `keep` opens it again."""
         self._trouble = "opening the rig again after it was lent"
         self._retries.reset()
-        seconds = (datetime.now(UTC) - loan.since).total_seconds()
-        _log.info("the rig is back from %s, after %.1f s", loan.to, seconds)
+        _log.info("the loan to %s has ended after %.1f s", loan.to, loan.seconds)
         self._loan = None
         self._lease.give_back()
 
@@ -170,8 +169,9 @@ class Hardware:
 
     def _refused(self, then: str) -> RigBusy | NotReady:
         """Return why the rig is not lent: it is in use, or, without devices, on the way to be."""
-        if self._loan is not None:
-            return RigBusy(f"the rig is {self._loan}; wait for its end, or end that program")
+        loan = self._loan
+        if loan is not None:
+            return RigBusy(f"the rig is lent {loan}; wait for its end, or end that program")
         if self._devices is None:
             return NotReady("the rig is not ready: it is being opened; try again in a moment")
         return RigBusy(f"the rig is busy with a run or a move; {then}")

@@ -133,7 +133,7 @@ class House:
             return "paused", self.gate.reason
         loan = self.hardware.loan
         if loan is not None and job is None:
-            return "lent", f"{loan}".removeprefix("lent ")
+            return "lent", str(loan)
         why = self.hardware.trouble or self.awaits_operator() or self._held_up()
         if why is not None and job is None:
             return ("starting" if self.hardware.opening else "degraded"), why

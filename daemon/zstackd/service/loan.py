@@ -1,6 +1,7 @@
 """The rig in the hands of another program, which opens the devices for itself meanwhile."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ class Loan:
     def __init__(self, to: str, stop: Halt, give_back: Callable[["Loan"], None]) -> None:
         self.to = to
         self.since = datetime.now(UTC)
+        self._begun_s = time.monotonic()
         self.recalled = Halt()
         self._stop = stop
         self._give_back = give_back
@@ -24,13 +26,18 @@ class Loan:
         self._over = False
 
     def __str__(self) -> str:
-        return f"lent to {self.to} since {self.since.astimezone():%H:%M:%S}"
+        return f"to {self.to} since {self.since.astimezone():%Y-%m-%d %H:%M:%S}"
 
     @property
     def over(self) -> bool:
         """Whether the rig was given back."""
         with self._lock:
             return self._over
+
+    @property
+    def seconds(self) -> float:
+        """How long ago it was begun."""
+        return time.monotonic() - self._begun_s
 
     def begin(self) -> None:
         """Let the stop of the service end it from now on; at once where it has come already."""
