@@ -176,16 +176,6 @@ def test_a_stopped_borrower_gives_the_rig_back(site: Site, number: signal.Signal
         assert until_idle(site)["faults"] == 0
 
 
-def test_two_calibrations_in_turn_need_no_patience_of_the_user(site: Site) -> None:
-    """The second asks while the service still opens the rig after the first."""
-    with served(site) as (_, rig, _):
-        for _ in range(2):
-            done = site.zstackd("calibrate", "exposure", "--rig", rig)
-            assert done.returncode == 0, done.stderr
-        until_idle(site)
-    assert site.log().count("the loan to zstackd calibrate exposure ") == 2
-
-
 def test_a_second_borrower_is_told_of_the_first(site: Site) -> None:
     with served(site) as (_, rig, port), borrowing(site, port) as command:
         refused = site.zstackd("calibrate", "exposure", "--rig", rig)
