@@ -12,7 +12,7 @@ from zstackd.service.recovery import recover
 from zstackd.store.holder import way_out
 from zstackd.store.journal import read_journal
 from zstackd.store.spool import RunFolder, Spool, slug
-from zstackd_config.errors import StorageError
+from zstackd_config.errors import InputError, StorageError
 
 
 @given(st.text(max_size=200))
@@ -54,6 +54,37 @@ def test_the_lock_names_who_holds_it(tmp_path: Path) -> None:
         Spool(tmp_path).__enter__()
     with Spool(tmp_path):
         pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_root_leaves_nothing_in_the_state_folder_of_another_user(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    os.chown(tmp_path, 65534, 65534)
+    said = f"{state}: belongs to nobody, who could not write .*`sudo -u nobody zstackd …`$"
+    with pytest.raises(InputError, match=said):
+        Spool(state).__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_who_may_not_write_to_a_state_folder_is_told_whose_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Spool(tmp_path):
+        pass
+
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refused)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    mine = f"belongs to root, and nobody may not .*`sudo chown -R nobody: {tmp_path}`$"
+    with pytest.raises(StorageError, match=mine):
+        Spool(tmp_path).__enter__()
+    os.chown(tmp_path / "lock", 1, 1)
+    theirs = r"belongs to daemon, and nobody may not .*`sudo -u daemon zstackd …`$"
+    with pytest.raises(StorageError, match=theirs):
+        Spool(tmp_path).__enter__()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from zstackd.store.arrival import REQUEST, bring
 from zstackd.store.durable import flush_folder, make_folder, storage_at, storage_error, write_bytes
-from zstackd.store.holder import way_out
+from zstackd.store.holder import denied, refuse_root, way_out
 from zstackd.store.journal import ENDS, Journal, read_ends, read_journal
 from zstackd.store.owner import owner_of
 from zstackd_config.errors import StorageError
@@ -93,6 +93,7 @@ class Spool:
         self.series = state / "series"
 
     def __enter__(self) -> Self:
+        refuse_root(self.state)
         make_folder(self.inbox)
         make_folder(self.runs)
         make_folder(self.series)
@@ -249,6 +250,8 @@ def _new_folder(parent: Path, name: str) -> Path:
 def _locked(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError as error:
+        raise StorageError(denied(path.parent)) from error
     except OSError as error:
         raise storage_error(error, path) from error
     try:
