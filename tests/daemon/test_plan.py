@@ -160,3 +160,23 @@ def test_a_highest_plane_beyond_the_range_is_told(up: Rig, z_plan: Any, beyond: 
     said = [each for each in plan_run(up, run, source="x").warnings if "above the range" in each]
     assert len(said) == (beyond is not None)
     assert all(beyond in each and each.endswith("give step 6.6667, or auto") for each in said)
+
+
+@pytest.mark.parametrize(
+    ("z_plan", "is_told"),
+    [
+        ({"bottom": 10, "top": 70, "step": 130}, True),
+        ({"range": 60, "step": 130}, True),
+        ({"bottom": 10, "top": 10, "step": 5}, False),
+        ({"absolute": [10]}, False),
+    ],
+)
+def test_a_range_of_which_a_single_plane_is_left_is_told(
+    up: Rig, z_plan: Any, is_told: bool
+) -> None:
+    relative = {"z_reference_um": 50} if "range" in z_plan else {}
+    run = parse_run(yaml.safe_dump({"name": "x", "z_plan": z_plan, **relative}), name="x")
+    said = plan_run(up, run, source="x").warnings
+    assert len(said) == is_told
+    assert all("a single plane" in each and "60 µm" in each for each in said)
+    assert all(each.endswith("give step auto") for each in said)

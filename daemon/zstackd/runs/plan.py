@@ -112,20 +112,32 @@ def plan_run(
         peak_memory_bytes=_INTERPRETER_BYTES
         + STACKER_BYTES_PER_PIXEL[run.stacking.memory] * pixels
         + FRAMES_IN_FLIGHT * frame_raw_bytes,
-        warnings=(*_beyond_the_range(run, planes_um), *_warnings(rig, planes_um, step_um)),
+        warnings=(*_beside_the_range(run, planes_um), *_warnings(rig, planes_um, step_um)),
     )
 
 
-def _beyond_the_range(run: Run, planes_um: Sequence[float]) -> Iterator[str]:
-    """Yield what to say of a highest plane beyond the range, as useq-schema rounds steps."""
+def _beside_the_range(run: Run, planes_um: Sequence[float]) -> Iterator[str]:
+    """Yield what to say of planes that are not the range that was asked for: useq-schema rounds.
+
+    A highest plane that lies lower than the range is near enough to its top, by half a step, other
+    than one that is alone.
+    """
     asked_um = None if isinstance(run.z_plan, AutoPlan) else span_um(run.z_plan)
-    beyond_um = 0.0 if asked_um is None else max(planes_um) - min(planes_um) - asked_um
-    if asked_um is not None and beyond_um > _SAME_UM:
-        step_um = getattr(run.z_plan, "step", 0.0)
+    if asked_um is None:
+        return
+    step_um = getattr(run.z_plan, "step", 0.0)
+    beyond_um = max(planes_um) - min(planes_um) - asked_um
+    if beyond_um > _SAME_UM:
         yield (
             f"z_plan: the highest plane lies {beyond_um:.4g} µm above the range, as step "
             f"{step_um:g} µm does not divide its {asked_um:g} µm; give step "
             f"{even_step_um(asked_um, step_um):.5g}, or auto"
+        )
+    elif len(planes_um) == 1 and asked_um > _SAME_UM:
+        yield (
+            f"z_plan: a single plane, at {planes_um[0]:g} µm, is all of the range of {asked_um:g} "
+            f"µm, as step {step_um:g} µm is greater: what lies above it stays blurred; give step "
+            "auto"
         )
 
 
