@@ -426,6 +426,27 @@ def test_reload_takes_a_good_rig_file_and_keeps_the_old_one(desk: Desk) -> None:
     assert desk.said("reload") == "changed: name\n"
 
 
+def test_reload_says_from_when_on_the_settings_hold_and_what_becomes_of_the_position(
+    desk: Desk,
+) -> None:
+    rig_file = desk.folder / "rig.yaml"
+    good = rig_file.read_text()
+    run_id = desk.submitted(**LONG_RUN)
+    until(lambda: f"in work  {run_id}" in desk.said("status"), "the run in work")
+    desk.write("rig.yaml", RIG | {"focus": RIG["focus"] | {"settle_ms": 77}})
+    opened = "the rig is opened anew for that, and its axis"
+    assert desk.said("reload") == (
+        f"changed: focus; in force once {run_id} has ended; {opened} has to be homed again\n"
+    )
+    desk.said("cancel", run_id)
+    desk.zstackd("watch", run_id, status=130)
+    until(lambda: "in work  nothing" in desk.said("status"), "the end of the run")
+    desk.write("rig.yaml", RIG | {"focus": RIG["focus"] | {"reference": "confirm"}})
+    assert desk.said("reload").endswith(f"; {opened} waits for `zstackd focus confirm`\n")
+    rig_file.write_text(good)
+    desk.said("reload")
+
+
 def test_no_service_is_said_in_one_line(desk: Desk) -> None:
     for words in (["list"], ["status", "--json"], ["watch"], ["submit", "rig.yaml"]):
         complaint = desk.complaint(*words, status=1, ZSTACKD_SOCKET="nowhere.sock")

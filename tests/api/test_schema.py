@@ -23,6 +23,7 @@ from tests.api.conftest import PATIENCE_S, TOKEN
 from zstackd.api.app import create_app
 from zstackd.api.metrics import Metrics
 from zstackd.api.recent import RecentMessages
+from zstackd.service.control import Reloaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ CHECKS = [
 
 def operations() -> Iterator[APIOperation[Any, Any, Any, Any]]:
     nobody = cast("Control", None)  # the document is made without asking the service
-    app = create_app(nobody, reload=list, messages=RecentMessages(), metrics=Metrics(nobody))
+    app = create_app(nobody, reload=Reloaded, messages=RecentMessages(), metrics=Metrics(nobody))
     for found in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
         assert isinstance(found, Ok)
         operation = found.ok()

@@ -16,7 +16,7 @@ from zstackd.api.recent import RecentMessages
 from zstackd.api.server import ApiServer
 from zstackd.api.sockets import socket_path
 from zstackd.runs.worker import Worker
-from zstackd.service.control import Control
+from zstackd.service.control import Control, Reloaded
 from zstackd.service.house import House
 from zstackd.service.status_line import status_line
 from zstackd.system.notify import Notifier, Watchdog, watchdog_interval_s
@@ -38,21 +38,23 @@ class Reloading:
     notifier: Notifier
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __call__(self) -> list[str]:
+    def __call__(self) -> Reloaded:
         """Read the rig file again and return what changed; raises what is wrong with it."""
         with self._lock:
             self.notifier.reloading()
             try:
-                changes = self._taken(load_rig(self.rig_file))
-                _log.info("read %s again: %s", self.rig_file, ", ".join(changes) or "no change")
+                taken = self._taken(load_rig(self.rig_file))
+                changed = ", ".join(taken.changes) or "no change"
+                note = f"; {taken.note}" if taken.note else ""
+                _log.info("read %s again: %s%s", self.rig_file, changed, note)
             except ZstackdError as error:
                 _log.error("%s is not taken, the old settings stay: %s", self.rig_file, error)
                 raise
             finally:
                 self.notifier.ready(status_line(self.control.status()))
-            return changes
+            return taken
 
-    def _taken(self, rig: Rig) -> list[str]:
+    def _taken(self, rig: Rig) -> Reloaded:
         """Give the settings to the service; raises with the place of what it does not take."""
         try:
             return self.control.reload(rig)

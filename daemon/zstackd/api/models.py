@@ -266,9 +266,13 @@ class HealthAnswer(Answer):
 
 
 class ReloadAnswer(Answer):
-    """What a reload of the rig file changed, one line each."""
+    """What a reload of the rig file changed."""
 
     changes: tuple[str, ...] = Field(description="The sections that changed.")
+    note: str = Field(
+        description="From when on they are in force, where a run is in work, and what becomes of "
+        "the axis' position; empty where there is nothing to say."
+    )
 
 
 class MessagesAnswer(Answer):

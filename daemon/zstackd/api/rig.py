@@ -1,6 +1,6 @@
 """The service and its rig over HTTP: status, pause, reload, focus, the latest frame."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 
 from fastapi import APIRouter, Response
@@ -20,10 +20,10 @@ from zstackd.api.models import (
 from zstackd.api.problems import documented
 from zstackd.api.recent import RecentMessages
 from zstackd.api.runs import Words
-from zstackd.service.control import Control
+from zstackd.service.control import Control, Reloaded
 from zstackd.system.temperature import temperature_c
 
-Reload = Callable[[], Sequence[str]]
+Reload = Callable[[], Reloaded]
 """Reads the rig file again and returns what changed; raises what is wrong with it."""
 
 
@@ -80,7 +80,8 @@ def _add_service(
     )
     def reload_rig() -> ReloadAnswer:
         """Read the rig file again; a bad one is refused, and the old settings stay."""
-        return ReloadAnswer(changes=tuple(reload()))
+        taken = reload()
+        return ReloadAnswer(changes=taken.changes, note=taken.note)
 
     @routes.get("/v1/messages", tags=["service"], operation_id="messages")
     def newest_messages() -> MessagesAnswer:

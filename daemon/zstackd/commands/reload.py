@@ -12,5 +12,6 @@ def reload(socket: SocketOption = None, rig: RigOption = None, as_json: JsonOpti
     if as_json:
         print_json(answer)
         return
-    changes = answer["changes"]
-    typer.echo(f"changed: {', '.join(changes)}" if changes else "nothing changed")
+    changes, note = answer["changes"], answer.get("note")
+    said = f"changed: {', '.join(changes)}" if changes else "nothing changed"
+    typer.echo(f"{said}; {note}" if note else said)

@@ -77,6 +77,18 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What other settings amount to.
+
+    `changes` are the sections that changed; `note` says from when on they are in force, and what
+    becomes of the axis' position.
+    """
+
+    changes: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """What a run file became: one run, or a series of runs; `warnings` are those of its plan."""
 
@@ -204,8 +216,8 @@ class Control(Protocol):
         """
         ...
 
-    def reload(self, rig: Rig) -> list[str]:
-        """Use these settings from the next run on; returns what changed, one line each.
+    def reload(self, rig: Rig) -> Reloaded:
+        """Use these settings from the next run on; returns what changed.
 
         A run in work keeps the old ones. Raises InputError, and keeps the old settings, where
         something changed that only a restart can change (`paths`).

@@ -13,7 +13,14 @@ from zstackd.runs.plan import Plan, check_sweep
 from zstackd.runs.safety import motor_stops_with
 from zstackd.service.backlog import Job
 from zstackd.service.catalogue import summary_of
-from zstackd.service.control import Accepted, NoSuchRun, ServiceStatus, Space, WrongState
+from zstackd.service.control import (
+    Accepted,
+    NoSuchRun,
+    Reloaded,
+    ServiceStatus,
+    Space,
+    WrongState,
+)
 from zstackd.service.events import QUEUE, Subscription
 from zstackd.service.house import House
 from zstackd.service.loan import Loan
@@ -29,7 +36,7 @@ from zstackd_config.rig import Rig
 from zstackd_config.run import LockedAutoExposure
 from zstackd_drivers.axis import AxisSnapshot
 from zstackd_drivers.errors import LimitError, UnreferencedError
-from zstackd_drivers.factory import Devices, reference_axis
+from zstackd_drivers.factory import Devices, reference_axis, settings_of_devices
 
 _STOPPED: Final = "stopped by an operator"
 _ONLY_BY_RESTART: Final = ("paths", "api")
@@ -169,19 +176,31 @@ class ServiceControl:
         """Return the essential threads that hang, with the seconds they are late; empty: none."""
         return self._house.pulses.overdue_s()
 
-    def reload(self, rig: Rig) -> list[str]:
+    def reload(self, rig: Rig) -> Reloaded:
         """Use these settings from the next run on; see `Control.reload`."""
         before = self._house.hardware.next_rig
-        changed = [
+        changed = tuple(
             key for key in type(rig).model_fields if getattr(rig, key) != getattr(before, key)
-        ]
+        )
         for key in _ONLY_BY_RESTART:
             if key in changed:
                 raise InputError(f"{key}: can only be changed by a restart of the service")
-        if changed:
-            self._house.hardware.replace(rig)
-            self._house.backlog.wake()
-        return changed
+        if not changed:
+            return Reloaded()
+        note = self._when_in_force(rig)
+        self._house.hardware.replace(rig)
+        self._house.backlog.wake()
+        return Reloaded(changed, note)
+
+    def _when_in_force(self, rig: Rig) -> str:
+        """Say from when on other settings hold, and what the axis has to do for it."""
+        job = self._house.backlog.in_work()
+        said = [] if job is None else [f"in force once {job.run_id} has ended"]
+        if settings_of_devices(rig) != settings_of_devices(self._house.rig):
+            homes = rig.focus.reference == "home"
+            then = "has to be homed again" if homes else "waits for `zstackd focus confirm`"
+            said.append(f"the rig is opened anew for that, and its axis {then}")
+        return "; ".join(said)
 
     # The rig, while no run uses it.
 
