@@ -1,7 +1,10 @@
 """`zstackd focus` where no service runs: the axis is opened for one command."""
 
 import json
+import os
 import re
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,10 @@ import yaml
 from tests.rigs import simulated_rig
 
 from zstackd.cli import main
+from zstackd.runs import by_hand
 from zstackd.store.spool import Spool
 from zstackd_config.load import load_rig
+from zstackd_drivers.factory import Devices
 
 RIG = simulated_rig(simulation={"time_scale": 100})
 
@@ -163,6 +168,18 @@ def test_auto_finds_focus_on_the_simulated_rig(hand: Hand) -> None:
     status, _, err = hand("auto", "--low-um", "10", "--high-um", "10")
     assert status == 2
     assert "must be less than" in err
+
+
+def test_ctrl_c_ends_a_search_by_its_own_name(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(devices: Devices, *_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        until_s = time.monotonic() + 30
+        while time.monotonic() < until_s:
+            devices.camera.capture(after_ns=0)
+
+    monkeypatch.setattr(by_hand, "find_focus", interrupted)
+    status, _, err = hand("auto", "--low-um", "0", "--high-um", "200")
+    assert (status, err) == (130, "stopped by SIGINT")
 
 
 def test_auto_says_why_there_is_no_focus(hand: Hand) -> None:

@@ -96,6 +96,14 @@ def test_a_run_that_cannot_be_begun_any_more_ends_as_failed(
     assert hooked.house.backlog.waiting() == []
 
 
+def test_what_a_run_cannot_reach_any_more_is_told_with_its_line(lodging: Lodging) -> None:
+    run = lodging.house.spool.accept_text(BEYOND, name="x")
+    lodging.house.backlog.put(Job(run))
+    perform_next(lodging, Performer(lodging.house))
+    reason = lodging.summary(run).reason or ""
+    assert reason.startswith(f"{run.request}:1:11: z_plan: plane 0 of 1 ")
+
+
 def test_an_error_of_ours_ends_its_run(hooked: Lodging, monkeypatch: pytest.MonkeyPatch) -> None:
     run, performer = hooked.accept(), Performer(hooked.house)
     hooked.house.backlog.put(Job(run))

@@ -95,6 +95,7 @@ def snap(rig: Rig, exposure: LockedAutoExposure | ManualExposure) -> Frame:
     """Take a frame with a camera that nobody else uses; the axis is not touched."""
     halt = Halt()
     with (
+        _told_as_asked(halt),
         StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
         Spool(rig.paths.state),
         open_camera(rig) as camera,
@@ -116,20 +117,27 @@ def opened(
     halt = Halt()
     with (
         hold(rig, halt),
+        _told_as_asked(halt),
         StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
         open_devices(rig) as devices,
         motor_stops_with(halt, devices),
     ):
-        try:
-            if referenced:
-                if at_um is not None:
-                    devices.axis.confirm(at_um)
-                reference_axis(devices.axis, rig.focus)
-                devices.camera.lock_exposure(LockedAutoExposure())
-            yield devices
-        except Interrupted:
-            halt.check()  # it knows by whom
-            raise
+        if referenced:
+            if at_um is not None:
+                devices.axis.confirm(at_um)
+            reference_axis(devices.axis, rig.focus)
+            devices.camera.lock_exposure(LockedAutoExposure())
+        yield devices
+
+
+@contextmanager
+def _told_as_asked(halt: Halt) -> Iterator[None]:
+    """Inside, what a stop interrupts ends with the reason of the stop, not in a device's words."""
+    try:
+        yield
+    except Interrupted:
+        halt.check()  # it knows by whom
+        raise
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Final
 from zstackd.runs.frame_store import StoredFrame
 from zstackd.runs.halt import Cancelled, Halt
 from zstackd.runs.past import Past, damaged, past_of
-from zstackd.runs.plan import plan_run
+from zstackd.runs.plan import Plan, plan_run
 from zstackd.runs.progress import Stage
 from zstackd.runs.runner import Judge, run_from_frames, run_with_rig, usual_end
 from zstackd.runs.task import Task
@@ -22,7 +22,7 @@ from zstackd.store.room import NoMemory, require_room
 from zstackd.store.run_state import RunState
 from zstackd.system.thrift import give_back
 from zstackd_config.errors import Interrupted, StorageError, ZstackdError
-from zstackd_config.load import load_run
+from zstackd_config.load import parse_run, read_document
 from zstackd_drivers.errors import CameraHung
 
 RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -183,14 +183,25 @@ class Performer:
         if past.planned is not None:
             plan, missing = past.planned.plan, past.missing()
         else:
-            run = load_run(task.folder.request)
-            plan = plan_run(task.rig, run, source=job.run_id, camera=self._house.hardware.camera())
+            plan = self._planned(task)
             missing = list(range(len(plan.planes_um)))
         job.reserved_bytes = len(missing) * plan.frame_bytes + plan.result_bytes
         require_room(
             (task.folder.path, len(missing) * plan.frame_bytes),
             (publisher.output, plan.result_bytes),
             reserve_bytes=task.reserve_bytes,
+        )
+
+    def _planned(self, task: Task) -> Plan:
+        """Return the plan of a run that is not begun yet, as far as it is known without moving."""
+        request = task.folder.request
+        content = read_document(request)
+        return plan_run(
+            task.rig,
+            parse_run(content, name=str(request)),
+            source=str(request),
+            content=content,
+            camera=self._house.hardware.camera(),
         )
 
     def _judge(self, job: Job, attempt: int) -> Judge:
