@@ -99,6 +99,10 @@ def _expected(error: ErrorDetails) -> list[str]:
 
 
 def _unknown_key(_: ErrorDetails, __: str, path: KeyPath, models: Iterable[type[BaseModel]]) -> str:
+    if str(path[-1]).isdecimal():
+        return (
+            "unknown key; a comma ends a value between braces: write decimals with a point, as 0.5"
+        )
     return f"unknown key; {nearest(path[-1], known_keys(models))}"
 
 

@@ -116,8 +116,10 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str]:
     problem = error.problem or "not valid YAML"
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
-    if "\\t" in problem or "\t" in line[: len(line) - len(line.lstrip())]:
+    if "\t" in line[: len(line) - len(line.lstrip())]:
         return place, "a tab indents this line; YAML wants spaces"
+    if "\\t" in problem:
+        return place, "a tab stands before this value; YAML wants spaces"
     if "but found another document" in problem:
         return place, "a second document begins here; one file holds one document"
     if "undefined alias" in problem:

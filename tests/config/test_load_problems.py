@@ -45,6 +45,10 @@ def test_every_problem_is_reported_in_the_order_of_the_file(problems: Problems) 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (
+            "name: a\nz_plan: {bottom: 0,5, top: 9, step: 1}",
+            "r.yaml:2:20: z_plan.5: unknown key; a comma ends a value between braces: write",
+        ),
         (f"{RUN}stackng: {{}}", "r.yaml:3:1: stackng: unknown key; did you mean 'stacking'?"),
         (f"{RUN}output: {{format: tiff}}", "'tiff' is not possible; did you mean 'tif'?"),
         (

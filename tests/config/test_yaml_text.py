@@ -30,6 +30,7 @@ TRIES = 3
         ("- 1\n", "r.yaml:1:1: not a mapping"),
         ("just words\n", "r.yaml:1:1: not a mapping"),
         ("name: a\n\tz_plan: 3\n", "r.yaml:2:1: a tab indents this line; YAML wants spaces"),
+        ("name:\ta\nz_plan:\tb\n", "r.yaml:1:6: a tab stands before this value; YAML wants spaces"),
         (f"{RUN}name: b\n", "r.yaml:3:1: key 'name' is given twice, first in line 1; keep one"),
         ("a: 1\n---\nb: 1\n", "r.yaml:2:1: a second document begins here"),
         (f"{RUN}metadata: {{a: !!python/object:os.system x}}", "r.yaml:3:15: the tag"),
