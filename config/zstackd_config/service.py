@@ -23,7 +23,8 @@ class Retention(Settings):
     )
     min_free_gb: Gigabytes | None = Field(
         None,
-        description="Delete the oldest while the file system has less free, in gigabytes (10^9).",
+        description="Delete the oldest while the file system has less free, in gigabytes (10^9). "
+        "Not applied where it is no larger than that.",
     )
 
 

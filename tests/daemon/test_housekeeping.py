@@ -268,6 +268,18 @@ def test_only_what_lies_on_a_full_disk_makes_room_there(
         assert left_of(lodging, lodging.publish()) == {other}
 
 
+def test_free_room_that_no_deleting_could_make_is_told_and_deletes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    more_than_any_disk = {"min_free_gb": 1e6}
+    with contextmanager(lodgings)(
+        tmp_path, frames=more_than_any_disk, results=more_than_any_disk
+    ) as lodging:
+        assert left_of(lodging, lodging.publish()) == {"frames", "results"}
+        said = [text for text in caplog.messages if "min_free_gb 1e+06 is not applied" in text]
+        assert [str(lodging.house.output) in text for text in said] == [False, True]
+
+
 def test_frames_that_a_crash_left_behind_are_deleted(lodging: Lodging) -> None:
     whole, run = lodging.publish(), lodging.publish()
     folder = RunFolder(lodging.house.spool.runs / run.run_id)

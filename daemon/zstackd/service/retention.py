@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import disk_usage
 from typing import Final
 
 from zstackd.runs.frame_store import drop_frames
@@ -15,7 +16,7 @@ from zstackd.service.older_runs import OlderRuns
 from zstackd.service.outbox import is_ours_alone
 from zstackd.service.said import Said
 from zstackd.store.durable import is_folder
-from zstackd.store.room import free_bytes
+from zstackd.store.room import free_bytes, readable
 from zstackd.store.run_state import RunSummary
 from zstackd.store.spool import RunFolder
 from zstackd_config.errors import StorageError
@@ -124,12 +125,27 @@ class Sweeper:
             with self._only_said(run):
                 kept.append(self._kept(run, folder))
         try:
+            rule = self._that_can_be_met(rule, place)
             for each, why in to_delete(kept, rule, datetime.now(UTC), lambda: free_bytes(place)):
                 with self._only_said(each.run):
                     delete(each, why)
                 self._sizes.pop(each.folder, None)
         except OSError as error:
             self._said.warn(f"retention: {place}: {error.strerror}")
+
+    def _that_can_be_met(self, rule: Retention, place: Path) -> Retention:
+        """Return a rule without the free room that the file system would not have were it empty.
+
+        It would have everything deleted, each result as soon as it is there.
+        """
+        size = disk_usage(place).total
+        if rule.min_free_gb is None or rule.min_free_gb * _GB < size:
+            return rule
+        self._said.warn(
+            f"retention: min_free_gb {rule.min_free_gb:g} is not applied: the whole file system of "
+            f"{place} holds {readable(size)}; give less"
+        )
+        return rule.model_copy(update={"min_free_gb": None})
 
     def _kept(self, run: RunSummary, folder: Path) -> Kept:
         if folder not in self._sizes:
