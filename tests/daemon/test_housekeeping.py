@@ -3,8 +3,10 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 from tests.daemon.conftest import Lodging, lodgings, write_result
@@ -266,6 +268,28 @@ def test_only_what_lies_on_a_full_disk_makes_room_there(
         disk = {"frames": house.spool.runs, "results": house.output}[full]
         monkeypatch.setattr(retention, "free_bytes", lambda at: 0 if at == disk else 10**12)
         assert left_of(lodging, lodging.publish()) == {other}
+
+
+class FortyDaysLater(datetime):
+    """The clock, once it was set."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) + timedelta(days=40)
+
+
+@pytest.mark.parametrize(
+    ("since_the_start", "left"), [(True, {"frames", "results"}), (False, set())]
+)
+def test_a_clock_that_is_set_makes_nothing_old_that_ended_since_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since_the_start: bool, left: set[str]
+) -> None:
+    rule = {"max_age_days": 30}
+    with contextmanager(lodgings)(tmp_path, frames=rule, results=rule) as lodging:
+        run = lodging.publish()
+        started_at = lodging.house.started_at if since_the_start else datetime.now(UTC)
+        monkeypatch.setattr(retention, "datetime", FortyDaysLater)
+        assert left_of(Lodging(replace(lodging.house, started_at=started_at)), run) == left
 
 
 def test_free_room_that_no_deleting_could_make_is_told_and_deletes_nothing(

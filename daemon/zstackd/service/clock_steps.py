@@ -20,8 +20,9 @@ def boot_id() -> str | None:
         return None
 
 
-def _elapsed_s() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)  # goes on while the computer sleeps
+def elapsed_s() -> float:
+    """Return a time in seconds that nobody sets, and that goes on while the computer sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class ClockSteps:
@@ -30,7 +31,7 @@ class ClockSteps:
     def __init__(
         self,
         wall_s: Callable[[], float] = time.time,
-        elapsed_s: Callable[[], float] = _elapsed_s,
+        elapsed_s: Callable[[], float] = elapsed_s,
     ) -> None:
         self._wall_s = wall_s
         self._elapsed_s = elapsed_s

@@ -11,6 +11,7 @@ from typing import Final
 
 from zstackd.runs.frame_store import drop_frames
 from zstackd.runs.publish import Publisher
+from zstackd.service.clock_steps import elapsed_s
 from zstackd.service.house import House
 from zstackd.service.older_runs import OlderRuns
 from zstackd.service.outbox import is_ours_alone
@@ -73,6 +74,7 @@ class Sweeper:
         self._older = OlderRuns(house)
         self._sizes: dict[Path, int] = {}
         self._said = Said(_log)
+        self._begun_s = elapsed_s()
 
     def sweep(self) -> None:
         """Delete what the rules say; what cannot be read or deleted is left for the next time."""
@@ -154,10 +156,21 @@ class Sweeper:
         return Kept(
             run=run,
             folder=folder,
-            ended_at=datetime.fromisoformat(run.ended_at or run.changed_at),
+            ended_at=self._ended_at(run),
             bytes=self._sizes[folder],
             deletable=acknowledged or run.result is None,
         )
+
+    def _ended_at(self, run: RunSummary) -> datetime:
+        """Return when a run ended, by the clock of today.
+
+        A computer without a clock of its own may have been weeks behind then. What ended since the
+        service was started is no older than that.
+        """
+        ended_at = datetime.fromisoformat(run.ended_at or run.changed_at)
+        if ended_at < self._house.started_at:
+            return ended_at
+        return max(ended_at, datetime.now(UTC) - timedelta(seconds=elapsed_s() - self._begun_s))
 
     def _frames(self, run: RunSummary) -> Path:
         return RunFolder(self._house.spool.runs / run.run_id).frames
