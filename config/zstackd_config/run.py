@@ -160,7 +160,8 @@ class Run(Settings):
         "current",
         validate_default=True,
         description="Height that relative z-plans start from, in micrometres; `current` is where "
-        "the axis stands when the run begins, `autofocus` the height of best focus, found then.",
+        "the axis stands when the run begins, of a series when its first one does (a run leaves it "
+        "at its last plane); `autofocus` is the height of best focus, found anew for each run.",
     )
     exposure: Exposure = LockedAutoExposure()
     stacking: Stacking = Stacking()

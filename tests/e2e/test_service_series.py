@@ -39,6 +39,24 @@ def is_over(site: Site) -> bool:
     return series_journal(site)[-1]["event"] == "series_ended" and "open" not in site.ends()
 
 
+def test_each_run_of_a_series_starts_from_where_its_first_one_did(
+    site: Site, consumer: Watcher
+) -> None:
+    """A run leaves the axis at its last plane: from there, each would begin higher."""
+    del consumer
+    rig = site.rig(camera=SMALL)
+    with site.serving(rig, ready=True):
+        moved = site.zstackd("focus", "move", "50", "--rig", rig)
+        assert moved.returncode == 0, moved.stderr
+        request = site.run(z_plan={"range": 20, "step": 10}, repeat=3, stacking={"align": False})
+        site.drop(request, "series.yaml")
+        site.wait_for_event("started")
+        site.until(lambda: is_over(site), "the end of the series")
+    entries = [entry for journal in site.journals() for entry in journal]
+    planes_um = [entry["planes_um"] for entry in entries if entry["event"] == "planned"]
+    assert planes_um == [[40.0, 50.0, 60.0]] * 3
+
+
 @pytest.mark.parametrize("when_late", [pytest.param("run", marks=pytest.mark.soak), "skip"])
 def test_a_time_lapse_goes_on_after_a_crash(site: Site, consumer: Watcher, when_late: str) -> None:
     del consumer

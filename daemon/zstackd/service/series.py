@@ -11,7 +11,7 @@ from zstackd.service.catalogue import Catalogue
 from zstackd.service.clock_steps import ClockSteps, boot_id
 from zstackd.service.schedule import Schedule, schedule_of
 from zstackd.store.journal import DAMAGE, read_journal
-from zstackd.store.spool import RunFolder, Spool
+from zstackd.store.spool import RunFolder, Spool, point_id
 from zstackd_config.errors import StorageError, ZstackdError
 from zstackd_config.load import load_run
 from zstackd_config.run import Run
@@ -233,7 +233,7 @@ class SeriesKeeper:
         due, late_s = series.schedule.due(point), series.schedule.late_s(point, now)
         folder = self._spool.accept_again(
             series.folder,
-            run_id=f"{series.series_id}-{point:04d}",
+            run_id=point_id(series.series_id, point),
             name=series.run.name,
             series=series.series_id,
             point=point,

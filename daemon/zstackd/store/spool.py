@@ -247,6 +247,11 @@ def _new_folder(parent: Path, name: str) -> Path:
     raise StorageError(f"{parent}: {_MOST_ALIKE} runs called {stem}; wait a second")
 
 
+def point_id(series_id: str, point: int) -> str:
+    """Return the id of one run of a series."""
+    return f"{series_id}-{point:04d}"
+
+
 def _locked(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
