@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -115,6 +116,24 @@ def test_a_series_tells_how_many_runs_it_makes(site: Site) -> None:
     assert "97 like this one, the last one done after 2 d 0 h" in ended.stdout
     (_, judged) = json.loads(site.zstackd("check", "--json", run, "--rig", site.rig()).stdout)
     assert judged["runs"] == 97
+
+
+@pytest.mark.parametrize(
+    ("series", "late"),
+    [
+        ({"repeat": 100}, False),
+        ({"time_plan": {"interval": 1, "loops": 100}}, True),
+        ({"time_plan": {"interval": "1:00:00", "loops": 2}}, False),
+    ],
+)
+def test_a_series_is_estimated_by_how_long_its_runs_take(
+    site: Site, series: dict[str, Any], late: bool
+) -> None:
+    ended = site.zstackd("check", site.run("series.yaml", **series), "--rig", site.rig())
+    assert ended.returncode == 0, ended.stderr
+    said = " ".join(ended.stdout.split())
+    assert ("late: a run takes longer than from one to the next" in said) == late
+    assert not re.search(r"100 like this one, the last one done after \d+ s", said)
 
 
 def test_a_wrong_rig_is_told_beside_wrong_runs(site: Site) -> None:

@@ -22,6 +22,7 @@ from zstackd_config.sampling import largest_step_um
 from zstackd_drivers.factory import known_step_um
 
 _MOST_HEIGHTS: Final = 60
+_DRIFT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,19 @@ def _table(plan: Plan, schedule: Schedule | None) -> Table:
     table.add_row("disk", f"up to {readable(plan.disk_bytes)}")
     table.add_row("memory", f"up to {readable(plan.peak_memory_bytes)}")
     if schedule is not None:
-        lasts = span(schedule.offsets_s[-1] + plan.seconds)
-        table.add_row("runs", f"{schedule.count} like this one, the last one done after {lasts}")
+        table.add_row("runs", _runs(schedule, plan.seconds))
     return table
+
+
+def _runs(schedule: Schedule, seconds: float) -> str:
+    """Say how many runs there are, and when the last one is done: one begins after the other."""
+    done_s = 0.0
+    for offset_s in schedule.offsets_s:
+        done_s = max(done_s, offset_s) + seconds
+    said = f"{schedule.count} like this one, the last one done after {span(done_s)}"
+    late_s = done_s - seconds - schedule.offsets_s[-1]
+    is_late = schedule.timed and late_s > _DRIFT_S
+    return said + f", {span(late_s)} late: a run takes longer than from one to the next" * is_late
 
 
 def _planes(plan: Plan) -> str:
