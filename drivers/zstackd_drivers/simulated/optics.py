@@ -118,17 +118,23 @@ class TwinImager:
     def views(self, frame: Exposed) -> Views:
         """Return focus height and shake at mid exposure, or a few of them where they changed."""
         exposure_ns = frame.state.lines * LINE_NS
+        direction = self._direction(frame)
         steps = [(2 * i + 1) / (2 * SMEAR_STEPS) for i in range(SMEAR_STEPS)]
-        views = [self._view_at(frame, frame.start_ns + round(s * exposure_ns)) for s in steps]
+        views = [self._view_at(frame.start_ns + round(s * exposure_ns), direction) for s in steps]
         heights, shifts = zip(*views, strict=True)
         xs, ys = zip(*shifts, strict=True)
         still = max(heights) - min(heights) < SMEAR_UM and max(_span(xs), _span(ys)) < SMEAR_PX
-        return [self._view_at(frame, frame.start_ns + exposure_ns // 2)] if still else views
+        return [self._view_at(frame.start_ns + exposure_ns // 2, direction)] if still else views
 
-    def _view_at(self, frame: Exposed, at_ns: int) -> tuple[float, Shift]:
-        return self._focus.true_position_um(at_ns), self._shake(frame, at_ns)
+    def _view_at(self, at_ns: int, direction: float) -> tuple[float, Shift]:
+        return self._focus.true_position_um(at_ns), self._shake(at_ns, direction)
 
-    def _shake(self, frame: Exposed, at_ns: int) -> Shift:
+    def _direction(self, frame: Exposed) -> float:
+        """Return in which direction the image shakes during one frame, in radians."""
+        random = np.random.default_rng((self._simulation.seed, frame.index))
+        return float(random.uniform(0, 2 * math.pi))
+
+    def _shake(self, at_ns: int, direction: float) -> Shift:
         """Return the image shift in pixels: an oscillation that dies after the last motion."""
         ended_ns = self._focus.last_motion_end_ns()
         if ended_ns is None or self._simulation.vibration_um == 0:
@@ -137,8 +143,7 @@ class TwinImager:
         size_px = self._simulation.vibration_um / self._optics.pixel_size_um
         size_px *= 3.0 ** (-since_ms / self._simulation.vibration_decay_ms)
         size_px *= math.cos(2 * math.pi * SHAKE_HZ * since_ms / 1e3)
-        angle = np.random.default_rng((self._simulation.seed, frame.index)).uniform(0, 2 * math.pi)
-        return (size_px * math.cos(angle), size_px * math.sin(angle))
+        return (size_px * math.cos(direction), size_px * math.sin(direction))
 
     def _view(self, focus_um: float, shift: Shift) -> Bytes:
         return self._framed(self._rendering(focus_um), focus_um, shift)
