@@ -127,15 +127,20 @@ def test_backlash_without_focus_in_range_is_refused(tmp_path: Path, noise: float
         measure_backlash(devices, heights_um=heights(300, 340, 5), lead_um=50, settle_ms=200)
 
 
+@pytest.fixture(scope="module")
+def focus_um(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Where the specimen of small frames is in focus, found in quick time."""
+    with opened(rig(tmp_path_factory.mktemp("focus"), size_px=SMALL_PX)) as devices:
+        sweep = Sweep(devices, settle_ms=300)
+        return autofocus(sweep, range_um=(-30, 240), depth_um=DEPTH_UM).z_um
+
+
 @pytest.mark.alone
-def test_settling_is_recovered_within_a_tenth(tmp_path: Path) -> None:
+def test_settling_is_recovered_within_a_tenth(tmp_path: Path, focus_um: float) -> None:
     settings = rig(tmp_path, size_px=SMALL_PX, vibration_um=10, vibration_decay_ms=60, time_scale=2)
     with opened(settings) as devices:
-        focus = autofocus(
-            Sweep(devices, settle_ms=300), range_um=(-30, 240), depth_um=DEPTH_UM
-        ).z_um
         measured = measure_settling(
-            devices, near_um=focus, far_um=focus - 25, moves=30, watch_ms=360
+            devices, near_um=focus_um, far_um=focus_um - 25, moves=30, watch_ms=360
         )
     assert measured.decay_ms == pytest.approx(60, rel=0.1)
     assert measured.settle_ms == pytest.approx(measured.decay_ms * 2.9, rel=0.25)
@@ -160,13 +165,13 @@ def slowed(devices: Devices, pause_ms: float) -> Devices:
 
 
 @pytest.mark.alone
-def test_a_slow_camera_tells_the_decay_from_frames_at_staggered_times(tmp_path: Path) -> None:
+def test_a_slow_camera_tells_the_decay_from_frames_at_staggered_times(
+    tmp_path: Path, focus_um: float
+) -> None:
     settings = rig(tmp_path, size_px=SMALL_PX, vibration_um=10, vibration_decay_ms=60, time_scale=8)
     with opened(settings) as devices:
-        sweep = Sweep(devices, settle_ms=300)
-        focus = autofocus(sweep, range_um=(-30, 240), depth_um=DEPTH_UM).z_um
         measured = measure_settling(
-            slowed(devices, 300), near_um=focus, far_um=focus - 25, moves=40, watch_ms=400
+            slowed(devices, 300), near_um=focus_um, far_um=focus_um - 25, moves=40, watch_ms=400
         )
     assert measured.decay_ms == pytest.approx(60, rel=0.5)
     assert 0 < measured.error_ms < measured.settle_ms
