@@ -63,6 +63,10 @@ class Site:
         plan = {"bottom": 0, "top": 200, "step": 10}
         return self._write(file, {"name": "A small run", "z_plan": plan, **changes})
 
+    def short_run(self, **changes: Any) -> Path:
+        """Write a run file of three planes, for what is no matter of the stack itself."""
+        return self.run(z_plan={"absolute": [60, 100, 140]}, **changes)
+
     def slow_run(self) -> Path:
         """Write a run file that takes minutes by its exposures, longer than any test waits."""
         plan = {"bottom": 0, "top": 200, "step": 0.25}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 Z_PLAN = {"bottom": 0, "top": 200, "step": 40}
+PROJECTIONS = {"average", "maximum"}
+WITHOUT_HEIGHTS = {"image", "preview", "focus_curve"}
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,6 @@ Z_PLAN = {"bottom": 0, "top": 200, "step": 40}
     [
         ("laplacian", ()),
         ("depthmap", ()),
-        ("near", ("--near", "last")),
         ("far", ("--near", "last")),
         ("average", ()),
         ("maximum", ()),
@@ -39,6 +40,9 @@ def test_the_method_of_the_run_makes_the_result(
     assert ended.returncode == 0, ended.stderr
     result, manifest = site.published()
     assert manifest["stacking_method"] == method
+    roles = {file["role"] for file in manifest["files"]}
+    assert (roles == WITHOUT_HEIGHTS) == (method in PROJECTIONS)
+    assert (result / "depth.tif").exists() == (method not in PROJECTIONS)
     again = stacked_again(site, "--method", method, *words)
     assert np.array_equal(load_image(result / "stack.png").image, again)
 
@@ -53,21 +57,12 @@ def test_near_is_where_the_rig_looks_from(site: Site, viewed_from: str, nearest:
     rig = site.rig(frames={"format": "png"}, optics={"viewed_from": viewed_from})
     ended = site.zstackd("run", run, "--rig", rig)
     assert ended.returncode == 0, ended.stderr
-    result, _ = site.published()
+    result, manifest = site.published()
+    assert manifest["stacking_method"] == "near"
     image = load_image(result / "stack.png").image
     other = "first" if nearest == "last" else "last"
     assert np.array_equal(image, stacked_again(site, "--method", "near", "--near", nearest))
     assert not np.array_equal(image, stacked_again(site, "--method", "near", "--near", other))
-
-
-def test_a_projection_has_no_heights(site: Site) -> None:
-    run = site.run(z_plan=Z_PLAN, stacking={"method": "maximum"})
-    ended = site.zstackd("run", run, "--rig", site.rig())
-    assert ended.returncode == 0, ended.stderr
-    result, manifest = site.published()
-    roles = {file["role"] for file in manifest["files"]}
-    assert roles == {"image", "preview", "focus_curve"}
-    assert not (result / "depth.tif").exists()
 
 
 def test_extras_made_of_heights_are_refused_with_a_projection(site: Site) -> None:

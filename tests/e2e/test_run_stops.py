@@ -37,7 +37,7 @@ def test_a_killed_run_is_closed_by_the_next_start(site: Site, consumer: Watcher)
     assert site.results() == []
     killed = site.journal()
     assert killed[-1]["event"] in {"plane", "frame"}
-    assert site.zstackd("run", site.run(), "--rig", rig).returncode == 0
+    assert site.zstackd("run", site.short_run(), "--rig", rig).returncode == 0
     site.published()
     first, second = site.journals()
     frames = sum(entry["event"] == "frame" for entry in killed)
@@ -57,13 +57,13 @@ def test_a_result_half_built_by_a_killed_run_is_removed(site: Site) -> None:
     for folder in (ours, foreign):
         folder.mkdir(parents=True)
         (folder / "stack.tif").write_bytes(b"half")
-    assert site.zstackd("run", site.run(), "--rig", rig).returncode == 0
+    assert site.zstackd("run", site.short_run(), "--rig", rig).returncode == 0
     assert not ours.exists()
     assert foreign.exists()
 
 
 def test_a_run_killed_after_its_result_appeared_counts_as_published(site: Site) -> None:
-    rig, run = site.rig(), site.run()
+    rig, run = site.rig(), site.short_run()
     assert site.zstackd("run", run, "--rig", rig).returncode == 0
     (journal,) = site.state.glob("runs/*/journal.jsonl")
     lines = journal.read_text().splitlines(keepends=True)

@@ -16,9 +16,9 @@ MANY_PLANES = {"bottom": 0, "top": 200, "step": 2.5}
 def test_runs_are_done_in_order_of_arrival(site: Site, consumer: Watcher) -> None:
     del consumer
     rig = site.rig()
-    site.drop(site.run(name="waiting since before the start"), "z.yaml")
+    site.drop(site.short_run(name="waiting since before the start"), "z.yaml")
     with site.serving(rig) as process:
-        site.drop(site.run(name="second"), "a.yaml")
+        site.drop(site.short_run(name="second"), "a.yaml")
         site.wait_for_event("published", count=2)
         site.stop(process)
     assert list(site.inbox.iterdir()) == []
@@ -28,7 +28,7 @@ def test_runs_are_done_in_order_of_arrival(site: Site, consumer: Watcher) -> Non
 
 
 def test_a_file_counts_once_it_is_complete(site: Site) -> None:
-    text = site.run().read_text()
+    text = site.short_run().read_text()
     with site.serving(site.rig()):
         with (site.inbox / "slowly.yaml").open("w") as stream:
             for half in (text[:20], text[20:]):
@@ -47,7 +47,7 @@ def test_bad_files_are_answered_and_harm_nothing(site: Site) -> None:
         os.mkfifo(site.inbox / "pipe.yaml")
         (site.inbox / "zero.yaml").symlink_to("/dev/zero")
         (site.inbox / "note.txt").write_text("not a run file")
-        site.drop(site.run(), "good.yaml")
+        site.drop(site.short_run(), "good.yaml")
         site.wait_for_event("published")
         site.wait_for_files("inbox/*.rejected", count=5)
     errors = {path.name: path.read_text() for path in site.inbox.glob("*.error.txt")}
