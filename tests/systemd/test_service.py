@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.alone
 DEADLINE_S = 120.0
 WATCHDOG_S = 3.0
 RIG: dict[str, Any] = {
@@ -212,6 +211,7 @@ def test_sighup_takes_a_good_rig_file_and_keeps_the_old_one(systemd: Systemd) ->
         assert process.poll() is None
 
 
+@pytest.mark.alone
 def test_the_watchdog_bites_a_hanging_thread_and_the_run_goes_on(systemd: Systemd) -> None:
     with ended(systemd.start("-c", HANGING)) as process:
         systemd.until_heard("READY=1")
