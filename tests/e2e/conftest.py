@@ -29,6 +29,9 @@ from zstackd_drivers.grbl.twin import GrblTwin
 
 ZSTACKD = (sys.executable, "-W", "error", "-m", "zstackd")
 DEADLINE_S = 120.0
+SIZE_PX = (320, 240)
+FINE = {"size_px": [512, 384]}
+"""For what is judged by the picture, or by the time and room that it takes."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Site:
 
     def rig(self, file: str = "rig.yaml", **changes: Any) -> Path:
         """Write a rig file; a change such as `focus={"port": …}` is merged into its section."""
-        rig = simulated_rig(camera={"size_px": [512, 384]}, focus={"settle_ms": 100})
+        rig = simulated_rig(camera={"size_px": [*SIZE_PX]}, focus={"settle_ms": 100})
         return self._write(file, merged(rig, changes))
 
     def run(self, file: str = "run.yaml", **changes: Any) -> Path:
@@ -300,7 +303,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = Site(tmp_path_factory.mktemp("done"))
     run = site.run(metadata={"slide": "A7", "n": 3})
     with consuming(site):
-        ended = site.zstackd("run", run, "--rig", site.rig())
+        ended = site.zstackd("run", run, "--rig", site.rig(camera=FINE))
     assert ended.returncode == 0, ended.stderr
     (site.folder / "printed.txt").write_text(ended.stdout)
     return site

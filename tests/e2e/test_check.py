@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import FINE, SIZE_PX
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Site
@@ -27,7 +29,7 @@ def test_json_has_the_planes_and_the_bounds(site: Site) -> None:
     assert (rig["ok"], run["ok"], run["errors"]) == (True, True, [])
     assert run["plan"]["planes_um"] == [10.0 * i for i in range(21)]
     assert run["plan"]["seconds"] > 21 * 0.1
-    pixels = 512 * 384
+    pixels = math.prod(SIZE_PX)
     assert run["plan"]["disk_bytes"] > 21 * pixels
     assert run["plan"]["peak_memory_bytes"] > 60 * pixels
 
@@ -38,7 +40,7 @@ def test_json_has_the_planes_and_the_bounds(site: Site) -> None:
     ids=["usual", "everything"],
 )
 def test_estimates_bound_what_the_run_needs(site: Site, output: dict[str, Any]) -> None:
-    rig, run = site.rig(), site.run(output=output)
+    rig, run = site.rig(camera=FINE), site.run(output=output)
     plan = json.loads(site.zstackd("check", "--json", run, "--rig", rig).stdout)[1]["plan"]
     assert site.zstackd("run", run, "--rig", rig).returncode == 0
     result, manifest = site.published()

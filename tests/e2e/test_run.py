@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import tifffile
+from tests.e2e.conftest import FINE
 
 from zstackd_config.load import load_rig
 from zstackd_config.run import ManualExposure
@@ -97,7 +98,7 @@ def test_the_program_adds_little_to_what_the_rig_needs(site: Site) -> None:
 
     While others work on the machine all the time, this says nothing about the program.
     """
-    rig = site.rig(simulation={"time_scale": 1}, focus={"settle_ms": 200})
+    rig = site.rig(camera=FINE, simulation={"time_scale": 1}, focus={"settle_ms": 200})
     run = site.run(z_plan={"bottom": 0, "top": 195, "step": 5})
     ratios: list[float] = []
     others: list[float] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.e2e.conftest import FINE
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Site
@@ -19,7 +20,7 @@ AROUND: dict[str, Any] = {
 
 def test_planes_lie_around_the_focus_that_is_found(site: Site) -> None:
     run = site.run(autofocus={"range_um": [-60, 260]}, **AROUND)
-    ended = site.zstackd("run", run, "--rig", site.rig(optics=SHARP))
+    ended = site.zstackd("run", run, "--rig", site.rig(camera=FINE, optics=SHARP))
     assert ended.returncode == 0, ended.stderr
     events = {entry["event"]: entry for entry in site.journal()}
     focus_um = events["focused"]["z_um"]
@@ -31,7 +32,7 @@ def test_planes_lie_around_the_focus_that_is_found(site: Site) -> None:
 
 def test_no_focus_in_range_ends_the_run_with_the_reason(site: Site) -> None:
     run = site.run(autofocus={"range_um": [300, 380]}, **AROUND)
-    ended = site.zstackd("run", run, "--rig", site.rig(optics=SHARP))
+    ended = site.zstackd("run", run, "--rig", site.rig(camera=FINE, optics=SHARP))
     assert ended.returncode == 3
     assert "autofocus: sharpness" in ended.stderr
     assert site.journal()[-1]["event"] == "failed"
@@ -46,7 +47,7 @@ def test_a_search_beyond_the_limits_is_refused_when_checked(site: Site) -> None:
 
 
 def test_planes_are_taken_when_the_image_is_still(site: Site) -> None:
-    rig = site.rig(focus={"settle_ms": "auto", "settle_limit_ms": 60_000})
+    rig = site.rig(camera=FINE, focus={"settle_ms": "auto", "settle_limit_ms": 60_000})
     run = site.run(z_plan={"bottom": 80, "top": 120, "step": 10})
     ended = site.zstackd("run", run, "--rig", rig)
     assert ended.returncode == 0, ended.stderr
