@@ -33,7 +33,7 @@ units: crowd
 	$(MAKE) alone
 
 # All tests but those that measure time, processor or memory. There are more workers than processors,
-# as tests wait half of their time. In the order of their folders, rather than of their number, the
+# as tests wait for a good part of their time. In the order of their folders, rather than of their number, the
 # last files are short ones: all workers end together.
 crowd: $(READY)
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone and not soak"
