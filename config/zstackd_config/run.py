@@ -160,8 +160,8 @@ class Run(Settings):
         "current",
         validate_default=True,
         description="Height that relative z-plans start from, in micrometres; `current` is where "
-        "the axis stands when the run begins, of a series when its first one does (a run leaves it "
-        "at its last plane); `autofocus` is the height of best focus, found anew for each run.",
+        "the axis stands when the run begins, of a series when its first one does; `autofocus` is "
+        "the height of best focus, found anew for each run. After either the axis goes back there.",
     )
     exposure: Exposure = LockedAutoExposure()
     stacking: Stacking = Stacking()

@@ -10,6 +10,7 @@ import pytest
 from zstackd.store.journal import read_journal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.e2e.conftest import Site, Watcher
@@ -39,10 +40,14 @@ def is_over(site: Site) -> bool:
     return series_journal(site)[-1]["event"] == "series_ended" and "open" not in site.ends()
 
 
+def published(site: Site, count: int) -> Callable[[], bool]:
+    return lambda: site.ends() == ["published"] * count
+
+
 def test_each_run_of_a_series_starts_from_where_its_first_one_did(
     site: Site, consumer: Watcher
 ) -> None:
-    """A run leaves the axis at its last plane: from there, each would begin higher."""
+    """Whatever moves the axis meanwhile, as a run of the queue does."""
     del consumer
     rig = site.rig(camera=SMALL)
     with site.serving(rig, ready=True):
@@ -55,6 +60,30 @@ def test_each_run_of_a_series_starts_from_where_its_first_one_did(
     entries = [entry for journal in site.journals() for entry in journal]
     planes_um = [entry["planes_um"] for entry in entries if entry["event"] == "planned"]
     assert planes_um == [[40.0, 50.0, 60.0]] * 3
+
+
+def test_a_run_around_the_present_height_leaves_the_axis_there(
+    site: Site, consumer: Watcher
+) -> None:
+    """A second one would else begin higher, and a third higher still."""
+    del consumer
+    rig = site.rig(camera=SMALL)
+    with site.serving(rig, ready=True), site.client() as client:
+
+        def is_back() -> bool:
+            status = client.get("/v1/status")
+            return (status["state"], status["axis"]["position_um"]) == ("idle", 50)
+
+        moved = site.zstackd("focus", "move", "50", "--rig", rig)
+        assert moved.returncode == 0, moved.stderr
+        for done in (1, 2):
+            request = site.run(z_plan={"range": 20, "step": 10}, stacking={"align": False})
+            site.drop(request, f"run{done}.yaml")
+            site.until(published(site, done), "the end of the run")
+            site.until(is_back, "the axis back at 50 µm")
+    entries = [entry for journal in site.journals() for entry in journal]
+    planes_um = [entry["planes_um"] for entry in entries if entry["event"] == "planned"]
+    assert planes_um == [[40.0, 50.0, 60.0]] * 2
 
 
 @pytest.mark.parametrize("when_late", [pytest.param("run", marks=pytest.mark.soak), "skip"])

@@ -10,18 +10,18 @@ from zstackd.runs.capture import CaptureLoop
 from zstackd.runs.channel import Channel
 from zstackd.runs.checkpoint import Checkpoint
 from zstackd.runs.finish import Finish
-from zstackd.runs.first_focus import reference_height_um
+from zstackd.runs.first_focus import began_at_um, reference_height_um
 from zstackd.runs.frame_store import CapturedFrame, FrameStore
 from zstackd.runs.fusing import Fusing
 from zstackd.runs.past import Planned, frame_settings
-from zstackd.runs.plan import plan_run
+from zstackd.runs.plan import plan_run, starts_from_current
 from zstackd.runs.safety import BETWEEN_PLANES, motor_stops_with
 from zstackd.runs.settling import rest_of
 from zstackd.runs.task import Published, Task
 from zstackd.runs.timing import Timings
 from zstackd.runs.worker import Worker
 from zstackd.store.room import require_memory, require_room
-from zstackd_config.errors import StackError
+from zstackd_config.errors import StackError, ZstackdError
 from zstackd_config.load import load_run
 from zstackd_drivers.factory import Devices, make_clock, reference_axis
 from zstackd_stacking import StackResult
@@ -37,19 +37,35 @@ class Attempt:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._run = load_run(task.folder.request)
+        self._began: Planned | None = None
 
     def with_rig(self, devices: Devices) -> Published:
         """Capture what is missing, stack it all and publish; raises what stopped it."""
         task = self._task
         with motor_stops_with(task.halt, devices):
             reference_axis(devices.axis, task.rig.focus)
-            planned = task.past.planned or self._planned(devices)
+            self._began = planned = task.past.planned or self._planned(devices)
             missing = task.past.missing() if task.past.planned else _all(planned)
             store = self._store(planned, missing)
             timings = Timings(devices.clock, task.past.spent_s)
             fusing = self._fusing(_all(planned), store, timings)
             self._capture(devices, planned, missing, store, timings)
         return self._finished(planned, store, fusing, timings)
+
+    def go_back(self, devices: Devices) -> None:
+        """Leave the axis where it stood as a run began that counts its planes from there.
+
+        The run is over: what keeps the axis from it is told, and no fault of the run.
+        """
+        task, planned = self._task, self._began
+        if planned is None or not starts_from_current(self._run):
+            return
+        try:
+            with motor_stops_with(task.halt, devices):
+                task.halt.check()
+                devices.axis.move_to(began_at_um(planned.plan, self._run, task.rig))
+        except ZstackdError as error:
+            _log.warning("%s: the axis did not go back to its start: %s", task.folder.run_id, error)
 
     def from_frames(self, *, partial_because: str | None = None) -> Published:
         """Stack and publish the frames that are there; `partial_because` marks the result."""

@@ -4,10 +4,11 @@ from contextlib import suppress
 
 from zstackd.runs.autofocus import find_focus
 from zstackd.runs.past import past_of
-from zstackd.runs.plan import starts_from_current
+from zstackd.runs.plan import Plan, starts_from_current
 from zstackd.runs.task import Task
 from zstackd.store.journal import DAMAGE, read_journal
 from zstackd.store.spool import RunFolder, point_id
+from zstackd_config.rig import Rig
 from zstackd_config.run import Run
 from zstackd_config.sampling import largest_step_um
 from zstackd_drivers.factory import Devices
@@ -16,8 +17,7 @@ from zstackd_drivers.factory import Devices
 def reference_height_um(task: Task, run: Run, devices: Devices) -> float | None:
     """Return the height in µm that relative planes start from; None where nobody knows it.
 
-    That of a series is where the axis stood when its first run began: a run leaves the axis at its
-    last plane, and from there each would begin higher than the one before.
+    That of a series is where the axis stood when its first run began, whatever moved it meanwhile.
 
     Where the run begins with autofocus, the axis moves and the exposure is locked. Raises
     NoFocusError where no focus can be trusted, and what stopped the run.
@@ -44,11 +44,16 @@ def _series_began_at_um(task: Task, run: Run) -> float | None:
     series, point = task.past.series, task.past.point
     if series is None or point is None or not starts_from_current(run):
         return None
-    first_um = run.planes_um(0.0, largest_step_um=largest_step_um(task.rig.optics))[0]
     for earlier in reversed(range(point)):
         folder = RunFolder(task.folder.path.parent / point_id(series, earlier))
         with suppress(OSError, *DAMAGE):
             planned = past_of(read_journal(folder.journal)).planned
             if planned is not None:
-                return planned.plan.planes_um[0] - first_um
+                return began_at_um(planned.plan, run, task.rig)
     return None
+
+
+def began_at_um(plan: Plan, run: Run, rig: Rig) -> float:
+    """Return the height in µm that the planes of a relative run were counted from."""
+    offset_um = run.planes_um(0.0, largest_step_um=largest_step_um(rig.optics))[0]
+    return plan.planes_um[0] - offset_um

@@ -33,7 +33,10 @@ def run_with_rig(task: Task, devices: Devices, *, judge: Judge = usual_end) -> P
     """Do an accepted run, or go on with it; raises what stopped it."""
     with _closed_by(task, judge):
         task.journal.append("started", output=str(task.publisher.output))
-        return _ended(task, Attempt(task).with_rig(devices))
+        attempt = Attempt(task)
+        published = _ended(task, attempt.with_rig(devices))
+    attempt.go_back(devices)
+    return published
 
 
 def run_from_frames(
