@@ -4,14 +4,15 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from zstackd_config.errors import ConfigError, InputError
+from zstackd_config.folders import Ground
 from zstackd_config.lines import one_line
 from zstackd_config.locate import Problem, located, misplaced_switches
-from zstackd_config.rig import Rig
+from zstackd_config.rig import GROUND, Rig
 from zstackd_config.run import Run
 from zstackd_config.yaml_nodes import Place, YamlError
 from zstackd_config.yaml_text import MAX_BYTES, Document, parse_document
@@ -21,15 +22,20 @@ _KINDS: Final[dict[type[BaseModel], str]] = {Rig: "a rig file", Run: "a run file
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_rig(path: Path) -> Rig:
+def load_rig(path: Path, *, follow: bool = False) -> Rig:
     """Return the rig of a file; relative paths in it become relative to the file's folder.
+
+    `follow` holds spool and output folder against each other by where symbolic links lead; see
+    `Ground`.
 
     Raises:
         ConfigError: with every problem of the file.
         InputError: the file cannot be read.
     """
-    rig = _parsed(Rig, read_document(path), name=str(path))
-    return rig.relative_to(path.absolute().parent)
+    folder = path.absolute().parent
+    context = {GROUND: Ground(folder, follow)}
+    rig = _parsed(Rig, read_document(path), name=str(path), context=context)
+    return rig.relative_to(folder)
 
 
 def load_run(path: Path) -> Run:
@@ -92,14 +98,16 @@ def _refuse_others(path: Path, status: os.stat_result) -> None:
         raise InputError(f"{path}: not a regular file; give a YAML file")
 
 
-def _parsed(model: type[Model], content: bytes, *, name: str) -> Model:
+def _parsed(
+    model: type[Model], content: bytes, *, name: str, context: dict[str, Any] | None = None
+) -> Model:
     try:
         document = parse_document(content)
     except YamlError as error:
         raise ConfigError(_lines(name, _unnamed(error.problems))) from error
     problems = [*_unnamed(document.problems), *misplaced_switches(model, document)]
     try:
-        settings = model.model_validate(document.values)
+        settings = model.model_validate(document.values, context=context)
     except ValidationError as error:
         if (mistaken := _of_other_kind(model, document)) is not None:
             raise ConfigError(_lines(name, [mistaken])) from error

@@ -1,7 +1,6 @@
 """`rig.yaml`: the camera, the optics, the focus axis and the folders of one rig."""
 
 import math
-import os
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -11,6 +10,7 @@ from zstackd_config.api import Api
 from zstackd_config.base import Name, Settings, SettingsPath
 from zstackd_config.camera import Camera, FolderCamera, SimulatedCamera
 from zstackd_config.focus import Focus
+from zstackd_config.folders import Ground, entangled
 from zstackd_config.service import Service
 
 __all__ = [
@@ -23,6 +23,9 @@ __all__ = [
     "SimulatedCamera",
     "Simulation",
 ]
+
+GROUND: Final = "ground"
+"""Key, in the context of a validation, of the `Ground` on which the file's paths stand."""
 
 MOST_BREATHING_PER_MM: Final = 0.2
 Breathing = Annotated[float, Field(ge=-MOST_BREATHING_PER_MM, le=MOST_BREATHING_PER_MM)]
@@ -77,7 +80,11 @@ class Paths(Settings):
     """Folders of the service; relative ones are relative to the rig file, `~` is refused."""
 
     state: SettingsPath = Field(description="Spool: inbox, accepted runs, frames.")
-    output: SettingsPath = Field(description="Where finished results appear, by one rename.")
+    output: SettingsPath = Field(
+        description="Where finished results appear, by one rename. Neither folder lies within the "
+        "other, wherever symbolic links lead; the spool may be in a hidden folder (`.…`) of this "
+        "one, which consumers leave alone."
+    )
 
     @field_validator("state", "output")
     @classmethod
@@ -92,9 +99,9 @@ class Paths(Settings):
         state = info.data.get("state")
         if state is None:
             return output
-        plain, spool = (Path(os.path.normpath(folder)) for folder in (output, state))
-        if plain == spool or spool in plain.parents:
-            raise ValueError(f"within the spool {state}; name a folder beside it")
+        said = entangled(state, output, (info.context or {}).get(GROUND, Ground()))
+        if said is not None:
+            raise ValueError(said)
         return output
 
 
@@ -161,10 +168,10 @@ class Rig(Settings):
 
     def relative_to(self, folder: Path) -> Self:
         """Return the rig with its relative paths taken from `folder`."""
-        paths = Paths(state=folder / self.paths.state, output=folder / self.paths.output)
+        places = {"state": folder / self.paths.state, "output": folder / self.paths.output}
         return self.model_copy(
             update={
-                "paths": paths,
+                "paths": self.paths.model_copy(update=places),
                 "camera": self.camera.relative_to(folder),
                 "api": self.api.relative_to(folder),
             }

@@ -12,6 +12,7 @@ from tests.users import ordinary_user
 
 from zstackd_config.errors import ConfigError, InputError
 from zstackd_config.load import load_rig, load_run, parse_run, read_document
+from zstackd_config.rig import Paths
 from zstackd_config.yaml_text import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -249,6 +250,8 @@ def test_images_of_a_folder_are_not_waited_for(write_rig: WriteRig) -> None:
         ("paths", {"output": "state"}, "paths.output: 'state': within the spool state; name a f"),
         ("paths", {"output": "./out/../state/x"}, "within the spool state; name a folder beside"),
         ("paths", {"output": "state/runs/out"}, "paths.output: 'state/runs/out': within the spool"),
+        ("paths", {"output": ".."}, "paths.output: '..': holds the spool state, which would be"),
+        ("paths", {"state": "/output/state"}, "holds the spool /output/state, which would be"),
         ("service", {"reserve_mb": 0}, "service.reserve_mb: 0 MB is out of bounds; it must be at"),
     ],
 )
@@ -261,6 +264,58 @@ def test_rigs_that_cannot_be_are_refused(
     (line,) = caught.value.problems
     assert said in line
     assert line.startswith(f"{path}:")
+
+
+def test_folders_are_held_against_each_other_where_one_is_relative(
+    write_rig: WriteRig, tmp_path: Path
+) -> None:
+    for output, said in ((tmp_path / "state" / "out", "within"), (tmp_path, "holds")):
+        path = write_rig(paths={"output": str(output)})
+        line = path.read_text()[: path.read_text().index("output:")].count("\n") + 1
+        with pytest.raises(ConfigError) as caught:
+            load_rig(path)
+        assert str(caught.value).startswith(f"{path}:{line}:11: paths.output: '{tmp_path.anchor}")
+        assert f"': {said} the spool state" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "said"),
+    [
+        ("output", "state", "leads to {}/state, within the spool state; name a folder beside it"),
+        ("output", "state/runs/not/yet", "leads to {}/state/runs/not/yet, within the spool state"),
+        ("state", "output/spool", "holds the spool state, which would be taken for a result"),
+        ("state/inbox", "output/inbox", "holds the spool state/inbox, which would be taken"),
+        ("state/inbox", "output", "within the spool state/inbox; name a folder beside it"),
+        ("state/runs", "output/deep/er", "holds the spool state/runs, which would be taken"),
+    ],
+)
+def test_folders_are_held_against_each_other_by_where_links_lead(
+    write_rig: WriteRig, tmp_path: Path, link: str, target: str, said: str
+) -> None:
+    path = write_rig(paths={"state": "state", "output": "output"})
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / target)
+    load_rig(path)  # a command that only asks the service asks no file system
+    with pytest.raises(ConfigError) as caught:
+        load_rig(path, follow=True)
+    assert f"paths.output: 'output': {said.format(tmp_path)}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("state", "output"),
+    [
+        ("data/state", "data/output"),
+        ("output/.zstackd/state", "output"),
+        ("state", "state-output"),
+        ("loop", "output"),
+    ],
+)
+def test_folders_that_do_no_harm_to_each_other_may_lie_as_they_like(
+    write_rig: WriteRig, tmp_path: Path, state: str, output: str
+) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    rig = load_rig(write_rig(paths={"state": state, "output": output}), follow=True)
+    assert rig.paths == Paths(state=tmp_path / state, output=tmp_path / output)
 
 
 def test_a_rig_where_a_run_is_wanted_is_told_in_one_line() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,3 +116,33 @@ def test_second_program_on_one_state_folder(site: Site) -> None:
         assert str(first.pid) in line
         assert first.poll() is None
     assert len(site.journals()) == 1
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--output", "state/results"), "state/results: within the spool"),
+        (("--output", "."), "holds the spool"),
+        (("--state", "output/spool"), "output: holds the spool output/spool"),
+    ],
+)
+def test_folders_of_the_command_line_keep_apart(
+    site: Site, command: str, words: tuple[str, ...], said: str
+) -> None:
+    request = [site.run()] if command == "run" else []
+    line = one_line(site.zstackd(command, *request, "--rig", site.rig(), *words), 2)
+    assert said in line
+    assert line.endswith("; name a folder beside it")
+    assert not site.state.exists()
+
+
+@pytest.mark.parametrize("command", ["check", "doctor", "run", "serve"])
+def test_a_link_that_leads_the_spool_into_the_output_is_seen(site: Site, command: str) -> None:
+    rig = site.rig()
+    site.state.symlink_to(site.output / "state")
+    request = [site.run()] if command == "run" else []
+    ended = site.zstackd(command, *request, "--rig", rig)
+    assert ended.returncode == (1 if command == "doctor" else 2)
+    said = ended.stdout if command == "doctor" else ended.stderr
+    assert re.search(r"rig\.yaml:\d+:\d+: paths\.output: 'output': holds the spool state, ", said)

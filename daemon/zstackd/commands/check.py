@@ -65,7 +65,7 @@ def _judged_rig(path: Path | None) -> tuple[Rig | None, list[_Judged]]:
     if path is None:
         return None, []
     try:
-        rig = load_rig(path)
+        rig = load_rig(path, follow=True)
     except ZstackdError as error:
         return None, [_Judged(path, error=str(error))]
     step_um = largest_step_um(rig.optics)

@@ -42,7 +42,7 @@ def doctor(
 
 def _of_rig(path: Path) -> list[Diagnosis]:
     try:
-        rig = load_rig(path)
+        rig = load_rig(path, follow=True)
     except ZstackdError as error:
         said = [failure("configuration", line) for line in str(error).splitlines()]
         return [*said, failure("devices", "not looked at without a valid rig file")]

@@ -18,6 +18,7 @@ from zstackd.store.durable import make_folder
 from zstackd.store.spool import Spool
 from zstackd.system.signals import StopSignals
 from zstackd.terminal.show import ProgressBars, ProgressLines, summary
+from zstackd_config.folders import require_apart
 from zstackd_config.load import load_rig, parse_run, read_document
 from zstackd_config.rig import Rig
 from zstackd_drivers.factory import open_devices
@@ -51,8 +52,10 @@ def run(
 
     `--json` prints where the `result` is, and its `manifest`.
     """
-    settings = load_rig(rig)
-    published = _run(settings, request, output or settings.paths.output, state, at_um)
+    settings = load_rig(rig, follow=True)
+    spool, results = state or settings.paths.state, output or settings.paths.output
+    require_apart(spool, results)
+    published = _run(settings, request, results, spool, at_um)
     if as_json:
         print_json({"result": str(published.folder), "manifest": _document(published)})
     else:
@@ -63,9 +66,7 @@ def _document(published: Published) -> dict[str, Any]:
     return published.manifest.model_dump(mode="json")
 
 
-def _run(
-    rig: Rig, request: Path, output: Path, state: Path | None, at_um: float | None
-) -> Published:
+def _run(rig: Rig, request: Path, output: Path, state: Path, at_um: float | None) -> Published:
     name = _checked_name(rig, request)
     require_standing(
         rig.focus, at_um, otherwise=", or let the service do the run (zstackd submit RUN.yaml)"
@@ -74,7 +75,7 @@ def _run(
     show = ProgressBars() if sys.stderr.isatty() else ProgressLines()
     with (
         StopSignals(lambda signal: halt.request(f"stopped by {signal}")),
-        Spool(state or rig.paths.state) as spool,
+        Spool(state) as spool,
     ):
         recover(spool, output)
         make_folder(output)

@@ -17,6 +17,7 @@ from zstackd.store.output_mount import expected_mount
 from zstackd.store.spool import Spool
 from zstackd.system.notify import Notifier
 from zstackd.system.signals import StopSignals
+from zstackd_config.folders import require_apart
 from zstackd_config.load import load_rig
 
 
@@ -32,14 +33,15 @@ def serve(
     ] = None,
 ) -> None:
     """Run what is dropped into the inbox, until SIGTERM."""
-    settings = load_rig(rig)
+    settings = load_rig(rig, follow=True)
+    place, results = state or settings.paths.state, (output or settings.paths.output).absolute()
+    require_apart(place, results)
     stop, events, hung_up = Halt(), Events(), threading.Event()
     catalogue = Catalogue(events)
     with (
         StopSignals(lambda signal: stop.request(f"stopped by {signal}"), hung_up.set),
-        Spool(state or settings.paths.state, catalogue.hear) as spool,
+        Spool(place, catalogue.hear) as spool,
     ):
-        results = (output or settings.paths.output).absolute()
         house = House(
             spool=spool,
             output=results,
