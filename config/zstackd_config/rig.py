@@ -35,7 +35,8 @@ class Optics(Settings):
     """What the objective and the sensor make of the specimen."""
 
     pixel_size_um: Annotated[float, Field(ge=0.001, le=1000)] = Field(
-        description="Size of one pixel on the specimen, in micrometres."
+        description="Size of one pixel on the specimen, in micrometres: that of one on the sensor, "
+        "divided by the magnification. Warned of where it would be no sensor's."
     )
     refractive_index: Annotated[float, Field(ge=1, le=2)] = Field(
         1.0,

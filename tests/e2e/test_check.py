@@ -147,5 +147,25 @@ def test_a_wrong_rig_is_told_beside_wrong_runs(site: Site) -> None:
     assert "repeat: 0 is out of bounds" in second["errors"][0]
 
 
+def test_a_pixel_of_no_sensor_is_warned_of_and_refused_nowhere(site: Site) -> None:
+    rig, run = site.rig(optics={"pixel_size_um": 155, "magnification": 10}), site.run()
+    doubt = r"rig\.yaml:\d+:\d+: optics\.pixel_size_um: 155 µm at magnification 10 would be 1550 µm"
+    checked = site.zstackd("check", "--rig", rig)
+    assert checked.returncode == 0
+    assert re.search(f"^warning: .*{doubt}", checked.stderr)
+    (judged,) = json.loads(site.zstackd("check", "--json", "--rig", rig).stdout)
+    assert (judged["ok"], len(judged["warnings"])) == (True, 1)
+    assert re.search(doubt, site.zstackd("doctor", "--rig", rig).stdout)
+    ran = site.zstackd("run", run, "--rig", rig)
+    assert ran.returncode == 0
+    assert len(re.findall(doubt, ran.stderr)) == 1
+    with site.serving(rig) as process:
+        assert len(re.findall(doubt, site.log())) == 1
+        with site.client() as client:
+            client.post("/v1/reload")
+        assert len(re.findall(doubt, site.log())) == 2
+        site.stop(process)
+
+
 def test_nothing_to_check(site: Site) -> None:
     assert site.zstackd("check").returncode == 2

@@ -20,6 +20,7 @@ from zstackd.service.control import Control, Reloaded
 from zstackd.service.house import House
 from zstackd.service.status_line import status_line
 from zstackd.system.notify import Notifier, Watchdog, watchdog_interval_s
+from zstackd_config.doubts import doubts
 from zstackd_config.errors import InputError, ZstackdError
 from zstackd_config.load import load_rig, read_document, told_at
 from zstackd_config.rig import Rig
@@ -43,10 +44,14 @@ class Reloading:
         with self._lock:
             self.notifier.reloading()
             try:
-                taken = self._taken(load_rig(self.rig_file))
+                rig = load_rig(self.rig_file)
+                doubted = doubts(rig, self.rig_file)
+                taken = self._taken(rig)
                 changed = ", ".join(taken.changes) or "no change"
                 note = f"; {taken.note}" if taken.note else ""
                 _log.info("read %s again: %s%s", self.rig_file, changed, note)
+                for doubt in doubted:
+                    _log.warning("%s", doubt)
             except ZstackdError as error:
                 _log.error("%s is not taken, the old settings stay: %s", self.rig_file, error)
                 raise

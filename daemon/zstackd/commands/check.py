@@ -15,6 +15,7 @@ from zstackd.commands.wording import span
 from zstackd.runs.plan import Plan, plan_run
 from zstackd.service.schedule import Schedule, is_series, schedule_of
 from zstackd.store.room import readable
+from zstackd_config.doubts import doubts
 from zstackd_config.errors import ZstackdError
 from zstackd_config.load import load_rig, parse_run, read_document
 from zstackd_config.rig import Rig
@@ -35,6 +36,7 @@ class _Judged:
     plan: Plan | None = None
     schedule: Schedule | None = None
     error: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 def check(
@@ -66,11 +68,12 @@ def _judged_rig(path: Path | None) -> tuple[Rig | None, list[_Judged]]:
         return None, []
     try:
         rig = load_rig(path, follow=True)
+        doubted = doubts(rig, path)
     except ZstackdError as error:
         return None, [_Judged(path, error=str(error))]
     step_um = largest_step_um(rig.optics)
     facts = f"planes should lie at most {step_um:.3g} µm apart (step auto)"
-    return rig, [_Judged(path, name=rig.name, facts=facts)]
+    return rig, [_Judged(path, name=rig.name, facts=facts, doubts=doubted)]
 
 
 def _judged_run(path: Path, rig: Rig | None) -> _Judged:
@@ -88,7 +91,7 @@ def _judged_run(path: Path, rig: Rig | None) -> _Judged:
 
 def _entry(judged: _Judged) -> dict[str, Any]:
     plan = judged.plan and {**asdict(judged.plan), "disk_bytes": judged.plan.disk_bytes}
-    warnings = plan.pop("warnings") if plan else ()
+    warnings = plan.pop("warnings") if plan else judged.doubts
     return {
         "file": str(judged.file),
         "ok": not judged.error,
@@ -111,6 +114,8 @@ def _print(judged: list[_Judged]) -> None:
             Console().print(_table(each.plan, each.schedule))
         for warning in each.plan.warnings if each.plan else ():
             sys.stderr.write(f"{each.file}: warning: {warning}\n")
+        for doubt in each.doubts:
+            sys.stderr.write(f"warning: {doubt}\n")
 
 
 def _table(plan: Plan, schedule: Schedule | None) -> Table:

@@ -9,11 +9,12 @@ from typing import Annotated, Final
 import typer
 
 from zstackd.doctor.devices import devices
-from zstackd.doctor.diagnosis import Diagnosis, Level, failure, fine
+from zstackd.doctor.diagnosis import Diagnosis, Level, failure, fine, warning
 from zstackd.doctor.folders import folders
 from zstackd.doctor.machine import machine
 from zstackd.doctor.named_files import named_files
 from zstackd.doctor.unit import unit
+from zstackd_config.doubts import doubts
 from zstackd_config.errors import ZstackdError
 from zstackd_config.load import load_rig
 
@@ -43,11 +44,13 @@ def doctor(
 def _of_rig(path: Path) -> list[Diagnosis]:
     try:
         rig = load_rig(path, follow=True)
+        doubted = doubts(rig, path)
     except ZstackdError as error:
         said = [failure("configuration", line) for line in str(error).splitlines()]
         return [*said, failure("devices", "not looked at without a valid rig file")]
     return [
         fine("configuration", f"{path}: {rig.name}: valid"),
+        *(warning("optics", each) for each in doubted),
         *devices(rig),
         *folders(rig.paths),
         *named_files(rig),

@@ -1,5 +1,6 @@
 """`zstackd run`: one run in the foreground, with progress."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,10 +19,13 @@ from zstackd.store.durable import make_folder
 from zstackd.store.spool import Spool
 from zstackd.system.signals import StopSignals
 from zstackd.terminal.show import ProgressBars, ProgressLines, summary
+from zstackd_config.doubts import doubts
 from zstackd_config.folders import require_apart
 from zstackd_config.load import load_rig, parse_run, read_document
 from zstackd_config.rig import Rig
 from zstackd_drivers.factory import open_devices
+
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -55,6 +59,8 @@ def run(
     settings = load_rig(rig, follow=True)
     spool, results = state or settings.paths.state, output or settings.paths.output
     require_apart(spool, results)
+    for doubt in doubts(settings, rig):
+        _log.warning("%s", doubt)
     published = _run(settings, request, results, spool, at_um)
     if as_json:
         print_json({"result": str(published.folder), "manifest": _document(published)})

@@ -1,5 +1,6 @@
 """`zstackd serve`: the service in the foreground, as systemd runs it."""
 
+import logging
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +18,11 @@ from zstackd.store.output_mount import expected_mount
 from zstackd.store.spool import Spool
 from zstackd.system.notify import Notifier
 from zstackd.system.signals import StopSignals
+from zstackd_config.doubts import doubts
 from zstackd_config.folders import require_apart
 from zstackd_config.load import load_rig
+
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -36,6 +40,7 @@ def serve(
     settings = load_rig(rig, follow=True)
     place, results = state or settings.paths.state, (output or settings.paths.output).absolute()
     require_apart(place, results)
+    doubted = doubts(settings, rig)
     stop, events, hung_up = Halt(), Events(), threading.Event()
     catalogue = Catalogue(events)
     with (
@@ -54,4 +59,6 @@ def serve(
         service = Service(house)
         reload = Reloading(service.control, rig.absolute(), Notifier.from_environment())
         with Front(house, service.control, reload, hung_up) as front:
+            for doubt in doubted:
+                _log.warning("%s", doubt)
             service.run(front.open)

@@ -27,8 +27,8 @@ def fine(subject: str, finding: str) -> Diagnosis:
     return Diagnosis(subject, Level.OK, finding)
 
 
-def warning(subject: str, finding: str, remedy: str) -> Diagnosis:
-    """Return a line on what may go wrong."""
+def warning(subject: str, finding: str, remedy: str = "") -> Diagnosis:
+    """Return a line on what may go wrong; doubts of a rig file bring their remedy along."""
     return Diagnosis(subject, Level.WARN, finding, remedy)
 
 
