@@ -15,16 +15,19 @@ class Retention(Settings):
 
     The oldest go first. Frames of runs that have not ended, results that are not acknowledged
     where `acknowledge` asks for it, and what other programs put into the folders are never touched.
+    The newest result goes for its age alone, unless it is acknowledged.
     """
 
     max_age_days: Days | None = Field(None, description="Delete what is older, in days.")
     max_size_gb: Gigabytes | None = Field(
-        None, description="Delete the oldest until the rest takes no more, in gigabytes (10^9)."
+        None,
+        description="Delete the oldest until the rest takes no more, in gigabytes (10^9). The "
+        "newest result stays all the same, unless it is acknowledged.",
     )
     min_free_gb: Gigabytes | None = Field(
         None,
         description="Delete the oldest while the file system has less free, in gigabytes (10^9). "
-        "Not applied where it is no larger than that.",
+        "Not applied where it is no larger than that; the newest result stays as above.",
     )
 
 

@@ -80,7 +80,7 @@ def test_a_folder_that_is_closed_to_the_service_keeps_it_from_nothing(
     monkeypatch.setattr(catalogue, "MOST_ENDED", 1)
     tmp_path.chmod(0o755)
     with contextmanager(lodgings)(tmp_path, results={"max_size_gb": 1e-9}) as lodging:
-        older, run = lodging.publish(), lodging.publish()
+        older, run, _ = (lodging.publish() for _ in range(3))
         folder = {"result": result_of(run), "output": lodging.house.output}[closed]
         folder.chmod(0)
         outbox_, sweeper = Outbox(lodging.house), Sweeper(lodging.house)
@@ -113,6 +113,7 @@ def test_a_result_that_its_hook_has_not_seen_stays(tmp_path: Path) -> None:
     nothing = {"max_size_gb": 1e-9}
     with contextmanager(lodgings)(tmp_path, frames=nothing, results=nothing) as lodging:
         run = lodging.publish(hook=True)
+        lodging.publish()
         assert left_of(lodging, run) == {"frames", "results"}
         with lodging.house.spool.journal(
             RunFolder(lodging.house.spool.runs / run.run_id)
@@ -255,7 +256,8 @@ def test_frames_and_results_each_have_their_own_rule(
     tmp_path: Path, ruled: str, other: str
 ) -> None:
     with contextmanager(lodgings)(tmp_path, **{ruled: {"max_size_gb": 1e-9}}) as lodging:
-        assert left_of(lodging, lodging.publish()) == {other}
+        run, _ = lodging.publish(), lodging.publish()
+        assert left_of(lodging, run) == {other}
 
 
 @pytest.mark.parametrize(("full", "other"), [("frames", "results"), ("results", "frames")])
@@ -267,7 +269,57 @@ def test_only_what_lies_on_a_full_disk_makes_room_there(
         house = lodging.house
         disk = {"frames": house.spool.runs, "results": house.output}[full]
         monkeypatch.setattr(retention, "free_bytes", lambda at: 0 if at == disk else 10**12)
-        assert left_of(lodging, lodging.publish()) == {other}
+        run, _ = lodging.publish(), lodging.publish()
+        assert left_of(lodging, run) == {other}
+
+
+TINY = {"max_size_gb": 1e-9}
+LITTLE_ROOM = {"min_free_gb": 1}
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (TINY, "although more than 1e-09 GB are kept (max_size_gb): it is the newest result, and"),
+        (LITTLE_ROOM, "although less than 1 GB are free (min_free_gb): it is the newest result"),
+    ],
+)
+def test_the_newest_result_stays_whatever_it_takes_and_is_told_of_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    rule: dict[str, float],
+    said: str,
+) -> None:
+    caplog.set_level("WARNING")
+    monkeypatch.setattr(retention, "free_bytes", lambda _: 0)
+    with contextmanager(lodgings)(tmp_path, frames=TINY, results=rule) as lodging:
+        sweeper = Sweeper(lodging.house)
+        for _ in range(3):
+            run = lodging.publish()
+            for _ in range(2):
+                sweeper.sweep()
+            assert sorted(lodging.house.output.iterdir()) == [result_of(run)]
+            assert not RunFolder(lodging.house.spool.runs / run.run_id).frames.exists()
+        (warning,) = caplog.messages
+        assert said in warning
+
+
+def test_the_newest_result_goes_once_it_is_acknowledged_or_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = {"max_age_days": 30, **TINY}
+    with contextmanager(lodgings)(tmp_path, results=rule) as lodging:
+        acknowledged = lodging.publish()
+        (result_of(acknowledged) / ACKNOWLEDGED).touch()
+        Outbox(lodging.house).look()
+        assert left_of(lodging, acknowledged) == {"frames"}
+        old = lodging.publish()
+        assert left_of(lodging, old) == {"frames", "results"}
+        restarted = replace(lodging.house, started_at=datetime.now(UTC))
+        monkeypatch.setattr(retention, "datetime", FortyDaysLater)
+        assert left_of(Lodging(restarted), old) == {"frames"}
+        assert events_of(lodging, old)[-1] == "result_deleted"
 
 
 class FortyDaysLater(datetime):
@@ -290,6 +342,17 @@ def test_a_clock_that_is_set_makes_nothing_old_that_ended_since_the_start(
         started_at = lodging.house.started_at if since_the_start else datetime.now(UTC)
         monkeypatch.setattr(retention, "datetime", FortyDaysLater)
         assert left_of(Lodging(replace(lodging.house, started_at=started_at)), run) == left
+
+
+def test_a_clock_that_is_set_leaves_the_order_of_results_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextmanager(lodgings)(tmp_path, results=TINY) as lodging:
+        runs = [lodging.publish() for _ in range(3)]
+        monkeypatch.setattr(retention, "datetime", FortyDaysLater)
+        Sweeper(lodging.house).sweep()
+        (left,) = lodging.house.output.iterdir()
+        assert left == result_of(runs[-1])
 
 
 def test_free_room_that_no_deleting_could_make_is_told_and_deletes_nothing(

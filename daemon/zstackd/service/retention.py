@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import disk_usage
-from typing import Final
+from typing import Final, Literal
 
 from zstackd.runs.frame_store import drop_frames
 from zstackd.runs.publish import Publisher
@@ -37,16 +37,29 @@ class Kept:
     bytes: int
     deletable: bool
 
+    @property
+    def age(self) -> tuple[datetime, str, str]:
+        """What is older is less; by the clock of then where a later setting made them alike."""
+        return self.ended_at, self.run.ended_at or self.run.changed_at, self.run.run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why something is deleted: in words, and by which key of the rule."""
+
+    words: str
+    key: Literal["max_age_days", "max_size_gb", "min_free_gb"]
+
 
 def to_delete(
     kept: Sequence[Kept], rule: Retention, now: datetime, free: Callable[[], int]
-) -> Iterable[tuple[Kept, str]]:
+) -> Iterable[tuple[Kept, Why]]:
     """Yield what a rule wants deleted, oldest first, and why; `free` is asked again each time.
 
     Each must be deleted before the next is asked for.
     """
     total = sum(each.bytes for each in kept)
-    for each in sorted(kept, key=lambda each: (each.ended_at, each.run.run_id)):
+    for each in sorted(kept, key=lambda each: each.age):
         why = _why(each, rule, now, total, free) if each.deletable else None
         if why is not None:
             yield each, why
@@ -55,14 +68,14 @@ def to_delete(
 
 def _why(
     each: Kept, rule: Retention, now: datetime, total: int, free: Callable[[], int]
-) -> str | None:
+) -> Why | None:
     days = rule.max_age_days
     if days is not None and now - each.ended_at > timedelta(days=days):
-        return f"older than {days:g} days"
+        return Why(f"older than {days:g} days", "max_age_days")
     if rule.max_size_gb is not None and total > rule.max_size_gb * _GB:
-        return f"more than {rule.max_size_gb:g} GB are kept"
+        return Why(f"more than {rule.max_size_gb:g} GB are kept", "max_size_gb")
     if rule.min_free_gb is not None and free() < rule.min_free_gb * _GB:
-        return f"less than {rule.min_free_gb:g} GB are free"
+        return Why(f"less than {rule.min_free_gb:g} GB are free", "min_free_gb")
     return None
 
 
@@ -90,7 +103,7 @@ class Sweeper:
         frames = [(run, self._frames(run)) for run in runs if run.frames_kept]
         self._apply(frames, rules.frames, house.spool.runs, self._drop_frames)
         results = [(run, run.result) for run in runs if run.result and is_folder(run.result)]
-        self._apply(results, rules.results, house.output, self._delete_result)
+        self._apply(results, rules.results, house.output, self._delete_result, spare=_newest_unseen)
 
     def _forget_deleted(self) -> None:
         """Forget ended runs whose folders somebody deleted from the spool to make room."""
@@ -119,21 +132,36 @@ class Sweeper:
         rule: Retention,
         place: Path,
         delete: Callable[[Kept, str], None],
+        spare: Callable[[Sequence[Kept]], Kept | None] = lambda _: None,
     ) -> None:
+        """Delete what a rule wants deleted; what is to be spared goes for its age alone."""
         if rule == Retention():
             return
         kept = []
+        begun_at = datetime.now(UTC) - timedelta(seconds=elapsed_s() - self._begun_s)
         for run, folder in found:
             with self._only_said(run):
-                kept.append(self._kept(run, folder))
+                kept.append(self._kept(run, folder, begun_at))
+        spared = spare(kept)
         try:
             rule = self._that_can_be_met(rule, place)
             for each, why in to_delete(kept, rule, datetime.now(UTC), lambda: free_bytes(place)):
+                if each is spared and why.key != "max_age_days":
+                    self._say_spared(each, why)
+                    continue
                 with self._only_said(each.run):
-                    delete(each, why)
+                    delete(each, why.words)
                 self._sizes.pop(each.folder, None)
         except OSError as error:
             self._said.warn(f"retention: {place}: {error.strerror}")
+
+    def _say_spared(self, each: Kept, why: Why) -> None:
+        remedy = "give more" if why.key == "max_size_gb" else "make room, or give less"
+        self._said.warn(
+            f"retention: {each.run.run_id} stays although {why.words} ({why.key}): it is the "
+            f"newest result, and takes {readable(each.bytes)} alone; {remedy}",
+            topic=f"{why.key} spares the newest",
+        )
 
     def _that_can_be_met(self, rule: Retention, place: Path) -> Retention:
         """Return a rule without the free room that the file system would not have were it empty.
@@ -149,28 +177,28 @@ class Sweeper:
         )
         return rule.model_copy(update={"min_free_gb": None})
 
-    def _kept(self, run: RunSummary, folder: Path) -> Kept:
+    def _kept(self, run: RunSummary, folder: Path, begun_at: datetime) -> Kept:
         if folder not in self._sizes:
             self._sizes[folder] = _size(folder)
         acknowledged = self._house.rig.service.acknowledge == "none" or run.consumed
         return Kept(
             run=run,
             folder=folder,
-            ended_at=self._ended_at(run),
+            ended_at=self._ended_at(run, begun_at),
             bytes=self._sizes[folder],
             deletable=acknowledged or run.result is None,
         )
 
-    def _ended_at(self, run: RunSummary) -> datetime:
+    def _ended_at(self, run: RunSummary, begun_at: datetime) -> datetime:
         """Return when a run ended, by the clock of today.
 
         A computer without a clock of its own may have been weeks behind then. What ended since the
-        service was started is no older than that.
+        service was started is no older than that, `begun_at` by the clock of today.
         """
         ended_at = datetime.fromisoformat(run.ended_at or run.changed_at)
         if ended_at < self._house.started_at:
             return ended_at
-        return max(ended_at, datetime.now(UTC) - timedelta(seconds=elapsed_s() - self._begun_s))
+        return max(ended_at, begun_at)
 
     def _frames(self, run: RunSummary) -> Path:
         return RunFolder(self._house.spool.runs / run.run_id).frames
@@ -193,6 +221,15 @@ class Sweeper:
             journal.append("result_deleted", reason=why)
         publisher.discard()
         _log.info("%s: result deleted: %s", each.run.run_id, why)
+
+
+def _newest_unseen(results: Sequence[Kept]) -> Kept | None:
+    """Return the newest result; None where a consumer has acknowledged it, who may lose it.
+
+    A rule that no result can keep would have each deleted as soon as it was published.
+    """
+    newest = max(results, key=lambda each: each.age, default=None)
+    return None if newest is None or newest.run.consumed else newest
 
 
 def _size(folder: Path) -> int:

@@ -15,8 +15,9 @@ class Said:
         """Begin another look: what the last one did not meet may be said again."""
         self._before, self._now = self._now, set()
 
-    def warn(self, text: str) -> None:
-        """Log a warning, unless this look or the last one said the same."""
-        if text not in self._before | self._now:
+    def warn(self, text: str, *, topic: str | None = None) -> None:
+        """Log a warning, unless this look or the last one said the same, or was on the topic."""
+        said = text if topic is None else topic
+        if said not in self._before | self._now:
             self._log.warning("%s", text)
-        self._now.add(text)
+        self._now.add(said)
