@@ -84,7 +84,7 @@ class StepperFocus(Settings):
     def _low_before_high(cls, limits_um: tuple[float, float]) -> tuple[float, float]:
         low, high = limits_um
         if not low < high:
-            raise ValueError(f"{low:g} to {high:g} µm is no range; give the lower height first")
+            raise ValueError(f"{low:zg} to {high:zg} µm is no range; give the lower height first")
         return limits_um
 
     @field_validator("backlash_um")
@@ -93,7 +93,7 @@ class StepperFocus(Settings):
         low, high = info.data.get("limits_um", (-math.inf, math.inf))
         if backlash_um * OVERSHOOT_PER_BACKLASH >= high - low:
             raise ValueError(
-                f"leaves no room to approach planes within limits_um {low:g} to {high:g} µm; "
+                f"leaves no room to approach planes within limits_um {low:zg} to {high:zg} µm; "
                 "widen the limits"
             )
         return backlash_um

@@ -95,7 +95,7 @@ class Autofocus(Settings):
     def _low_before_high(cls, range_um: tuple[float, float]) -> tuple[float, float]:
         low, high = range_um
         if not low < high:
-            raise ValueError(f"{low:g} to {high:g} µm is no range; give the lower height first")
+            raise ValueError(f"{low:zg} to {high:zg} µm is no range; give the lower height first")
         return range_um
 
 
@@ -244,9 +244,9 @@ class Run(Settings):
         """
         plan = self._stepped(largest_step_um)
         if not plan.is_relative:
-            return tuple(float(z_um) for z_um in plan)
+            return tuple(float(z_um) + 0.0 for z_um in plan)  # never -0
         start_um = self.z_reference_um if isinstance(self.z_reference_um, float) else reference_um
-        return tuple(start_um + float(offset_um) for offset_um in plan)
+        return tuple(start_um + float(offset_um) + 0.0 for offset_um in plan)
 
     def _stepped(self, largest_um: float | None) -> AnyZPlan:
         if not isinstance(self.z_plan, AutoPlan):

@@ -39,7 +39,7 @@ def shown(value: Any, unit: str = "") -> str:
 
 def with_unit(value: Any, unit: str) -> str:
     """Return a number and its unit."""
-    number = f"{value:.6g}" if isinstance(value, float) else str(value)[:_SHOWN]
+    number = f"{value:z.6g}" if isinstance(value, float) else str(value)[:_SHOWN]
     return f"{number} {unit}".rstrip()
 
 
@@ -90,4 +90,4 @@ _HINTS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], str]],
 
 def height(z_um: float) -> str:
     """Return a height to a hundredth of a micrometre: steps of some axes are less than a tenth."""
-    return f"{round(z_um, 2) + 0.0:.2f}".removesuffix("0") + " µm"
+    return f"{z_um:z.2f}".removesuffix("0") + " µm"

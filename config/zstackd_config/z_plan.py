@@ -38,8 +38,8 @@ def _bounded(plan: AnyPlan) -> AnyPlan:
 def _require_rising(top_um: float, bottom_um: float) -> None:
     if top_um < bottom_um:
         raise ValueError(
-            f"top {top_um:g} µm lies below bottom {bottom_um:g} µm; swap them (go_up: false takes "
-            "the planes from the top down)"
+            f"top {top_um:zg} µm lies below bottom {bottom_um:zg} µm; swap them (go_up: false "
+            "takes the planes from the top down)"
         )
 
 

@@ -132,9 +132,9 @@ def _cut_off(
         side = "before" if end == "low" else "after"
         advice = f"take about {steps} more frames {side} it"
     else:
-        where = f"the {end} end of the range, {at:g} µm"
+        where = f"the {end} end of the range, {at:zg} µm"
         side, to = ("below", at - extend_by) if end == "low" else ("above", at + extend_by)
-        advice = f"extend the range by {extend_by:g} µm {side} it, to {to:g} µm"
+        advice = f"extend the range by {extend_by:g} µm {side} it, to {to:zg} µm"
     evidence = (
         f"frames are sharpest at {where}"
         if share is None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from zstackd_config.errors import ConfigError
 from zstackd_config.load import parse_run
 from zstackd_config.run import Run
+from zstackd_config.values import height, with_unit
 
 
 def run(plan: str, extra: str = "") -> Run:
@@ -30,6 +31,18 @@ def run(plan: str, extra: str = "") -> Run:
 )
 def test_planes_follow_the_plan(plan: str, planes_um: tuple[float, ...]) -> None:
     assert run(plan).planes_um(100.0) == planes_um
+
+
+@pytest.mark.parametrize("plan", ["{absolute: [-0.0]}", "{relative: [-0.0]}"])
+def test_no_plane_lies_at_minus_nothing(plan: str) -> None:
+    (z_um,) = run(plan).planes_um(-0.0)
+    assert str(z_um) == "0.0"
+
+
+@pytest.mark.parametrize(("z_um", "shown"), [(-0.0, "0.0 µm"), (-0.004, "0.0 µm"), (-5, "-5.0 µm")])
+def test_heights_are_shown_without_a_sign_for_nothing(z_um: float, shown: str) -> None:
+    assert height(z_um) == shown
+    assert with_unit(-0.0, "µm") == "0 µm"
 
 
 def test_a_given_reference_wins_over_where_the_axis_stands() -> None:

@@ -88,12 +88,18 @@ class NotedAxis:
 
 def test_both_sweeps_for_the_backlash_have_a_run_up(tmp_path: Path) -> None:
     planes_um = heights(-20, 220, 40)
+    said: list[str] = []
     with opened(rig(tmp_path, size_px=SMALL_PX)) as devices:
         noted = NotedAxis(devices.axis)
         watched = replace(devices, axis=cast("FocusAxis", noted))
         with suppress(HardwareError):  # of planes so far apart nothing can be measured
-            measure_backlash(watched, heights_um=planes_um, lead_um=50, settle_ms=20)
+            measure_backlash(
+                watched, heights_um=planes_um, lead_um=50, settle_ms=20, say=said.append
+            )
     assert noted.sent_um == [-70.0, *planes_um, 270.0, *planes_um[::-1]]
+    assert said[:2] == ["way up, plane 1 of 7 at -20.0 µm", "way up, plane 2 of 7 at 20.0 µm"]
+    assert said[-2:] == ["way down, plane 7 of 7 at -20.0 µm", "noise of 9 frames"]
+    assert len(said) == 2 * len(planes_um) + 1
 
 
 class Drifting:
@@ -138,10 +144,19 @@ def focus_um(tmp_path_factory: pytest.TempPathFactory) -> float:
 @pytest.mark.alone
 def test_settling_is_recovered_within_a_tenth(tmp_path: Path, focus_um: float) -> None:
     settings = rig(tmp_path, size_px=SMALL_PX, vibration_um=10, vibration_decay_ms=60, time_scale=2)
+    said: list[str] = []
     with opened(settings) as devices:
         measured = measure_settling(
-            devices, near_um=focus_um, far_um=focus_um - 25, moves=30, watch_ms=360
+            devices,
+            near_um=focus_um,
+            far_um=focus_um - 25,
+            moves=30,
+            watch_ms=360,
+            say=said.append,
         )
+    assert [words.partition(",")[0] for words in said[:-1]] == [
+        f"move {number} of 30" for number in range(1, 31)
+    ]
     assert measured.decay_ms == pytest.approx(60, rel=0.1)
     assert measured.settle_ms == pytest.approx(measured.decay_ms * 2.9, rel=0.25)
 
@@ -198,10 +213,21 @@ def test_breathing_that_its_error_hides_is_told(per_mm: float, is_told: bool) ->
 
 def test_breathing_is_recovered_within_a_tenth(tmp_path: Path) -> None:
     settings = rig(tmp_path, size_px=(640, 480), breathing_per_mm=-0.03, seed=3)
+    said: list[str] = []
     with opened(settings) as devices:
         measured = measure_breathing(
-            devices, heights_um=heights(-20, 220, 6), depth_um=DEPTH_UM, settle_ms=300
+            devices,
+            heights_um=heights(-20, 220, 6),
+            depth_um=DEPTH_UM,
+            settle_ms=300,
+            say=said.append,
         )
+    assert said[0] == "plane 1 of 41 at -20.0 µm"
+    assert said[40:] == [
+        "plane 41 of 41 at 220.0 µm",
+        "noise of 5 frames",
+        "how the parts of the frame move",
+    ]
     assert measured.per_mm == pytest.approx(-0.03, rel=0.1)
     assert abs(measured.per_mm + 0.03) < 3 * measured.error_per_mm < 0.25 * 0.03
     copied = findings.of_breathing(measured).settings["optics"]

@@ -107,6 +107,12 @@ def test_confirm_alone_would_be_forgotten(hand: Hand) -> None:
     status, _, err = hand("confirm", "12")
     assert status == 2
     assert "zstackd focus move UM --at-um 12" in err
+    assert "zstackd focus move UM --at-um 0)" in hand("confirm", "-0")[2]
+
+
+def test_minus_nothing_is_no_height(hand: Hand) -> None:
+    status, out, _ = hand("move", "-0", "--at-um", "-0", "--json", reference="confirm")
+    assert (status, str(json.loads(out)["position_um"])) == (0, "0.0")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +177,7 @@ def test_auto_finds_focus_on_the_simulated_rig(hand: Hand) -> None:
 
 
 def test_ctrl_c_ends_a_search_by_its_own_name(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(devices: Devices, *_: object) -> None:
+    def interrupted(devices: Devices, *_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         until_s = time.monotonic() + 30
         while time.monotonic() < until_s:

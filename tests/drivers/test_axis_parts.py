@@ -155,6 +155,14 @@ def test_a_stop_ends_the_watch() -> None:
         arrive([(0.5, "Jog")], stopped=lambda: True)
 
 
+@pytest.mark.parametrize("um_per_unit", [1000.0, -1000.0])
+def test_nothing_stands_at_minus_nothing(um_per_unit: float) -> None:
+    assert str(Knowledge(-0.0, um_per_unit).height_um(-0.0)) == "0.0"
+    assert str(StepGrid(um_per_unit, 80.0, -0.0).height_um(-0.0)) == "0.0"
+    with pytest.raises(LimitError, match="limits 0 to 10 µm"):
+        check_reach(20, limits_um=(-0.0, 10), backlash_um=0, approach="up", overshoots=False)
+
+
 def test_knowledge_is_all_or_nothing() -> None:
     known = Knowledge(100.0, -1000.0)
     assert known.reference is Reference.UNREFERENCED

@@ -1,6 +1,7 @@
 """Backlash from two sweeps: through focus on the way up, and again on the way down."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from zstackd.calibration.spread import robust_sigma
 from zstackd.runs.autofocus import frame_at_rest
+from zstackd.runs.progress import Say, said_planes, unheard
 from zstackd_config.errors import HardwareError
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.focus_curve import NoPeak, find_peak, shift_between
@@ -39,7 +41,12 @@ class Backlash:
 
 
 def measure_backlash(
-    devices: Devices, *, heights_um: list[float], lead_um: float, settle_ms: float
+    devices: Devices,
+    *,
+    heights_um: list[float],
+    lead_um: float,
+    settle_ms: float,
+    say: Say = unheard,
 ) -> Backlash:
     """Return the lost motion between a sweep upwards and one downwards over `heights_um`.
 
@@ -53,15 +60,17 @@ def measure_backlash(
     Raises:
         HardwareError: too few tiles go through focus within the range, or the focus drifts.
     """
-    up = _sweep(devices, heights_um, start_um=heights_um[0] - lead_um, settle_ms=settle_ms)
+    sweep = partial(_sweep, devices, settle_ms=settle_ms, say=say)
+    up = sweep(heights_um, start_um=heights_um[0] - lead_um, way="up")
     turned = heights_um[::-1]
-    down = _sweep(devices, turned, start_um=turned[0] + lead_um, settle_ms=settle_ms)[::-1]
+    down = sweep(turned, start_um=turned[0] + lead_um, way="down")[::-1]
+    say(f"noise of {_NOISE_FRAMES} frames")
     noise = _noise(devices, settle_ms=settle_ms)
     shifts_um = _shifts(heights_um, up, down, noise)
     if len(shifts_um) < _LEAST_TILES:
         raise HardwareError(
             f"calibrate backlash: only {len(shifts_um)} of {up.shape[1]} parts of the frame go "
-            f"through focus between {heights_um[0]:g} and {heights_um[-1]:g} µm; at least "
+            f"through focus between {heights_um[0]:zg} and {heights_um[-1]:zg} µm; at least "
             f"{_LEAST_TILES} are needed: choose the range around the focus of a specimen with "
             "fine detail all over"
         )
@@ -85,11 +94,17 @@ def measure_backlash(
 
 
 def _sweep(
-    devices: Devices, heights_um: list[float], *, start_um: float, settle_ms: float
+    devices: Devices,
+    heights_um: list[float],
+    *,
+    start_um: float,
+    settle_ms: float,
+    say: Say,
+    way: str,
 ) -> Curves:
     devices.axis.move_to(start_um)
     rows = []
-    for z_um in heights_um:
+    for z_um in said_planes(heights_um, say, f"way {way}, plane"):
         devices.axis.move_to(z_um)
         rows.append(_look(devices, settle_ms=settle_ms))
     return np.array(rows)

@@ -34,7 +34,7 @@ def of_backlash(measured: Backlash) -> Finding:
     return Finding(
         kind="backlash",
         settings={"focus": {"backlash_um": round(max(0.0, measured.backlash_um), 2)}},
-        summary=f"backlash {measured.backlash_um:.2f} ± {measured.error_um:.2f} µm, "
+        summary=f"backlash {measured.backlash_um:z.2f} ± {measured.error_um:.2f} µm, "
         f"from {measured.tiles_used} parts of the frame",
         numbers=asdict(measured),
         picture=chart(
@@ -175,7 +175,7 @@ def of_step(lower: FoundFocus, upper: FoundFocus, *, height_um: float, rig: Rig)
 
 
 def _listed(limits_um: Sequence[float]) -> str:
-    return " to ".join(f"{limit_um:g}" for limit_um in limits_um)
+    return " to ".join(f"{limit_um:zg}" for limit_um in limits_um)
 
 
 def _rescaled(rig: Rig, factor: float) -> dict[str, dict[str, Any]]:

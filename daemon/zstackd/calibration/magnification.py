@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from zstackd.calibration.part_motion import motion_between
 from zstackd.calibration.spread import robust_sigma
 from zstackd.runs.autofocus import frame_at_rest
+from zstackd.runs.progress import Say, said_planes, unheard
 from zstackd_config.errors import StackError
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.focus_curve import NoPeak, find_peak
@@ -59,17 +60,24 @@ class Moved:
 
 
 def measure_breathing(
-    devices: Devices, *, heights_um: list[float], depth_um: float, settle_ms: float
+    devices: Devices,
+    *,
+    heights_um: list[float],
+    depth_um: float,
+    settle_ms: float,
+    say: Say = unheard,
 ) -> Breathing:
     """Take a plane at each height and return how the magnification follows the focus.
 
     `heights_um`: evenly spaced, rising, through the focus of a specimen with detail all over.
     """
     frames: list[FloatMap] = []
-    for z_um in heights_um:
+    for z_um in said_planes(heights_um, say):
         devices.axis.move_to(z_um)
         frames.append(_look(devices, settle_ms))
+    say(f"noise of {_NOISE_FRAMES} frames")
     still = [frames[-1], *(_look(devices, settle_ms) for _ in range(_NOISE_FRAMES - 1))]
+    say("how the parts of the frame move")
     return breathing_of(frames, heights_um, still=still, depth_um=depth_um)
 
 
@@ -94,7 +102,7 @@ def breathing_of(
     if len(parts) < LEAST_PARTS:
         raise StackError(
             f"calibrate magnification: only {len(parts)} parts of the frame go through focus "
-            f"between {heights_um[0]:g} and {heights_um[-1]:g} µm; at least {LEAST_PARTS} are "
+            f"between {heights_um[0]:zg} and {heights_um[-1]:zg} µm; at least {LEAST_PARTS} are "
             "needed: choose the range around the focus of a specimen with detail all over"
         )
     return _fitted(parts, centre=((frames[0].shape[1] - 1) / 2, (frames[0].shape[0] - 1) / 2))

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zstackd.calibration.spread import robust_sigma
+from zstackd.runs.progress import Say, unheard
 from zstackd.runs.settling import STILL_PX
 from zstackd_config.errors import StackError
+from zstackd_config.values import height
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.planes import luma
 from zstackd_stacking.types import FloatMap
@@ -56,7 +58,13 @@ class _Watch:
 
 
 def measure_settling(
-    devices: Devices, *, near_um: float, far_um: float, moves: int, watch_ms: float
+    devices: Devices,
+    *,
+    near_um: float,
+    far_um: float,
+    moves: int,
+    watch_ms: float,
+    say: Say = unheard,
 ) -> Settling:
     """Move `moves` times from `far_um` to `near_um` and watch the image for `watch_ms` each time.
 
@@ -77,10 +85,12 @@ def measure_settling(
         if turn == half:
             seen_ms = min(watch_ms, _LONGEST * _fitted(watches).decay_ms)
             delays_ms += [seen_ms * turn / half for turn in range(half)]
+        say(f"move {turn + 1} of {2 * half}, onto {height(near_um)}")
         devices.axis.move_to(far_um)
         devices.axis.move_to(near_um)
         times_ms, frames = _watched(devices, delays_ms[turn], watch_ms)
         watches.append(_Watch(np.array(times_ms), np.array(_shifts_px(frames))))
+    say("the decay of the shake")
     found = _fitted(watches)
     require_shaking_frames(found)
     others = [_fitted(watches[:i] + watches[i + 1 :]).settle_ms for i in range(len(watches))]

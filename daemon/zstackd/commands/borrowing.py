@@ -10,6 +10,7 @@ import typer
 from zstackd.api.client import Client, Unreachable, client_of
 from zstackd.runs.by_hand import alone, opened
 from zstackd.runs.halt import Halt
+from zstackd.runs.progress import Say
 from zstackd_config.rig import Rig
 from zstackd_drivers.axis import Reference
 from zstackd_drivers.factory import Devices
@@ -17,11 +18,11 @@ from zstackd_drivers.factory import Devices
 
 @contextmanager
 def at_hand(
-    rig: Rig, at_um: float | None, *, command: str, referenced: bool = True
+    rig: Rig, at_um: float | None, *, command: str, say: Say, referenced: bool = True
 ) -> Iterator[Devices]:
     """Open the rig as `opened` does, beside a running service too: that lends it meanwhile."""
     holder = _Holder(command)
-    with opened(rig, at_um, referenced=referenced, hold=holder) as devices:
+    with opened(rig, at_um, referenced=referenced, hold=holder, say=say) as devices:
         try:
             yield devices
         finally:
@@ -92,4 +93,4 @@ def _to_confirm(stands_um: float | None) -> str:
     said = "the service waits to be told where the axis stands"
     if stands_um is None:
         return f"{said}: zstackd focus confirm UM"
-    return f"{said}; it was left at {stands_um:g} µm: zstackd focus confirm {stands_um:g}"
+    return f"{said}; it was left at {stands_um:zg} µm: zstackd focus confirm {stands_um:zg}"

@@ -1,7 +1,9 @@
 """`zstackd calibrate`: measures what rig.yaml has to say; never changes rig.yaml itself."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +22,15 @@ from zstackd.commands.borrowing import at_hand, frame_px_of_service
 from zstackd.commands.options import finite
 from zstackd.commands.reach import check_lead, check_range, require_standing
 from zstackd.runs.autofocus import depth_of_field_um, find_focus
+from zstackd.runs.progress import Say
+from zstackd.terminal.live_line import live_line
 from zstackd.terminal.show import short
 from zstackd_config.errors import InputError
 from zstackd_config.load import load_rig
 from zstackd_config.rig import Rig
 from zstackd_config.run import LockedAutoExposure
-from zstackd_drivers.factory import open_camera
+from zstackd_config.values import height
+from zstackd_drivers.factory import Devices, open_camera
 from zstackd_stacking.files.images import read_image
 from zstackd_stacking.sharpness import Region
 from zstackd_stacking.types import Image
@@ -74,7 +79,7 @@ def backlash(
     check_lead(straight, low_um, high_um, lead_um=lead_um)
     require_standing(straight, at_um)
     straight_rig = settings.model_copy(update={"focus": straight})
-    with at_hand(straight_rig, at_um, command="calibrate backlash") as devices:
+    with _at_hand("backlash", straight_rig, at_um) as (devices, say):
         step_um = depth_of_field_um(settings.optics) / 3
         heights_um = _heights(low_um, high_um, step_um=step_um)
         measured = measure_backlash(
@@ -82,6 +87,7 @@ def backlash(
             heights_um=heights_um,
             lead_um=lead_um,
             settle_ms=settings.focus.longest_settle_ms,
+            say=say,
         )
     _leave(findings.of_backlash(measured), settings)
 
@@ -105,8 +111,8 @@ def settle(
     settings = load_rig(rig)
     check_range(settings.focus, low_um, high_um)
     require_standing(settings.focus, at_um)
-    with at_hand(settings, at_um, command="calibrate settle") as devices:
-        focus = find_focus(devices, settings, (low_um, high_um))
+    with _at_hand("settle", settings, at_um) as (devices, say):
+        focus = find_focus(devices, settings, (low_um, high_um), say=say)
         away_um = 2 * depth_of_field_um(settings.optics)
         measured = measure_settling(
             devices,
@@ -114,6 +120,7 @@ def settle(
             far_um=_far(focus.z_um, (low_um, high_um), away_um=away_um),
             moves=moves,
             watch_ms=watch_ms,
+            say=say,
         )
     _leave(findings.of_settling(measured), settings)
 
@@ -130,7 +137,8 @@ def exposure(
 ) -> None:
     """Find explicit exposure values for run files. The axis does not move."""
     settings = load_rig(rig)
-    with at_hand(settings, None, command="calibrate exposure", referenced=False) as devices:
+    with _at_hand("exposure", settings, None, referenced=False) as (devices, say):
+        say("letting the camera converge")
         found = find_exposure(devices, headroom=headroom)
     _leave(findings.of_exposure(found), settings)
 
@@ -186,12 +194,13 @@ def magnification(rig: RigFile, low_um: Low, high_um: High, at_um: Standing = No
     depth_um = depth_of_field_um(settings.optics)
     check_range(settings.focus, low_um, high_um)
     require_standing(settings.focus, at_um)
-    with at_hand(settings, at_um, command="calibrate magnification") as devices:
+    with _at_hand("magnification", settings, at_um) as (devices, say):
         measured = measure_breathing(
             devices,
             heights_um=_heights(low_um, high_um, step_um=depth_um / 2),
             depth_um=depth_um,
             settle_ms=settings.focus.longest_settle_ms,
+            say=say,
         )
     _leave(findings.of_breathing(measured), settings)
 
@@ -218,27 +227,47 @@ def steps(
     check_range(settings.focus, low_um, high_um)
     _check_regions(regions, settings.camera.size_px)
     require_standing(settings.focus, at_um)
-    with at_hand(settings, at_um, command="calibrate steps") as devices:
+    with _at_hand("steps", settings, at_um) as (devices, say):
         # A camera may deliver another size than was asked for.
         _check_regions(regions, devices.camera.info().size_px)
         low, high = (
-            find_focus(devices, settings, (low_um, high_um), region=region)
-            for region in regions.values()
+            find_focus(
+                devices, settings, (low_um, high_um), region=region, say=partial(_of, say, option)
+            )
+            for option, region in regions.items()
         )
     if math.isclose(low.z_um, high.z_um, abs_tol=1e-6):
         raise InputError("calibrate steps: both regions are in focus at the same height")
     if high.z_um < low.z_um:
         raise InputError(
-            f"calibrate steps: --upper is in focus at {high.z_um:.1f} µm, below --lower at "
-            f"{low.z_um:.1f} µm: swap the regions, or, where they are right, turn the sign of "
+            f"calibrate steps: --upper is in focus at {height(high.z_um)}, below --lower at "
+            f"{height(low.z_um)}: swap the regions, or, where they are right, turn the sign of "
             "focus.um_per_unit, for the axis goes down where it should go up; then find "
             "origin_um and limits_um anew"
         )
     _leave(findings.of_step(low, high, height_um=height_um, rig=settings), settings)
 
 
+@contextmanager
+def _at_hand(
+    what: str, rig: Rig, at_um: float | None, *, referenced: bool = True
+) -> Iterator[tuple[Devices, Say]]:
+    """Open the rig to calibrate `what`; yields, with its devices, what shows what is done."""
+    command = f"calibrate {what}"
+    with (
+        live_line(what) as say,
+        at_hand(rig, at_um, command=command, say=say, referenced=referenced) as devices,
+    ):
+        yield devices, say
+
+
+def _of(say: Say, option: str, words: str) -> None:
+    say(f"{option.removeprefix('--')}, {words}")
+
+
 def _look(rig: Rig) -> Image:
-    with at_hand(rig, None, command="calibrate pixel-size", referenced=False) as devices:
+    with _at_hand("pixel-size", rig, None, referenced=False) as (devices, say):
+        say("letting the camera converge")
         devices.camera.lock_exposure(LockedAutoExposure())
         return devices.camera.capture(after_ns=devices.clock.monotonic_ns()).image
 

@@ -143,7 +143,7 @@ def _runs(schedule: Schedule, seconds: float) -> str:
 
 
 def _planes(plan: Plan) -> str:
-    heights = [f"{z_um:.6g}" for z_um in plan.planes_um]
+    heights = [f"{z_um:z.6g}" for z_um in plan.planes_um]
     if len(heights) > _MOST_HEIGHTS:
         heights = [*heights[: _MOST_HEIGHTS // 2], "…", *heights[-_MOST_HEIGHTS // 2 :]]
     where = " from the reference height of the moment; held against the limits then"

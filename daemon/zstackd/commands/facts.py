@@ -45,4 +45,4 @@ def _fact(name: str, value: Any) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(_value(each) for each in value)
-    return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())
+    return f"{value:z.4g}" if isinstance(value, float) else " ".join(str(value).split())

@@ -92,7 +92,7 @@ def confirm(
         check_confirming(own.focus, position_um)
         raise InputError(
             "no service runs that would remember it: start one, or vouch with the move itself "
-            f"(zstackd focus move UM --at-um {position_um:g})"
+            f"(zstackd focus move UM --at-um {position_um:zg})"
         )
 
     _tell(asked(socket, rig, ask, refuse), as_json=as_json)
@@ -161,6 +161,7 @@ def auto(
     """Look for the sharpest height within a range, and go there."""
     from zstackd.commands.reach import check_range, require_standing  # noqa: PLC0415 - start-up
     from zstackd.runs import by_hand  # noqa: PLC0415 - start-up
+    from zstackd.terminal.live_line import live_line  # noqa: PLC0415 - start-up
 
     def ask(client: Client) -> dict[str, Any]:
         _not_vouched(at_um)
@@ -169,7 +170,8 @@ def auto(
     def own(settings: Rig) -> dict[str, Any]:
         check_range(settings.focus, low_um, high_um)
         require_standing(settings.focus, at_um)
-        return asdict(by_hand.auto(settings, (low_um, high_um), at_um=at_um))
+        with live_line("autofocus", shown=not as_json) as say:
+            return asdict(by_hand.auto(settings, (low_um, high_um), at_um=at_um, say=say))
 
     found = asked(socket, rig, _heeded(ask), own)
     if as_json:

@@ -51,7 +51,7 @@ def check_lead(focus: StepperFocus, low_um: float, high_um: float, *, lead_um: f
     ):
         if not low <= start_um <= high:
             raise InputError(
-                f"--lead-um {lead_um:g}: the run-up to {option} {z_um:g} µm begins at "
-                f"{start_um:g} µm, beyond the limits {low:g} to {high:g} µm: sweep a smaller "
+                f"--lead-um {lead_um:g}: the run-up to {option} {z_um:zg} µm begins at "
+                f"{start_um:zg} µm, beyond the limits {low:zg} to {high:zg} µm: sweep a smaller "
                 "range, or shorten the run-up"
             )

@@ -7,9 +7,11 @@ from typing import Final
 
 import numpy as np
 
+from zstackd.runs.progress import Say, said_planes, unheard
 from zstackd.runs.settling import FixedRest
 from zstackd_config.errors import HardwareError
 from zstackd_config.rig import Optics, Rig
+from zstackd_config.values import height
 from zstackd_drivers.camera import Frame, ignore
 from zstackd_drivers.factory import Devices
 from zstackd_stacking.focus_curve import LEAST_CONTRAST, LEAST_PLANES, NoPeak, Peak, find_peak
@@ -91,9 +93,11 @@ class Sweep:
         self.samples.append(sample)
         return sample
 
-    def curve(self, heights_um: list[float]) -> list[FocusSample]:
+    def curve(
+        self, heights_um: list[float], say: Say = unheard, named: str = "plane"
+    ) -> list[FocusSample]:
         """Look at every height, in the order given."""
-        return [self.look(z_um) for z_um in heights_um]
+        return [self.look(z_um) for z_um in said_planes(heights_um, say, named)]
 
     def looks(self, frames: int) -> list[float]:
         """Measure so many fresh frames where the axis stands now."""
@@ -115,13 +119,14 @@ def find_focus(
     *,
     region: Region | None = None,
     check: Callable[[], None] = lambda: None,
+    say: Say = unheard,
 ) -> FoundFocus:
     """Return the best focus of a rig within a range, as `autofocus` does, by the rig's settings."""
     sweep = Sweep(devices, settle_ms=rig.focus.longest_settle_ms, region=region, check=check)
-    return autofocus(sweep, range_um=range_um, depth_um=depth_of_field_um(rig.optics))
+    return autofocus(sweep, range_um=range_um, depth_um=depth_of_field_um(rig.optics), say=say)
 
 
-def autofocus(sweep: Sweep, *, range_um: Range, depth_um: float) -> FoundFocus:
+def autofocus(sweep: Sweep, *, range_um: Range, depth_um: float, say: Say = unheard) -> FoundFocus:
     """Return the height of best focus within `range_um`; the camera's exposure must be locked.
 
     The coarse sweep takes at least nine planes, two depths of field apart at most; the fine one
@@ -135,16 +140,18 @@ def autofocus(sweep: Sweep, *, range_um: Range, depth_um: float) -> FoundFocus:
         NoFocusError: the curve is flat, its peak lies at an end of the range, or it is not found
             again; or the axis cannot tell enough heights of the range apart.
     """
-    coarse = _merged(sweep.curve(_spread(range_um, step_um=2 * depth_um, least=COARSE_PLANES)))
+    planes_um = _spread(range_um, step_um=2 * depth_um, least=COARSE_PLANES)
+    coarse = _merged(sweep.curve(planes_um, say, "coarse plane"))
     _require_heights(coarse, range_um)
     noise = sweep.noise()
     first = _trusted(coarse, range_um, noise, depth_um)
     pitch_um = coarse[1].z_um - coarse[0].z_um
     around = (max(range_um[0], first.z_um - pitch_um), min(range_um[1], first.z_um + pitch_um))
     step_um = depth_um / FINE_STEPS_PER_DEPTH
-    sweep.curve(_spread(around, step_um=step_um, least=LEAST_PLANES))
+    sweep.curve(_spread(around, step_um=step_um, least=LEAST_PLANES), say, "fine plane")
     samples = _merged(sweep.samples)
     peak = _trusted(samples, range_um, noise, depth_um)
+    say(f"the focus once more, at {height(peak.z_um)}")
     again = sweep.look(peak.z_um)
     _confirm([again.sharpness, *sweep.looks(_CONFIRMING_FRAMES - 1)], peak)
     return FoundFocus(peak.z_um, peak.contrast, first.rivals_um, tuple(samples))
@@ -154,9 +161,9 @@ def _require_heights(samples: list[FocusSample], range_um: Range) -> None:
     """Refuse a range of too few steps of the motor, or of the position that it reports."""
     if len(samples) < LEAST_PLANES:
         raise NoFocusError(
-            f"autofocus: of the range {range_um[0]:g} to {range_um[1]:g} µm the axis can tell only "
-            f"{len(samples)} heights apart, {LEAST_PLANES} are needed: give a larger range, or "
-            "finer steps to the controller (`zstackd doctor` tells what it reports)"
+            f"autofocus: of the range {range_um[0]:zg} to {range_um[1]:zg} µm the axis can tell "
+            f"only {len(samples)} heights apart, {LEAST_PLANES} are needed: give a larger range, "
+            "or finer steps to the controller (`zstackd doctor` tells what it reports)"
         )
 
 
@@ -167,7 +174,7 @@ def _confirm(seen: list[float], peak: Peak) -> None:
     least = (1 - _CONFIRMED_SHARE * min(peak.contrast, 1.0)) * peak.sharpness
     if mean < least:
         raise NoFocusError(
-            f"autofocus: the peak at {peak.z_um:.1f} µm was not found again (sharpness "
+            f"autofocus: the peak at {height(peak.z_um)} was not found again (sharpness "
             f"{mean:.3g}, expected at least {least:.3g}): steady the specimen and the "
             "light, or lengthen focus.settle_ms"
         )
@@ -183,7 +190,7 @@ def _trusted(samples: list[FocusSample], range_um: Range, noise: float, depth_um
     )
     if peak is NoPeak.FLAT:
         raise NoFocusError(
-            f"autofocus: sharpness hardly changes from {low:g} to {high:g} µm: no focus in this "
+            f"autofocus: sharpness hardly changes from {low:zg} to {high:zg} µm: no focus in this "
             "range; move the specimen or the range, or give more light"
         )
     if peak is NoPeak.AT_LOW_END or peak is NoPeak.AT_HIGH_END:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 from zstackd.runs.autofocus import FoundFocus, find_focus
 from zstackd.runs.halt import Halt
+from zstackd.runs.progress import Say, unheard
 from zstackd.runs.safety import motor_stops_with
 from zstackd.store.spool import Spool
 from zstackd.system.signals import StopSignals
@@ -82,13 +83,15 @@ def stop(rig: Rig) -> None:
         axis.stop()
 
 
-def auto(rig: Rig, range_um: tuple[float, float], *, at_um: float | None) -> FoundFocus:
+def auto(
+    rig: Rig, range_um: tuple[float, float], *, at_um: float | None, say: Say = unheard
+) -> FoundFocus:
     """Look for focus within a range; the axis ends there.
 
     Raises NoFocusError where none can be trusted.
     """
-    with opened(rig, at_um) as devices:
-        return find_focus(devices, rig, range_um)
+    with opened(rig, at_um, say=say) as devices:
+        return find_focus(devices, rig, range_um, say=say)
 
 
 def snap(rig: Rig, exposure: LockedAutoExposure | ManualExposure) -> Frame:
@@ -107,7 +110,12 @@ def snap(rig: Rig, exposure: LockedAutoExposure | ManualExposure) -> Frame:
 
 @contextmanager
 def opened(
-    rig: Rig, at_um: float | None, *, referenced: bool = True, hold: Hold = alone
+    rig: Rig,
+    at_um: float | None,
+    *,
+    referenced: bool = True,
+    hold: Hold = alone,
+    say: Say = unheard,
 ) -> Iterator[Devices]:
     """Open the whole rig while nobody else uses it; a signal stops the motor, as does the holder.
 
@@ -115,6 +123,7 @@ def opened(
     and the exposure is locked.
     """
     halt = Halt()
+    say("opening the rig")
     with (
         hold(rig, halt),
         _told_as_asked(halt),
@@ -125,7 +134,9 @@ def opened(
         if referenced:
             if at_um is not None:
                 devices.axis.confirm(at_um)
+            say("referencing the axis")
             reference_axis(devices.axis, rig.focus)
+            say("locking the exposure")
             devices.camera.lock_exposure(LockedAutoExposure())
         yield devices
 

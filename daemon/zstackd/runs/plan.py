@@ -93,7 +93,7 @@ def plan_run(
     planes_um = _planes(rig, run, reference_um or 0.0, told)
     problems = [] if from_current else _out_of_reach(planes_um, rig.focus)
     if problems and reference_um is not None and starts_from_current(run):
-        problems[0] += f"; {_REFERENCES[run.z_reference_um].format(f'{reference_um:g}')}"
+        problems[0] += f"; {_REFERENCES[run.z_reference_um].format(f'{reference_um:zg}')}"
     problems += _search_out_of_reach(run, rig.focus)
     problems += _missing_reference(run, len(planes_um))
     if problems:
@@ -135,7 +135,7 @@ def _beside_the_range(run: Run, planes_um: Sequence[float]) -> Iterator[str]:
         )
     elif len(planes_um) == 1 and asked_um > _SAME_UM:
         yield (
-            f"z_plan: a single plane, at {planes_um[0]:g} µm, is all of the range of {asked_um:g} "
+            f"z_plan: a single plane, at {planes_um[0]:zg} µm, is all of the range of {asked_um:g} "
             f"µm, as step {step_um:g} µm is greater: what lies above it stays blurred; give step "
             "auto"
         )
@@ -238,7 +238,7 @@ def check_sweep(
     """Raise InputError where a sweep from low to high, as `named`, is none, or is out of reach."""
     low_um, high_um = range_um
     if not low_um < high_um:
-        raise InputError(f"{named[0]} {low_um:g} must be less than {named[1]} {high_um:g}")
+        raise InputError(f"{named[0]} {low_um:zg} must be less than {named[1]} {high_um:zg}")
     fault = sweep_fault(range_um, focus)
     if fault:
         end, said = fault

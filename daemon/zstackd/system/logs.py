@@ -3,6 +3,7 @@
 import logging
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from zstackd.system.journald import JournalFormatter, is_journal
 from zstackd_config.lines import one_line
@@ -11,7 +12,7 @@ from zstackd_config.lines import one_line
 def configure_logging(*, debug: bool) -> None:
     """Send messages of INFO (DEBUG with `debug`) and above to stderr."""
     form = "%(levelname)s %(name)s: %(message)s" if debug else "%(message)s"
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler(sys.stderr)
     handler.addFilter(_with_printable_paths)
     handler.setFormatter((JournalFormatter if is_journal(sys.stderr) else logging.Formatter)(form))
     logging.basicConfig(
@@ -21,6 +22,14 @@ def configure_logging(*, debug: bool) -> None:
         logging.getLogger(talkative).setLevel(logging.WARNING)
     # tifffile tells of every oddity of a damaged file before it gives up; our one line is enough.
     logging.getLogger("tifffile").setLevel(logging.NOTSET if debug else logging.CRITICAL)
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the moment: above the bars while a terminal has some."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def _with_printable_paths(record: logging.LogRecord) -> bool:

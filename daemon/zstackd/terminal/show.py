@@ -114,8 +114,8 @@ def summary(published: Published) -> str:
 def _planes(manifest: Manifest) -> str:
     heights = [frame.commanded_um for frame in manifest.frames]
     if len(heights) == 1:
-        return f"1 plane at {heights[0]:g} µm"
-    return f"{len(heights)} planes from {min(heights):g} to {max(heights):g} µm"
+        return f"1 plane at {heights[0]:zg} µm"
+    return f"{len(heights)} planes from {min(heights):zg} to {max(heights):zg} µm"
 
 
 def _files(manifest: Manifest) -> list[tuple[str, str]]:

@@ -184,7 +184,7 @@ class GrblController(ControllerBase[GrblHearing]):
         reply = self._ask(line)
         if reply.error == _BEYOND_TRAVEL:
             raise LimitError(
-                f"{self._talk.name} refused Z {position:g} ({reply.reason}): home the axis, or "
+                f"{self._talk.name} refused Z {position:zg} ({reply.reason}): home the axis, or "
                 "make focus.origin_um and limits_um agree with $132"
             )
         self._accept(line, reply)

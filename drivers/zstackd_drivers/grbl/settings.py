@@ -133,12 +133,12 @@ class GrblSettings:
             )
         elif homes and self.travels is not None:
             least, most = self.travels
-            end = "0" if self.switch_at_top else f"the bottom, {least:g}"
+            end = "0" if self.switch_at_top else f"the bottom, {least:zg}"
             if not least - spare <= low <= high <= most + spare:
                 yield (
-                    f"focus.limits_um reach from Z {low:g} to {high:g} units, but with the switch "
-                    f"at {end} ($23) $132={self.travel:g} leaves {least:g} to {most:g}: correct "
-                    "focus.origin_um or limits_um"
+                    f"focus.limits_um reach from Z {low:zg} to {high:zg} units, but with the "
+                    f"switch at {end} ($23) $132={self.travel:g} leaves {least:zg} to {most:zg}: "
+                    "correct focus.origin_um or limits_um"
                 )
         if self.soft_limits and focus.reference == "confirm":
             yield (

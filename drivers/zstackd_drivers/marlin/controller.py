@@ -151,7 +151,7 @@ class MarlinController(ControllerBase[MarlinHearing]):
         for position in way:
             if not self._ready().allows(position):
                 raise LimitError(
-                    f"{self._talk.name} would clamp Z {position:g} to its soft end stops (M211): "
+                    f"{self._talk.name} would clamp Z {position:zg} to its soft end stops (M211): "
                     "home the axis, make focus.origin_um and limits_um agree with them, or send "
                     "M211 S0"
                 )
@@ -176,8 +176,8 @@ class MarlinController(ControllerBase[MarlinHearing]):
         native = position.count / steps_per_unit
         if abs(position.z - native) > _REPORT_UNITS + 1 / steps_per_unit:
             raise MotionError(
-                f"{self._talk.name} calls Z {position.z:g} mm what is {native:g} mm by its steps: "
-                "end workspace offsets and bed levelling (G92, M206, M420 S0), then home it"
+                f"{self._talk.name} calls Z {position.z:zg} mm what is {native:zg} mm by its "
+                "steps: end workspace offsets and bed levelling (G92, M206, M420 S0), then home it"
             )
         return Standing(native, "idle", at_rest=True)
 

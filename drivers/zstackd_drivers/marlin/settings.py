@@ -41,7 +41,7 @@ class MarlinSettings:
         )
         if end_stops is not None and end_stops.active and end_stops.low >= end_stops.high:
             raise WrongDeviceError(
-                f"{name} has soft end stops from Z{end_stops.low:g} to Z{end_stops.high:g}: they "
+                f"{name} has soft end stops from Z{end_stops.low:zg} to Z{end_stops.high:zg}: they "
                 "leave no travel; correct M211, or send it M211 S0"
             )
         return cls(
@@ -92,8 +92,8 @@ class MarlinSettings:
         ends = [(height - focus.origin_um) / focus.um_per_unit for height in focus.limits_um]
         if not all(self.allows(end) for end in ends):
             yield (
-                f"focus.limits_um reach from Z {min(ends):g} to {max(ends):g} mm, but M211 allows "
-                f"{stops.low:g} to {stops.high:g}: some moves will be refused"
+                f"focus.limits_um reach from Z {min(ends):zg} to {max(ends):zg} mm, but M211 "
+                f"allows {stops.low:zg} to {stops.high:zg}: some moves will be refused"
             )
 
     def _homing_limit_s(self) -> float:

@@ -27,9 +27,9 @@ def check_confirmed(position_um: float, *, limits_um: tuple[float, float]) -> No
     lowest, highest = low - beyond_um, high + beyond_um
     if not lowest - _EPSILON_UM <= position_um <= highest + _EPSILON_UM:
         raise LimitError(
-            f"the focus axis cannot stand at {position_um:g} µm: a height is believed from "
-            f"{lowest:g} to {highest:g} µm, the limits {low:g} to {high:g} µm and a tenth of the "
-            "travel beyond; look again where it stands, or change focus.limits_um of the rig"
+            f"the focus axis cannot stand at {position_um:zg} µm: a height is believed from "
+            f"{lowest:zg} to {highest:zg} µm, the limits {low:zg} to {high:zg} µm and a tenth of "
+            "the travel beyond; look again where it stands, or change focus.limits_um of the rig"
         )
 
 
@@ -45,14 +45,14 @@ def check_reach(
     low, high = limits_um
     if not low - _EPSILON_UM <= z_um <= high + _EPSILON_UM:
         raise LimitError(
-            f"focus height {z_um:g} µm is beyond the limits {low:g} to {high:g} µm: "
+            f"focus height {z_um:zg} µm is beyond the limits {low:zg} to {high:zg} µm: "
             "stay within them, or widen focus.limits_um of the rig"
         )
     turn = z_um - (overshoot_um(backlash_um) if approach == "up" else -overshoot_um(backlash_um))
     if overshoots and not low - _EPSILON_UM <= turn <= high + _EPSILON_UM:
         raise LimitError(
-            f"focus height {z_um:g} µm is approached {approach} from {turn:g} µm, beyond the "
-            f"limits {low:g} to {high:g} µm: stay {overshoot_um(backlash_um):g} µm inside "
+            f"focus height {z_um:zg} µm is approached {approach} from {turn:zg} µm, beyond the "
+            f"limits {low:zg} to {high:zg} µm: stay {overshoot_um(backlash_um):g} µm inside "
             f"(1.25 × backlash)"
         )
 
@@ -80,7 +80,7 @@ class StepGrid:
 
     def height_um(self, units: float) -> float:
         """Return the height of a position in controller units."""
-        return self.origin_um + self.um_per_unit * units
+        return self.origin_um + self.um_per_unit * units + 0.0  # never -0
 
     def way(
         self, start: int, target: int, *, approach: Literal["up", "down"], backlash_um: float,

@@ -25,7 +25,9 @@ class Knowledge:
 
     def height_um(self, position: float | None) -> float | None:
         """Return the height of a controller position, as far as the origin is right."""
-        return None if position is None else self.origin_um + self._um_per_unit * position
+        if position is None:
+            return None
+        return self.origin_um + self._um_per_unit * position + 0.0  # never -0
 
     def trust(self, origin_um: float, position: float) -> None:
         """Take the position as known, by homing or by an operator's word."""
