@@ -6,6 +6,8 @@ the machine's other work than of the example.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +17,10 @@ any_pace = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", any_pace, derandomize=True)
 settings.register_profile("explore", any_pace, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+if threading.current_thread() is threading.main_thread():
+    # A job in the background begins with Ctrl-C ignored, and the programs it starts inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Report = Callable[..., None]
 
