@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rigs import simulated_rig
 
 from zstackd.runs.halt import Halt
 from zstackd.service.catalogue import Catalogue
@@ -36,6 +37,20 @@ RIG: dict[str, Any] = {
 def rig_in(folder: Path, **service: Any) -> Rig:
     paths = {"state": folder / "state", "output": folder / "output"}
     return Rig.model_validate({**RIG, "paths": paths, "service": service})
+
+
+@pytest.fixture
+def stop() -> Halt:
+    return Halt()
+
+
+@pytest.fixture
+def hardware(stop: Halt) -> Iterator[Hardware]:
+    """The devices of a simulated rig, open; `stop` is the service's."""
+    hardware = Hardware(Rig.model_validate(simulated_rig()), stop)
+    assert hardware.keep()
+    yield hardware
+    hardware.close()
 
 
 @dataclass

@@ -27,22 +27,7 @@ from zstackd_drivers.serial.dialogue import Timeouts
 from zstackd_drivers.simulated.camera_twin import SimulatedCamera
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from zstackd_drivers.factory import Devices
-
-
-@pytest.fixture
-def stop() -> Halt:
-    return Halt()
-
-
-@pytest.fixture
-def hardware(stop: Halt) -> Iterator[Hardware]:
-    hardware = Hardware(Rig.model_validate(simulated_rig()), stop)
-    assert hardware.keep()
-    yield hardware
-    hardware.close()
 
 
 def interrupt(hardware: Hardware) -> None:

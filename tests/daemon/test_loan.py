@@ -24,19 +24,6 @@ if TYPE_CHECKING:
 PATIENCE_S = 60.0
 
 
-@pytest.fixture
-def stop() -> Halt:
-    return Halt()
-
-
-@pytest.fixture
-def hardware(stop: Halt) -> Iterator[Hardware]:
-    hardware = Hardware(Rig.model_validate(simulated_rig()), stop)
-    assert hardware.keep()
-    yield hardware
-    hardware.close()
-
-
 def test_a_lent_rig_is_closed_and_stays_so(hardware: Hardware) -> None:
     loan = hardware.lend("somebody")
     assert hardware.loan is loan

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -10,6 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zstackd.api.problems import refusal
 from zstackd_config.yaml_text import MAX_BYTES
+
+SIGN_OF_LIFE_S: Final = 15.0
+"""How long an answer that is held open says nothing; a client that hears less takes it for dead."""
 
 
 @dataclass(frozen=True, slots=True)

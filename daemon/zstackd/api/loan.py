@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
@@ -12,12 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from zstackd.api.limits import SIGN_OF_LIFE_S
 from zstackd.api.problems import documented
 from zstackd.api.runs import Words
 from zstackd.service.control import Control
 from zstackd.service.loan import Loan
-
-SIGN_OF_LIFE_S: Final = 15.0
 
 
 def loan_router(control: Control) -> APIRouter:

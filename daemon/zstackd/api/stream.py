@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from zstackd.api.limits import SIGN_OF_LIFE_S
 from zstackd.api.models import EventAnswer
 from zstackd.api.problems import documented
 from zstackd.service.control import Control
@@ -19,7 +20,7 @@ from zstackd.service.events import Event, Subscription
 
 MOST_LISTENERS: Final = 16
 _LOOK_S: Final = 1.0
-_SIGN_OF_LIFE_LOOKS: Final = 15
+_SIGN_OF_LIFE_LOOKS: Final = round(SIGN_OF_LIFE_S / _LOOK_S)
 _OLDEST: Final = 10**15
 
 
